@@ -39,7 +39,7 @@ def load(test_fraction: float = 0.2, seed: int = 0) -> tuple[Labelled, Labelled]
     held_out = _held_out(test_fraction)
     x, y = _read()
     # RandomState, because NumPy promises that its stream never changes.
-    order = np.random.RandomState(_checked_seed(seed)).permutation(_COUNT)  # noqa: NPY002
+    order = np.random.RandomState(_checked_seed(seed)).permutation(_COUNT)
     x, y = x[order], y[order]
     test = np.zeros(_COUNT, bool)
     test[_evenly_by_class(y)[:held_out]] = True

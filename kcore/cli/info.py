@@ -1,0 +1,175 @@
+"""`kcore info`: what is installed here and what kcore would use. Imports no framework."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import importlib.util
+import json
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from kcore import _native, backends, config
+from kcore._native import threads
+
+# Distributions that may bring a framework's module, the usual one first.
+DISTRIBUTIONS = {
+    "jax": ("jax",),
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
+    "torch": ("torch",),
+}
+LIBRARIES = ("numpy", "scipy", "ml-dtypes", "h5py", "rich")
+# The CPU features that a numerical library asks about, as Linux names them.
+FEATURES = (
+    *("sse4_2", "avx", "f16c", "fma", "avx2"),
+    *("avx512f", "avx512bw", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_tile", "amx_bf16"),
+    *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2"),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    found = collect()
+    if args.json:
+        print(json.dumps(found, indent=2))
+    else:
+        _show(found)
+    return 0
+
+
+def collect() -> dict[str, Any]:
+    """All that `kcore info` reports, as JSON types."""
+    default, problem = _default_backend()
+    return {
+        "kcore": kcore_version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "libraries": {name: _version((name,)) for name in LIBRARIES},
+        "backends": {name: _backend(name) for name in backends.names()},
+        "default_backend": default,
+        "config_file": {"path": str(config.path()), "exists": config.path().is_file()},
+        "problem": problem,
+        "cpu": _cpu(),
+        "threads": threads.get_threads(),
+        "extension": {
+            "available": bool(_native.available),
+            "simd": _native.simd,
+            "reason": _native.reason,
+        },
+    }
+
+
+def kcore_version() -> str:
+    """The version of the kcore that runs; also right in a checkout that is not installed."""
+    import kcore
+
+    return str(kcore.__version__)
+
+
+def _default_backend() -> tuple[str | None, str | None]:
+    """The default's name, or None and what is wrong with the setting."""
+    try:
+        return backends.default_name(), None
+    except ValueError as error:
+        return None, str(error)
+
+
+def _backend(name: str) -> dict[str, Any]:
+    if name not in backends.KNOWN:
+        return {"installed": True, "version": None, "needs": None}  # a plugin; it knows its own
+    _, module, _ = backends.KNOWN[name]
+    if module is None:
+        return {"installed": True, "version": kcore_version(), "needs": None}
+    there = importlib.util.find_spec(module) is not None
+    version = _version(DISTRIBUTIONS.get(name, (module,))) if there else None
+    return {"installed": there, "version": version, "needs": module}
+
+
+def _version(distributions: Iterable[str]) -> str | None:
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _cpu() -> dict[str, Any]:
+    fields = _cpuinfo()
+    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    return {
+        "model": fields.get("model name") or platform.processor() or platform.machine(),
+        "architecture": platform.machine(),
+        "count": os.cpu_count(),
+        "usable": _usable(),
+        "features": [flag for flag in FEATURES if flag in flags],
+    }
+
+
+def _cpuinfo() -> dict[str, str]:
+    """The first processor's fields in /proc/cpuinfo; empty where there is no such file."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(errors="replace")
+    except OSError:
+        return {}
+    first = text.split("\n\n", 1)[0]
+    pairs = (line.partition(":") for line in first.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
+def _usable() -> int | None:
+    """How many processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _show(found: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for key, value in _lines(found):
+        table.add_row(Text(key, style="bold"), Text(value))  # Text: a path may hold brackets
+    Console(highlight=False).print(table)
+
+
+def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "kcore", found["kcore"]
+    yield "Python", f"{found['python']} on {found['platform']}"
+    yield "libraries", _versions(found["libraries"])
+    for name, backend in found["backends"].items():
+        yield f"backend {name}", _backend_line(name, backend)
+    yield "default backend", found["default_backend"] or "none: see the problem below"
+    file = found["config_file"]
+    yield "config file", file["path"] + ("" if file["exists"] else " (not there; defaults hold)")
+    cpu = found["cpu"]
+    yield "CPU", f"{cpu['model']}, {cpu['usable']} of {cpu['count']} processors usable"
+    yield "CPU features", " ".join(cpu["features"]) or "unknown"
+    yield "threads", str(found["threads"])
+    yield "native kernels", _extension_line(found["extension"])
+    if found["problem"]:
+        yield "problem", found["problem"]
+
+
+def _versions(libraries: dict[str, str | None]) -> str:
+    return ", ".join(f"{name} {version or 'missing'}" for name, version in libraries.items())
+
+
+def _backend_line(name: str, backend: dict[str, Any]) -> str:
+    if backend["installed"]:
+        return f"{backend['needs'] or 'built in'} {backend['version'] or ''}".strip()
+    return f"not installed; {backends.KNOWN[name][2]}"
+
+
+def _extension_line(extension: dict[str, Any]) -> str:
+    if extension["available"]:
+        return f"built, {extension['simd']}"
+    return f"not built, so NumPy definitions run instead: {extension['reason']}"
