@@ -21,8 +21,7 @@ QUIET_THREADS := OMP_WAIT_POLICY=passive
 INSTALL = bin/python -m pip install --quiet --constraint constraints.txt
 
 # What a change of asks for another build, or another install.
-NATIVE := $(shell find kcore/_native -type f ! -name '*.so' ! -name '*.c' ! -name '*.pyc' 2>/dev/null) \
-          $(wildcard kcore/_native/src/*.c)
+NATIVE := $(shell find kcore/_native -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -path '*/src/*' -type f)
 SOURCES := $(shell find kcore -type f \( -name '*.py' -o -name '*.gz' \)) $(NATIVE)
 RECIPE := setup.py pyproject.toml constraints.txt $(wildcard MANIFEST.in)
 
@@ -84,7 +83,6 @@ $(STAMPS)/demo: $(DEMO)/made $(SOURCES) $(RECIPE) | $(STAMPS)
 	$(DEMO)/$(INSTALL) $(BUILD_NEEDS)
 	rm -rf build/lib*
 	$(DEMO)/$(INSTALL) --no-build-isolation .
-	$(DEMO)/$(INSTALL) --no-build-isolation --no-deps --force-reinstall .
 	touch $@
 
 # The tests run on the checkout, so only the kernels are ever built again.
