@@ -18,6 +18,9 @@ BUILD_NEEDS := setuptools cython numpy
 BASE_TEST_NEEDS := pytest pytest-xdist hypothesis
 # Idle OpenMP threads sleep: two pytest workers share the processors.
 QUIET_THREADS := OMP_WAIT_POLICY=passive
+# Nothing here reads or writes the user's own Keras settings; Keras makes a file where none is.
+export KERAS_HOME := $(CURDIR)/build/keras
+unexport KERAS_BACKEND KCORE_BACKEND
 INSTALL = bin/python -m pip install --quiet --constraint constraints.txt
 
 # What a change of asks for another build, or another install.

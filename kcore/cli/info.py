@@ -45,7 +45,8 @@ def run(args: argparse.Namespace) -> int:
 
 def collect() -> dict[str, Any]:
     """All that `kcore info` reports, as JSON types."""
-    default, problem = _default_backend()
+    settings, bad_file = _settings()
+    default, bad_name = _default_backend()
     return {
         "kcore": kcore_version(),
         "python": platform.python_version(),
@@ -53,8 +54,8 @@ def collect() -> dict[str, Any]:
         "libraries": {name: _version((name,)) for name in LIBRARIES},
         "backends": {name: _backend(name) for name in backends.names()},
         "default_backend": default,
-        "config_file": {"path": str(config.path()), "exists": config.path().is_file()},
-        "problem": problem,
+        "config_file": {"path": str(config.path()), "settings": settings},
+        "problem": bad_file or bad_name,
         "cpu": _cpu(),
         "threads": threads.get_threads(),
         "extension": {
@@ -70,6 +71,15 @@ def kcore_version() -> str:
     import kcore
 
     return str(kcore.__version__)
+
+
+def _settings() -> tuple[dict[str, Any] | None, str | None]:
+    """What the config file sets, None where there is no such file, and what is wrong with it."""
+    try:
+        settings = config.from_file()
+    except ValueError as error:
+        return None, str(error)
+    return (settings if config.path().is_file() else None), None
 
 
 def _default_backend() -> tuple[str | None, str | None]:
@@ -148,8 +158,7 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     for name, backend in found["backends"].items():
         yield f"backend {name}", _backend_line(name, backend)
     yield "default backend", found["default_backend"] or "none: see the problem below"
-    file = found["config_file"]
-    yield "config file", file["path"] + ("" if file["exists"] else " (not there; defaults hold)")
+    yield "config file", _file_line(found["config_file"])
     cpu = found["cpu"]
     yield "CPU", f"{cpu['model']}, {cpu['usable']} of {cpu['count']} processors usable"
     yield "CPU features", " ".join(cpu["features"]) or "unknown"
@@ -161,6 +170,12 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 def _versions(libraries: dict[str, str | None]) -> str:
     return ", ".join(f"{name} {version or 'missing'}" for name, version in libraries.items())
+
+
+def _file_line(file: dict[str, Any]) -> str:
+    if file["settings"] is None:
+        return f"{file['path']} (not there, or not readable; defaults hold)"
+    return f"{file['path']} {json.dumps(file['settings'])}"
 
 
 def _backend_line(name: str, backend: dict[str, Any]) -> str:

@@ -62,6 +62,18 @@ def test_info_as_a_table_names_every_backend():
         assert f"backend {name}" in done.stdout
 
 
+def test_info_shows_what_the_config_file_sets(tmp_path):
+    (tmp_path / "keras.json").write_text('{"backend": "jax", "floatx": "float64"}')
+    environment = {"KERAS_HOME": str(tmp_path), "KCORE_BACKEND": "", "KERAS_BACKEND": ""}
+    found = json.loads(kcore("info", "--json", **environment).stdout)
+    assert found["default_backend"] == "jax"
+    assert found["config_file"]["settings"] == {"backend": "jax", "floatx": "float64"}
+    (tmp_path / "keras.json").write_text("{")
+    found = json.loads(kcore("info", "--json", **environment).stdout)
+    assert found["config_file"]["settings"] is None
+    assert "keras.json is not valid JSON" in found["problem"]
+
+
 def test_info_reports_a_bad_setting_instead_of_failing_on_it():
     done = kcore("info", "--json", KCORE_BACKEND="theano")
     assert done.returncode == 0, done.stderr
