@@ -8,12 +8,11 @@ import importlib.util
 import json
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from kcore import _native, backends, config
-from kcore._native import threads
+from kcore import backends, config
 
 # Distributions that may bring a framework's module, the usual one first.
 DISTRIBUTIONS = {
@@ -45,24 +44,29 @@ def run(args: argparse.Namespace) -> int:
 
 def collect() -> dict[str, Any]:
     """All that `kcore info` reports, as JSON types."""
-    settings, bad_file = _settings()
-    default, bad_name = _default_backend()
+    problems: list[str] = []
+
+    def tried(answer: Callable[[], Any]) -> Any:
+        """What `answer` gives; None where a setting is wrong, which goes on the list."""
+        try:
+            return answer()
+        except ValueError as error:
+            if str(error) not in problems:
+                problems.append(str(error))
+            return None
+
     return {
         "kcore": kcore_version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: _version((name,)) for name in LIBRARIES},
         "backends": {name: _backend(name) for name in backends.names()},
-        "default_backend": default,
-        "config_file": {"path": str(config.path()), "settings": settings},
-        "problem": bad_file or bad_name,
+        "config_file": {"path": str(config.path()), "settings": tried(_settings)},
+        "default_backend": tried(backends.default_name),
         "cpu": _cpu(),
-        "threads": threads.get_threads(),
-        "extension": {
-            "available": bool(_native.available),
-            "simd": _native.simd,
-            "reason": _native.reason,
-        },
+        "threads": tried(_threads),
+        "extension": tried(_extension),
+        "problems": problems,
     }
 
 
@@ -73,21 +77,22 @@ def kcore_version() -> str:
     return str(kcore.__version__)
 
 
-def _settings() -> tuple[dict[str, Any] | None, str | None]:
-    """What the config file sets, None where there is no such file, and what is wrong with it."""
-    try:
-        settings = config.from_file()
-    except ValueError as error:
-        return None, str(error)
-    return (settings if config.path().is_file() else None), None
+def _settings() -> dict[str, Any] | None:
+    """What the config file sets; None where there is no such file."""
+    return config.from_file() if config.path().is_file() else None
 
 
-def _default_backend() -> tuple[str | None, str | None]:
-    """The default's name, or None and what is wrong with the setting."""
-    try:
-        return backends.default_name(), None
-    except ValueError as error:
-        return None, str(error)
+# The kernels are imported here, not above: a wrong KCORE_SIMD is an error on import.
+def _threads() -> int:
+    from kcore._native import threads
+
+    return threads.get_threads()
+
+
+def _extension() -> dict[str, Any]:
+    from kcore import _native
+
+    return {"available": _native.available, "simd": _native.simd, "reason": _native.reason}
 
 
 def _backend(name: str) -> dict[str, Any]:
@@ -157,15 +162,15 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "libraries", _versions(found["libraries"])
     for name, backend in found["backends"].items():
         yield f"backend {name}", _backend_line(name, backend)
-    yield "default backend", found["default_backend"] or "none: see the problem below"
+    yield "default backend", found["default_backend"] or "unknown"
     yield "config file", _file_line(found["config_file"])
     cpu = found["cpu"]
     yield "CPU", f"{cpu['model']}, {cpu['usable']} of {cpu['count']} processors usable"
     yield "CPU features", " ".join(cpu["features"]) or "unknown"
-    yield "threads", str(found["threads"])
+    yield "threads", str(found["threads"] or "unknown")
     yield "native kernels", _extension_line(found["extension"])
-    if found["problem"]:
-        yield "problem", found["problem"]
+    for problem in found["problems"]:
+        yield "problem", problem
 
 
 def _versions(libraries: dict[str, str | None]) -> str:
@@ -184,7 +189,9 @@ def _backend_line(name: str, backend: dict[str, Any]) -> str:
     return f"not installed; {backends.KNOWN[name][2]}"
 
 
-def _extension_line(extension: dict[str, Any]) -> str:
+def _extension_line(extension: dict[str, Any] | None) -> str:
+    if extension is None:
+        return "unknown"
     if extension["available"]:
         return f"built, {extension['simd']}"
     return f"not built, so NumPy definitions run instead: {extension['reason']}"
