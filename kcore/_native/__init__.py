@@ -1,0 +1,30 @@
+"""Compiled loops for the CPU: arrays, sizes and threads in, arrays out.
+
+`kernels` is the extension module, or None where it is missing or switched off; `reason` then says
+why, and callers use their NumPy definitions. KCORE_NATIVE=0 switches it off; KCORE_SIMD names the
+instruction set to use instead of the widest one that the CPU has.
+"""
+
+import os
+
+kernels = None
+reason: str | None = None
+
+if os.environ.get("KCORE_NATIVE") == "0":
+    reason = "switched off by KCORE_NATIVE=0"
+else:
+    try:
+        from kcore._native import _kernels as kernels
+    except ImportError as error:
+        kernels = None
+        reason = f"the compiled extension could not be imported: {error}"
+
+available: bool = kernels is not None
+
+if kernels is not None and os.environ.get("KCORE_SIMD"):
+    try:
+        kernels.set_simd(os.environ["KCORE_SIMD"])
+    except ValueError as error:
+        raise ValueError(f"KCORE_SIMD: {error}") from None
+
+simd: str | None = kernels.get_simd() if kernels is not None else None

@@ -1,0 +1,508 @@
+# distutils: language = c++
+"""Compiled kernels: float32 and float64 arrays and sizes in, arrays out.
+
+Callers choose shapes, dtypes and `threads`. Arrays are C-contiguous, aligned and of one dtype;
+anything else raises, so no call can reach outside its arrays, but the messages are for
+developers. Images are x[n, h, w, c] and kernels w[kh, kw, c / groups, oc]; `strides` and
+`dilation` are (rows, columns), `pads` is ((top, bottom), (left, right)). Inputs are only read
+and results are new, unless a docstring says otherwise. The GIL is released, and the result has
+the same bits whatever `threads` is.
+
+Padding counts as zeros: nan and infinities in images come out as the sums have them, but a kernel
+weight that is not finite may or may not turn the padding beside it into nan.
+"""
+cimport numpy as cnp
+from libcpp cimport bool as cbool
+
+import numpy as np
+
+cnp.import_array()
+
+ctypedef Py_ssize_t index
+
+
+cdef extern from "api.h" namespace "kcore" nogil:
+    cdef struct Conv:
+        index n, h, w, c, kh, kw, oc, groups, sh, sw, pt, pl, dh, dw, oh, ow
+    cdef struct Pool:
+        index n, h, w, c, kh, kw, sh, sw, pt, pl, oh, ow
+    cdef struct Level:
+        const char* name
+        cbool (*supported)() noexcept
+    const Level* levels
+    const Level* active
+    cbool has_openmp() noexcept
+
+cdef extern from "calls.h" namespace "kcore::call" nogil:
+    cbool conv(cbool, Conv, void*, void*, void*, int) noexcept
+    cbool conv_input_grad(cbool, Conv, void*, void*, void*, int) noexcept
+    cbool conv_weight_grad(cbool, Conv, void*, void*, void*, int) noexcept
+    cbool depthwise(cbool, Conv, void*, void*, void*, int) noexcept
+    cbool depthwise_input_grad(cbool, Conv, void*, void*, void*, int) noexcept
+    cbool depthwise_weight_grad(cbool, Conv, void*, void*, void*, int) noexcept
+    void max_pool(cbool, Pool, void*, void*, void*, int, int) noexcept
+    void max_pool_grad(cbool, Pool, void*, void*, int, void*, int) noexcept
+    void avg_pool(cbool, Pool, void*, void*, cbool, int) noexcept
+    void avg_pool_grad(cbool, Pool, void*, void*, cbool, int) noexcept
+    void softmax(cbool, index, index, void*, void*, int) noexcept
+    void softmax_grad(cbool, index, index, void*, void*, void*, int) noexcept
+    void log_softmax(cbool, index, index, void*, void*, int) noexcept
+    void log_softmax_grad(cbool, index, index, void*, void*, void*, int) noexcept
+    cbool c_column_sums "kcore::call::column_sums"(cbool, index, index, void*, void*, int) noexcept
+    void bias_add(cbool, index, index, void*, void*, cbool, void*, int) noexcept
+    void c_relu "kcore::call::relu"(cbool, index, void*, void*, int) noexcept
+    void c_relu_grad "kcore::call::relu_grad"(cbool, index, void*, void*, void*, int) noexcept
+    void adam(cbool, index, void*, void*, void*, void*, double, double, double, double, double, int) noexcept
+    void sgd(cbool, index, void*, void*, void*, double, double, cbool, int) noexcept
+
+
+# SIMD levels
+
+def simd_levels():
+    """The levels of this build that this CPU can run, widest first."""
+    names = []
+    cdef const Level* level = levels
+    while level.name != NULL:
+        if level.supported():
+            names.append(level.name.decode())
+        level += 1
+    return tuple(names)
+
+
+def get_simd():
+    """The level in use."""
+    return active.name.decode()
+
+
+def set_simd(str name not None):
+    """Use the level `name` from now on; ValueError if this build or CPU has none of that name."""
+
+    cdef const Level* level = levels
+    cdef bytes wanted = name.encode()
+    while level.name != NULL:
+        if level.name == wanted and level.supported():
+            active = level
+            return
+        level += 1
+    raise ValueError(
+        f"SIMD level {name!r} is not available on this CPU; expected one of {', '.join(simd_levels())}."
+    )
+
+
+def openmp():
+    """Whether this build runs more than one thread."""
+    return has_openmp()
+
+
+# Arguments
+
+cdef int check(cnp.ndarray a, int ndim, int kind) except -1:
+    """Raises unless `a` is a plain array of `ndim` dimensions and dtype number `kind`."""
+    if kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64:
+        raise TypeError(f"expected float32 or float64, got {a.dtype}.")
+    if cnp.PyArray_TYPE(a) != kind:
+        raise TypeError(f"expected arrays of one dtype, got {a.dtype} beside {np.dtype(cnp.PyArray_DescrFromType(kind))}.")
+    if cnp.PyArray_NDIM(a) != ndim:
+        raise ValueError(f"expected {ndim} dimensions, got shape {(<object>a).shape}.")
+    if not cnp.PyArray_ISCARRAY_RO(a):
+        raise ValueError("expected a C-contiguous, aligned array.")
+    return 0
+
+
+cdef int check_flat(cnp.ndarray a, int kind, index size, bint written) except -1:
+    """The same for an array of any shape with `size` elements."""
+    check(a, cnp.PyArray_NDIM(a), kind)
+    if cnp.PyArray_SIZE(a) != size:
+        raise ValueError(f"expected {size} elements, got shape {(<object>a).shape}.")
+    if written and not cnp.PyArray_ISWRITEABLE(a):
+        raise ValueError("expected a writable array.")
+    return 0
+
+
+cdef int same_shape(cnp.ndarray a, tuple shape) except -1:
+    if (<object>a).shape != shape:
+        raise ValueError(f"expected shape {shape}, got {(<object>a).shape}.")
+    return 0
+
+
+cdef inline bint single(cnp.ndarray a) noexcept nogil:
+    return cnp.PyArray_TYPE(a) == cnp.NPY_FLOAT32
+
+
+cdef inline void* data(cnp.ndarray a) noexcept nogil:
+    return cnp.PyArray_DATA(a)
+
+
+cdef inline cnp.ndarray empty(tuple shape, cnp.ndarray like):
+    return np.empty(shape, like.dtype)
+
+
+cdef inline cnp.ndarray empty_like(cnp.ndarray a):
+    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), 0)
+
+
+cdef inline int team(int threads) noexcept:
+    return 1 if threads < 1 else 256 if threads > 256 else threads
+
+
+cdef int finished(bint ok) except -1:
+    if not ok:
+        raise MemoryError("no working memory for a kernel.")
+    return 0
+
+
+cdef index out_size(index size, index before, index after, index span, index stride) noexcept:
+    cdef index room = size + before + after - span
+    return room // stride + 1 if room >= 0 else 0
+
+
+# Convolution
+
+cdef Conv conv_spec(tuple x_shape, tuple w_shape, strides, pads, dilation, index groups) except *:
+    """Checks the sizes against each other and gives them as one struct."""
+    cdef Conv s
+    cdef index depth, bottom, right
+    s.n, s.h, s.w, s.c = x_shape
+    s.kh, s.kw, depth, s.oc = w_shape
+    s.sh, s.sw = strides
+    s.dh, s.dw = dilation
+    (s.pt, bottom), (s.pl, right) = pads
+    s.groups = groups
+    if min(x_shape) < 0 or min(w_shape) < 0 or min(s.kh, s.kw, s.sh, s.sw, s.dh, s.dw, groups) < 1:
+        raise ValueError("sizes, strides, dilations and groups must be positive.")
+    if min(s.pt, bottom, s.pl, right) < 0:
+        raise ValueError(f"padding must not be negative, got {pads}.")
+    if depth * groups != s.c or s.oc % groups:
+        raise ValueError(f"kernel {w_shape} with groups={groups} does not fit an input of shape {x_shape}.")
+    s.oh = out_size(s.h, s.pt, bottom, (s.kh - 1) * s.dh + 1, s.sh)
+    s.ow = out_size(s.w, s.pl, right, (s.kw - 1) * s.dw + 1, s.sw)
+    return s
+
+
+cdef bint is_depthwise(Conv s) noexcept:
+    return s.groups == s.c and s.c > 1
+
+
+cdef Conv one_to_one(Conv s) noexcept:
+    """The depthwise convolution after each input channel is repeated for each of its outputs."""
+    s.c = s.groups = s.oc
+    return s
+
+
+def conv2d(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation, index groups=1, int threads=1):
+    """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j].
+
+    Output channel j belongs to group j // (oc / groups) and sees that group's input channels.
+    """
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 4, kind)
+    check(w, 4, kind)
+    cdef Conv s = conv_spec((<object>x).shape, (<object>w).shape, strides, pads, dilation, groups)
+    cdef cnp.ndarray y = empty((s.n, s.oh, s.ow, s.oc), x)
+    cdef bint ok
+    if s.c == 0 or y.size == 0:
+        y.fill(0)
+        return y
+    threads = team(threads)
+    if is_depthwise(s):
+        if s.oc > s.c:
+            x = np.repeat(x, s.oc // s.c, axis=-1)
+            s = one_to_one(s)
+        with nogil:
+            ok = depthwise(single(x), s, data(x), data(w), data(y), threads)
+    else:
+        with nogil:
+            ok = conv(single(x), s, data(x), data(w), data(y), threads)
+    finished(ok)
+    return y
+
+
+def conv2d_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shape, strides, pads, dilation,
+                      index groups=1, int threads=1):
+    """The gradient of sum(g * conv2d(x, w)) by x, for x of shape `x_shape`."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 4, kind)
+    check(w, 4, kind)
+    cdef Conv s = conv_spec(x_shape, (<object>w).shape, strides, pads, dilation, groups)
+    same_shape(g, (s.n, s.oh, s.ow, s.oc))
+    cdef cnp.ndarray dx
+    cdef index multiplier = 1
+    cdef bint ok
+    if g.size == 0 or s.c == 0 or s.n * s.h * s.w == 0:
+        return np.zeros(x_shape, g.dtype)
+    threads = team(threads)
+    if is_depthwise(s):
+        multiplier = s.oc // s.c
+        s = one_to_one(s)
+        dx = empty((s.n, s.h, s.w, s.c), g)
+        with nogil:
+            ok = depthwise_input_grad(single(g), s, data(g), data(w), data(dx), threads)
+        if multiplier > 1:
+            dx = dx.reshape(x_shape + (multiplier,)).sum(axis=-1)
+    else:
+        dx = empty(x_shape, g)
+        with nogil:
+            ok = conv_input_grad(single(g), s, data(g), data(w), data(dx), threads)
+    finished(ok)
+    return dx
+
+
+def conv2d_weight_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_shape, strides, pads, dilation,
+                       index groups=1, int threads=1):
+    """The gradient of sum(g * conv2d(x, w)) by w, for w of shape `w_shape`."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 4, kind)
+    check(g, 4, kind)
+    cdef Conv s = conv_spec((<object>x).shape, w_shape, strides, pads, dilation, groups)
+    same_shape(g, (s.n, s.oh, s.ow, s.oc))
+    cdef cnp.ndarray dw = empty(w_shape, x)
+    cdef bint ok
+    if g.size == 0 or x.size == 0 or dw.size == 0:
+        dw.fill(0)
+        return dw
+    threads = team(threads)
+    if is_depthwise(s):
+        if s.oc > s.c:
+            x = np.repeat(x, s.oc // s.c, axis=-1)
+            s = one_to_one(s)
+        with nogil:
+            ok = depthwise_weight_grad(single(x), s, data(x), data(g), data(dw), threads)
+    else:
+        with nogil:
+            ok = conv_weight_grad(single(x), s, data(x), data(g), data(dw), threads)
+    finished(ok)
+    return dw
+
+
+# Pooling
+
+cdef Pool pool_spec(tuple x_shape, size, strides, pads) except *:
+    cdef Pool s
+    cdef index bottom, right
+    s.n, s.h, s.w, s.c = x_shape
+    s.kh, s.kw = size
+    s.sh, s.sw = strides
+    (s.pt, bottom), (s.pl, right) = pads
+    if min(x_shape) < 0 or min(s.kh, s.kw, s.sh, s.sw) < 1:
+        raise ValueError("sizes and strides must be positive.")
+    if min(s.pt, bottom, s.pl, right) < 0 or max(s.pt, bottom) >= s.kh or max(s.pl, right) >= s.kw:
+        raise ValueError(f"padding {pads} must not be negative, and smaller than the window {size}.")
+    s.oh = out_size(s.h, s.pt, bottom, s.kh, s.sh)
+    s.ow = out_size(s.w, s.pl, right, s.kw, s.sw)
+    return s
+
+
+cdef int code_type(Pool s) noexcept:
+    return cnp.NPY_UINT8 if s.kh * s.kw <= 256 else cnp.NPY_UINT16 if s.kh * s.kw <= 65536 else cnp.NPY_INT32
+
+
+def max_pool2d(cnp.ndarray x not None, size, strides, pads, int threads=1):
+    """The largest element of each window, and its place row * kw + column in the window.
+
+    Padding never wins; the first of equal elements does, and the first nan if there is one. The
+    places are uint8 for windows of up to 256 elements, then uint16, then int32.
+    """
+    check(x, 4, cnp.PyArray_TYPE(x))
+    cdef Pool s = pool_spec((<object>x).shape, size, strides, pads)
+    cdef cnp.ndarray y = empty((s.n, s.oh, s.ow, s.c), x)
+    cdef cnp.ndarray argmax = cnp.PyArray_EMPTY(4, cnp.PyArray_DIMS(y), code_type(s), 0)
+    cdef int code_bytes = cnp.PyArray_ITEMSIZE(argmax)
+    threads = team(threads)
+    if y.size:
+        with nogil:
+            max_pool(single(x), s, data(x), data(y), data(argmax), code_bytes, threads)
+    return y, argmax
+
+
+def max_pool2d_grad(cnp.ndarray g not None, cnp.ndarray argmax not None, tuple x_shape, size, strides, pads,
+                    int threads=1):
+    """The gradient of sum(g * max_pool2d(x)) by x: each g goes to the place that `argmax` names."""
+    check(g, 4, cnp.PyArray_TYPE(g))
+    cdef Pool s = pool_spec(x_shape, size, strides, pads)
+    same_shape(g, (s.n, s.oh, s.ow, s.c))
+    same_shape(argmax, (s.n, s.oh, s.ow, s.c))
+    if cnp.PyArray_TYPE(argmax) != code_type(s) or not cnp.PyArray_ISCARRAY_RO(argmax):
+        raise TypeError("expected argmax as max_pool2d gives it.")
+    cdef cnp.ndarray dx = empty(x_shape, g)
+    cdef int code_bytes = cnp.PyArray_ITEMSIZE(argmax)
+    threads = team(threads)
+    if dx.size:
+        with nogil:
+            max_pool_grad(single(g), s, data(g), data(argmax), code_bytes, data(dx), threads)
+    return dx
+
+
+def avg_pool2d(cnp.ndarray x not None, size, strides, pads, bint count_pads=False, int threads=1):
+    """The mean of each window: over what lies inside the input, or with `count_pads` over kh * kw."""
+    check(x, 4, cnp.PyArray_TYPE(x))
+    cdef Pool s = pool_spec((<object>x).shape, size, strides, pads)
+    cdef cnp.ndarray y = empty((s.n, s.oh, s.ow, s.c), x)
+    threads = team(threads)
+    if y.size:
+        with nogil:
+            avg_pool(single(x), s, data(x), data(y), count_pads, threads)
+    return y
+
+
+def avg_pool2d_grad(cnp.ndarray g not None, tuple x_shape, size, strides, pads, bint count_pads=False, int threads=1):
+    """The gradient of sum(g * avg_pool2d(x)) by x."""
+    check(g, 4, cnp.PyArray_TYPE(g))
+    cdef Pool s = pool_spec(x_shape, size, strides, pads)
+    same_shape(g, (s.n, s.oh, s.ow, s.c))
+    cdef cnp.ndarray dx = empty(x_shape, g)
+    threads = team(threads)
+    if dx.size:
+        with nogil:
+            avg_pool_grad(single(g), s, data(g), data(dx), count_pads, threads)
+    return dx
+
+
+# Rows and columns of a matrix
+
+def softmax_rows(cnp.ndarray x not None, int threads=1):
+    """exp(x - max) / sum(exp(x - max)) for each row of x[r, c]; +inf, nan or only -inf give nan."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray y = empty_like(x)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    threads = team(threads)
+    with nogil:
+        softmax(single(x), rows, cols, data(x), data(y), threads)
+    return y
+
+
+def softmax_rows_grad(cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
+    """The gradient by x where y = softmax_rows(x): y * (g - sum(g * y))."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 2, kind)
+    check(y, 2, kind)
+    same_shape(y, (<object>g).shape)
+    cdef cnp.ndarray dx = empty_like(g)
+    cdef index rows = g.shape[0], cols = g.shape[1]
+    threads = team(threads)
+    with nogil:
+        softmax_grad(single(g), rows, cols, data(g), data(y), data(dx), threads)
+    return dx
+
+
+def log_softmax_rows(cnp.ndarray x not None, int threads=1):
+    """x - max - log(sum(exp(x - max))) for each row of x[r, c]."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray y = empty_like(x)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    threads = team(threads)
+    with nogil:
+        log_softmax(single(x), rows, cols, data(x), data(y), threads)
+    return y
+
+
+def log_softmax_rows_grad(cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
+    """The gradient by x where y = log_softmax_rows(x): g - exp(y) * sum(g)."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 2, kind)
+    check(y, 2, kind)
+    same_shape(y, (<object>g).shape)
+    cdef cnp.ndarray dx = empty_like(g)
+    cdef index rows = g.shape[0], cols = g.shape[1]
+    threads = team(threads)
+    with nogil:
+        log_softmax_grad(single(g), rows, cols, data(g), data(y), data(dx), threads)
+    return dx
+
+
+def column_sums(cnp.ndarray x not None, int threads=1):
+    """sum(x, axis=0) for x[r, c], summed blockwise with the blocks added in double."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    cdef cnp.ndarray out = cnp.PyArray_EMPTY(1, cnp.PyArray_DIMS(x) + 1, cnp.PyArray_TYPE(x), 0)
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_column_sums(single(x), rows, cols, data(x), data(out), threads)
+    finished(ok)
+    return out
+
+
+def bias_add_relu(cnp.ndarray x not None, cnp.ndarray bias not None, bint relu=True, int threads=1,
+                  cnp.ndarray out=None):
+    """x[r, c] + bias[c], then relu if asked; into `out` if given, which may be x itself."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    check(bias, 1, kind)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    check_flat(bias, kind, cols, False)
+    if out is None:
+        out = empty_like(x)
+    else:
+        same_shape(out, (<object>x).shape)
+        check_flat(out, kind, rows * cols, True)
+    threads = team(threads)
+    with nogil:
+        bias_add(single(x), rows, cols, data(x), data(bias), relu, data(out), threads)
+    return out
+
+
+# Flat arrays
+
+def relu(cnp.ndarray x not None, int threads=1):
+    """max(x, 0) for x of any shape; nan stays, -0 becomes 0."""
+    cdef index size = cnp.PyArray_SIZE(x)
+    check_flat(x, cnp.PyArray_TYPE(x), size, False)
+    cdef cnp.ndarray y = empty_like(x)
+    threads = team(threads)
+    with nogil:
+        c_relu(single(x), size, data(x), data(y), threads)
+    return y
+
+
+def relu_grad(cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
+    """g where y = relu(x) is positive or nan, else 0."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    cdef index size = cnp.PyArray_SIZE(g)
+    check_flat(g, kind, size, False)
+    check_flat(y, kind, size, False)
+    cdef cnp.ndarray dx = empty_like(g)
+    threads = team(threads)
+    with nogil:
+        c_relu_grad(single(g), size, data(g), data(y), data(dx), threads)
+    return dx
+
+
+def adam_step(cnp.ndarray param not None, cnp.ndarray grad not None, cnp.ndarray m not None, cnp.ndarray v not None,
+              double step_size, double beta1, double beta2, double epsilon, double weight_decay_factor=0.0,
+              int threads=1):
+    """One step of Adam, writing param, m and v in place; arrays of one size, any shape.
+
+    m += (grad - m) * (1 - beta1); v += (grad**2 - v) * (1 - beta2);
+    param -= param * weight_decay_factor, then param -= step_size * m / (sqrt(v) + epsilon).
+    The caller folds the bias correction into `step_size`.
+    """
+    cdef int kind = cnp.PyArray_TYPE(param)
+    cdef index size = cnp.PyArray_SIZE(param)
+    check_flat(param, kind, size, True)
+    check_flat(grad, kind, size, False)
+    check_flat(m, kind, size, True)
+    check_flat(v, kind, size, True)
+    threads = team(threads)
+    with nogil:
+        adam(single(param), size, data(param), data(grad), data(m), data(v), step_size, beta1, beta2, epsilon,
+             weight_decay_factor, threads)
+
+
+def sgd_step(cnp.ndarray param not None, cnp.ndarray grad not None, cnp.ndarray momentum_buffer, double lr,
+             double momentum=0.0, bint nesterov=False, int threads=1):
+    """One step of SGD, writing param and the momentum buffer (or None) in place.
+
+    Without a buffer param -= lr * grad. With one, buffer = momentum * buffer - lr * grad and
+    param += buffer; nesterov adds momentum * buffer - lr * grad instead.
+    """
+    cdef int kind = cnp.PyArray_TYPE(param)
+    cdef index size = cnp.PyArray_SIZE(param)
+    cdef void* velocity = NULL
+    check_flat(param, kind, size, True)
+    check_flat(grad, kind, size, False)
+    if momentum_buffer is not None:
+        check_flat(momentum_buffer, kind, size, True)
+        velocity = data(momentum_buffer)
+    threads = team(threads)
+    with nogil:
+        sgd(single(param), size, data(param), data(grad), velocity, lr, momentum, nesterov, threads)

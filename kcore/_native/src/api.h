@@ -1,0 +1,97 @@
+// What the Cython wrappers see: problem descriptions, and one table of kernels per SIMD level.
+//
+// Every kernel takes C-contiguous arrays whose shapes the wrapper has checked, runs without the
+// GIL, and gives the same bits for every thread count. One that needs working memory returns
+// false if there is none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kcore {
+
+using index = std::ptrdiff_t;
+
+// A 2D convolution over x[n, h, w, c] with kernel[kh, kw, c / groups, oc] and y[n, oh, ow, oc].
+// Padding is what precedes x; what follows it is implied by oh and ow.
+struct Conv {
+  index n, h, w, c;
+  index kh, kw, oc, groups;
+  index sh, sw, pt, pl, dh, dw;
+  index oh, ow;
+};
+
+// Pooling of x[n, h, w, c] to y[n, oh, ow, c] over windows cut to the input.
+struct Pool {
+  index n, h, w, c;
+  index kh, kw, sh, sw, pt, pl;
+  index oh, ow;
+};
+
+template <class T>
+struct Kernels {
+  bool (*conv)(const Conv&, const T* x, const T* w, T* y, int threads);
+  bool (*conv_input_grad)(const Conv&, const T* g, const T* w, T* dx, int threads);
+  bool (*conv_weight_grad)(const Conv&, const T* x, const T* g, T* dw, int threads);
+  bool (*depthwise)(const Conv&, const T* x, const T* w, T* y, int threads);
+  bool (*depthwise_input_grad)(const Conv&, const T* g, const T* w, T* dx, int threads);
+  bool (*depthwise_weight_grad)(const Conv&, const T* x, const T* g, T* dw, int threads);
+
+  // `code_bytes` is the width of one element of `argmax`: 1, 2 or 4.
+  void (*max_pool)(const Pool&, const T* x, T* y, void* argmax, int code_bytes, int threads);
+  void (*max_pool_grad)(const Pool&, const T* g, const void* argmax, int code_bytes, T* dx,
+                        int threads);
+  void (*avg_pool)(const Pool&, const T* x, T* y, bool count_pads, int threads);
+  void (*avg_pool_grad)(const Pool&, const T* g, T* dx, bool count_pads, int threads);
+
+  void (*softmax)(index rows, index cols, const T* x, T* y, int threads);
+  void (*softmax_grad)(index rows, index cols, const T* g, const T* y, T* dx, int threads);
+  void (*log_softmax)(index rows, index cols, const T* x, T* y, int threads);
+  void (*log_softmax_grad)(index rows, index cols, const T* g, const T* y, T* dx, int threads);
+  bool (*column_sums)(index rows, index cols, const T* x, T* out, int threads);
+  void (*bias_add)(index rows, index cols, const T* x, const T* bias, bool relu, T* out,
+                   int threads);
+
+  void (*relu)(index size, const T* x, T* y, int threads);
+  void (*relu_grad)(index size, const T* g, const T* y, T* dx, int threads);
+  void (*adam)(index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1,
+               double beta2, double epsilon, double weight_decay, int threads);
+  // `velocity` may be null.
+  void (*sgd)(index size, T* param, const T* grad, T* velocity, double rate, double momentum,
+              bool nesterov, int threads);
+};
+
+struct Level {
+  const char* name;
+  bool (*supported)();
+  const Kernels<float>* f32;
+  const Kernels<double>* f64;
+};
+
+// The levels of this build, widest first; null-terminated by name.
+extern const Level levels[];
+extern const Level* active;
+
+bool has_openmp();
+
+// Working memory that a thread keeps between calls: fresh pages cost as much as a small
+// convolution. One lease at a time in each thread.
+class Scratch {
+ public:
+  explicit Scratch(std::size_t bytes);
+  ~Scratch();
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  explicit operator bool() const { return base_ != nullptr; }
+
+  // The next piece, aligned to 64 bytes. The pieces must fit what was asked for, each rounded up
+  // to a multiple of 64 bytes.
+  void* take(std::size_t bytes);
+
+ private:
+  char* base_;
+  char* next_;
+  std::size_t bytes_;
+};
+
+}  // namespace kcore

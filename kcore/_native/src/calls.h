@@ -1,0 +1,44 @@
+// Calls a kernel of the active level for float or double arrays behind void pointers: one C++
+// name for Cython instead of two.
+#pragma once
+
+#include "api.h"
+
+namespace kcore {
+namespace call {
+
+template <class T, class A>
+A typed(A value) { return value; }
+template <class T>
+T* typed(void* array) { return static_cast<T*>(array); }
+
+#define KCORE_CALL(name)                                                 \
+  template <class... A>                                                  \
+  auto name(bool single, A... args) {                                    \
+    return single ? active->f32->name(typed<float>(args)...)             \
+                  : active->f64->name(typed<double>(args)...);           \
+  }
+KCORE_CALL(conv)
+KCORE_CALL(conv_input_grad)
+KCORE_CALL(conv_weight_grad)
+KCORE_CALL(depthwise)
+KCORE_CALL(depthwise_input_grad)
+KCORE_CALL(depthwise_weight_grad)
+KCORE_CALL(max_pool)
+KCORE_CALL(max_pool_grad)
+KCORE_CALL(avg_pool)
+KCORE_CALL(avg_pool_grad)
+KCORE_CALL(softmax)
+KCORE_CALL(softmax_grad)
+KCORE_CALL(log_softmax)
+KCORE_CALL(log_softmax_grad)
+KCORE_CALL(column_sums)
+KCORE_CALL(bias_add)
+KCORE_CALL(relu)
+KCORE_CALL(relu_grad)
+KCORE_CALL(adam)
+KCORE_CALL(sgd)
+#undef KCORE_CALL
+
+}  // namespace call
+}  // namespace kcore

@@ -1,0 +1,327 @@
+// Convolutions that mix channels: forward, input gradient, weight gradient.
+//
+// There is no im2col. For one kernel row the inputs of an output pixel, kw * c of them, lie side
+// by side in the channels-last input, so the convolution is a matrix product whose left rows
+// overlap in memory; the register tiles of tile.h read them in place, or from a small copy that
+// adds the padding and stays in the L2 cache.
+#pragma once
+
+#include "tile.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+constexpr index block_bytes = 256 << 10;    // of padded input per task: a part of the L2 cache
+constexpr index longest_sum = 1024;         // products summed in one chain of roundings
+constexpr index max_block_rows = 256;
+
+// Copies of the input rows that output rows [r0, r1) and columns [q0, q1) read, zeros around
+// them. Rows count through all images; those of one image share what they overlap in.
+template <class T>
+struct Block {
+  const Walk& walk;
+  index channels, pixel;  // how many to copy, and the elements that a pixel takes in the copy
+
+  index columns(index q0, index q1) const { return (q1 - q0 - 1) * walk.sw + walk.span_w(); }
+  index row(index q0, index q1) const { return columns(q0, q1) * pixel; }
+  // Elements enough for any `rows` consecutive output rows.
+  index room(index rows, index q0, index q1) const {
+    return (rows * walk.sh + (rows / walk.oh + 2) * walk.span_h()) * row(q0, q1);
+  }
+
+  // starts[r - r0] is where output row r begins to read.
+  void copy(const T* in, index r0, index r1, index q0, index q1, T* dst, const T** starts, int threads) const {
+    const index size = row(q0, q1);
+    while (r0 < r1) {
+      const index image = r0 / walk.oh, h0 = r0 % walk.oh;
+      const index count = min_of(r1 - r0, walk.oh - h0);
+      const index rows = (count - 1) * walk.sh + walk.span_h();
+      const index top = h0 * walk.sh - walk.pt;
+      parallel_for(rows, threads, [&](index i, int) {
+        const bool inside = top + i >= 0 && top + i < walk.h;
+        copy_row(inside ? in + (image * walk.h + top + i) * walk.w * walk.pixel : nullptr,
+                 q0 * walk.sw - walk.pl, columns(q0, q1), dst + i * size);
+      });
+      for (index i = 0; i < count; ++i) starts[i] = dst + i * walk.sh * size;
+      dst += rows * size, starts += count, r0 += count;
+    }
+  }
+
+ private:
+  void copy_row(const T* src, index first, index count, T* dst) const {
+    const index low = src ? min_of(max_of<index>(-first, 0), count) : count;
+    const index high = max_of(min_of(walk.w - first, count), low);
+    std::memset(dst, 0, low * pixel * sizeof(T));
+    if (high > low) {
+      if (pixel == channels && walk.pixel == channels)
+        std::memcpy(dst + low * pixel, src + (first + low) * pixel, (high - low) * pixel * sizeof(T));
+      else
+        for (index i = low; i < high; ++i) {
+          const T* from = src + (first + i) * walk.pixel;
+          T* to = dst + i * pixel;
+          over_lanes<T>(0, channels, [&](index c, auto part) { part.put(to + c, part.get(from + c)); });
+          for (index c = channels; c < pixel; ++c) to[c] = 0;
+        }
+    }
+    std::memset(dst + high * pixel, 0, (count - high) * pixel * sizeof(T));
+  }
+};
+
+// The runs of neighbouring inputs that one output pixel reads: outer x inner of them, `length`
+// long. Whole kernel rows where the pixels of a row touch, single pixels elsewhere.
+struct Runs {
+  index outer, inner, length, outer_step, inner_step;
+  Runs(const Walk& walk, index channels, index pixel, index row) {
+    if ((walk.dw == 1 && pixel == channels) || walk.kw == 1)
+      outer = 1, inner = walk.kh, length = walk.kw * channels, outer_step = 0, inner_step = walk.dh * row;
+    else
+      outer = walk.kh, inner = walk.kw, length = channels, outer_step = walk.dh * row, inner_step = walk.dw * pixel;
+  }
+};
+
+// One output channel group of a convolution, whose weights are columns [0, oc) of `weights`.
+template <class T>
+bool convolve(const Walk& walk, index channels, index oc, const T* in, const Weights<T>& weights, T* out, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  const index sums = walk.kh * walk.kw * channels, rows = walk.n * walk.oh;
+
+  // Columns and rows of output pixels per task, so that the inputs of a task fit the cache.
+  const index wide = tile_rows[2];
+  const index row_bytes = min_of(walk.span_h(), walk.h) * walk.pixel * walk.sw * sizeof(T);
+  index q_step = walk.ow;
+  if (q_step * row_bytes > block_bytes) q_step = min_of(walk.ow, max_of<index>(block_bytes / row_bytes / wide, 1) * wide);
+  const index q_blocks = ceil_div(walk.ow, q_step);
+
+  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
+  const bool skew = channels * sizeof(T) % 2048 == 0 && q_step > 7;
+  const bool copied = walk.padded() || skew;
+  const Block<T> block{walk, channels, channels + (skew ? lanes : 0)};
+  const index pixel = copied ? block.pixel : walk.pixel;
+
+  index r_step = max_of<index>(1, block_bytes / static_cast<index>(sizeof(T)) / (walk.sh * block.row(0, q_step)));
+  r_step = min_of(min_of(r_step, rows), max_block_rows);
+  const Panels<T> panels{oc, tile_rows[4] && q_step <= tile_rows[4] && oc >= 4 * lanes ? index{4} : index{2}};
+  const index wanted = threads > 1 ? 4 * threads : 1;
+  if (ceil_div(rows, r_step) * q_blocks * panels.count() < wanted) r_step = max_of<index>(1, rows * q_blocks * panels.count() / wanted);
+  const index r_blocks = ceil_div(rows, r_step);
+  const index p_blocks = min_of(panels.count(), ceil_div(wanted, r_blocks * q_blocks));
+  const index p_step = ceil_div(panels.count(), p_blocks);
+
+  // Several tasks share packed weights; a lone one packs each piece just before it reads it.
+  const bool packed = r_blocks * q_blocks > 1;
+  const index piece_rows = longest_sum;
+  const index slot_input = copied ? block.room(r_step, 0, q_step) : 0;
+  const index slot_weights = packed ? 0 : min_of(sums, piece_rows) * panels.width();
+  Scratch scratch(room<T>(packed ? sums * panels.packed() : 0) + threads * (room<T>(slot_input) + room<T>(slot_weights)));
+  if (!scratch) return false;
+  T* all_weights = take<T>(scratch, packed ? sums * panels.packed() : 0);
+  T* inputs = take<T>(scratch, threads * round_up(slot_input, 64 / sizeof(T)));
+  T* pieces = take<T>(scratch, threads * round_up(slot_weights, 64 / sizeof(T)));
+  if (packed)
+    parallel_for(panels.count(), threads, [&](index p, int) {
+      pack(weights, walk.kw, channels, 0, sums, panels.first(p), panels.columns(p), panels.padded_width(p),
+           all_weights + sums * panels.first(p));
+    });
+
+  parallel_for(r_blocks * q_blocks * p_blocks, threads, [&](index task, int slot) {
+    const index pb = task % p_blocks, qb = task / p_blocks % q_blocks, rb = task / p_blocks / q_blocks;
+    const index r0 = rb * r_step, r1 = min_of(rows, r0 + r_step);
+    const index q0 = qb * q_step, q1 = min_of(walk.ow, q0 + q_step), columns = q1 - q0;
+    const T* starts[max_block_rows];
+    if (copied) {
+      block.copy(in, r0, r1, q0, q1, inputs + slot * round_up(slot_input, 64 / sizeof(T)), starts, 1);
+    } else {
+      for (index r = r0; r < r1; ++r)
+        starts[r - r0] = in + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w + q0 * walk.sw - walk.pl) * walk.pixel;
+    }
+    const Runs runs(walk, channels, pixel, copied ? block.row(q0, q1) : walk.w * walk.pixel);
+    const index together = max_of<index>(1, longest_sum / runs.length);
+    const index cut = ceil_div(runs.length, ceil_div(runs.length, longest_sum));
+    for (index p = pb * p_step; p < min_of(panels.count(), (pb + 1) * p_step); ++p) {
+      const index vectors = panels.vectors(p), width = panels.padded_width(p), used = panels.columns(p);
+      const index tile = ceil_div(columns, ceil_div(columns, tile_rows[vectors]));
+      bool add = false;
+      for (index o = 0; o < runs.outer; ++o)
+        for (index i = 0; i < runs.inner; i += together)
+          for (index k = 0; k < runs.length; k += cut, add = true) {
+            const index count = min_of(together, runs.inner - i), length = min_of(cut, runs.length - k);
+            const index from = (o * runs.inner + i) * runs.length + k;
+            const T* b = all_weights + sums * panels.first(p) + from * width;
+            if (!packed) {
+              T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
+              pack(weights, walk.kw, channels, from, from + (count - 1) * runs.length + length, panels.first(p), used, width, piece);
+              b = piece;
+            }
+            for (index r = r0; r < r1; ++r) {
+              const T* a = starts[r - r0] + o * runs.outer_step + i * runs.inner_step + k;
+              T* c = out + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h + q0 * walk.out_w + panels.first(p);
+              for (index q = 0; q < columns; q += tile) {
+                const index here = min_of(tile, columns - q);
+                const Product<T> multiply = product_for<T>(here, vectors);
+                const T* aq = a + q * walk.sw * pixel;
+                T* cq = c + q * walk.out_w;
+                if (used == width) {
+                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b, runs.length * width, cq, walk.out_w, add);
+                } else {
+                  TileSums<T> sum;
+                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b, runs.length * width, sum.at, width, false);
+                  for (index t = 0; t < here; ++t)
+                    over_lanes<T>(0, used, [&](index j, auto part) {
+                      const Vec<T> v = load(sum.at + t * width + j);
+                      part.put(cq + t * walk.out_w + j, add ? part.get(cq + t * walk.out_w + j) + v : v);
+                    });
+                }
+              }
+            }
+          }
+    }
+  });
+  return true;
+}
+
+// Whether the walk just maps each pixel of an unbroken array: a 1x1 kernel, stride 1, no padding.
+inline bool maps_pixels(const Walk& walk) {
+  return walk.kh == 1 && walk.kw == 1 && walk.sh == 1 && walk.sw == 1 && walk.pt == 0 && walk.pl == 0 &&
+         walk.oh == walk.h && walk.ow == walk.w && walk.out_h == walk.ow * walk.out_w && walk.out_n == walk.oh * walk.out_h;
+}
+
+// Such a walk over one image, with its pixels laid out as `rows` rows.
+inline Walk with_rows(Walk walk, index rows) {
+  walk.w = walk.ow = walk.n * walk.h * walk.w / rows;
+  walk.n = 1;
+  walk.h = walk.oh = rows;
+  walk.out_h = walk.ow * walk.out_w;
+  walk.out_n = rows * walk.out_h;
+  return walk;
+}
+
+inline Walk as_one_row(const Walk& walk) { return maps_pixels(walk) ? with_rows(walk, 1) : walk; }
+
+template <class T>
+bool conv(const Conv& s, const T* x, const T* w, T* y, int threads) {
+  const Walk walk = as_one_row(forward_walk(s));
+  const index c = s.c / s.groups, oc = s.oc / s.groups;
+  for (index g = 0; g < s.groups; ++g) {
+    const Weights<T> weights{w + g * oc, s.kw * c * s.oc, c * s.oc, s.oc, 1};
+    if (!convolve(walk, c, oc, x + g * c, weights, y + g * oc, threads)) return false;
+  }
+  return true;
+}
+
+template <class T>
+bool conv_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
+  if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.h * s.w * s.c * sizeof(T));
+  const index c = s.c / s.groups, oc = s.oc / s.groups;
+  bool ok = true;
+  over_phases(s, [&](const Walk& phase, const Phase& row, const Phase& col) {
+    const Walk walk = as_one_row(phase);
+    for (index i = 0; i < s.groups && ok; ++i) {
+      const Weights<T> weights{w + (row.tap * s.kw + col.tap) * c * s.oc + i * oc, row.tap_step * s.kw * c * s.oc,
+                               col.tap_step * c * s.oc, 1, s.oc};
+      ok = convolve(walk, oc, c, g + i * oc, weights, dx + (row.first * s.w + col.first) * s.c + i * c, threads);
+    }
+  });
+  return ok;
+}
+
+constexpr index shared_bytes = 4 << 20;  // of copied input and gradient between two barriers
+constexpr index tiles_together = 8;      // tiles of x that meet a panel of g while it is cached
+
+// dw[k, j] = sum over output pixels of x[pixel, k] * g[pixel, j], with `ld` elements in a row of dw.
+template <class T>
+bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* g, T* dw, index ld, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  const index rows = walk.n * walk.oh;
+  const bool x_copied = walk.padded(), g_copied = oc % lanes != 0;
+  const Block<T> block{walk, channels, channels};
+  const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_w, 1, 1, 1, 1, 1, 1, 0, 0, walk.oh, walk.ow, 0, 0, 0};
+  const Block<T> g_block{of_g, oc, round_up(oc, lanes)};
+  const index x_pixel = x_copied ? channels : walk.pixel, g_pixel = g_copied ? g_block.pixel : walk.out_w;
+
+  // Rows whose x and g stay in the L2 cache, and rows that are copied at a time.
+  const index row_bytes = (walk.sh * block.row(0, walk.ow) + walk.ow * round_up(oc, lanes)) * sizeof(T);
+  const index r_step = min_of(rows, max_of<index>(1, 5 * block_bytes / 4 / row_bytes));
+  const index s_step = x_copied || g_copied ? min_of(rows, r_step * max_of<index>(1, shared_bytes / (r_step * row_bytes))) : rows;
+
+  const index x_room = x_copied ? block.room(s_step, 0, walk.ow) : 0, g_room = g_copied ? g_block.room(s_step, 0, walk.ow) : 0;
+  Scratch scratch(room<T>(x_room) + room<T>(g_room) + 2 * room<const T*>(s_step));
+  if (!scratch) return false;
+  T* x_copy = take<T>(scratch, x_room);
+  T* g_copy = take<T>(scratch, g_room);
+  const T** x_rows = take<const T*>(scratch, s_step);
+  const T** g_rows = take<const T*>(scratch, s_step);
+
+  const Runs runs(walk, channels, x_pixel, x_copied ? block.row(0, walk.ow) : walk.w * walk.pixel);
+  const Panels<T> panels{oc, 2};
+  const index tile = ceil_div(runs.length, ceil_div(runs.length, tile_rows[2]));
+  const index tiles = ceil_div(runs.length, tile), tile_groups = ceil_div(tiles, tiles_together);
+  const index items = runs.outer * runs.inner * tile_groups * panels.count();
+  const int team = static_cast<int>(min_of<index>(threads, items));
+
+  for (index s0 = 0; s0 < rows; s0 += s_step) {
+    const index s1 = min_of(rows, s0 + s_step);
+    if (x_copied) block.copy(x, s0, s1, 0, walk.ow, x_copy, x_rows, threads);
+    if (g_copied) g_block.copy(g, s0, s1, 0, walk.ow, g_copy, g_rows, threads);
+    for (index r = s0; r < s1; ++r) {
+      if (!x_copied)
+        x_rows[r - s0] = x + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) * walk.pixel;
+      if (!g_copied) g_rows[r - s0] = g + r * walk.ow * walk.out_w;
+    }
+    // Each thread owns some items for all rows, and with them a part of dw: nothing is shared.
+    parallel_for(team, team, [&](index member, int) {
+      const index first = items * member / team, last = items * (member + 1) / team;
+      for (index r0 = s0; r0 < s1; r0 += r_step) {
+        const index count = min_of(r_step, s1 - r0);
+        for (index item = first; item < last; ++item) {
+          const index group = item % tile_groups, p = item / tile_groups % panels.count();
+          const index run = item / tile_groups / panels.count();
+          const index offset = run / runs.inner * runs.outer_step + run % runs.inner * runs.inner_step;
+          const index vectors = panels.vectors(p), width = panels.padded_width(p), used = panels.columns(p);
+          for (index t = group * tiles_together; t < min_of(tiles, (group + 1) * tiles_together); ++t) {
+            const index k = t * tile, size = min_of(tile, runs.length - k);
+            const OuterProduct<T> multiply = outer_for<T>(size, vectors);
+            T* c = dw + (run * runs.length + k) * ld + panels.first(p);
+            const T* const* xr = x_rows + (r0 - s0);
+            const T* const* gr = g_rows + (r0 - s0);
+            const index x_step = walk.sw * x_pixel;
+            if (used == width) {
+              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, c, ld, r0 > 0);
+            } else {
+              TileSums<T> sum;
+              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, sum.at, width, false);
+              for (index i = 0; i < size; ++i)
+                over_lanes<T>(0, used, [&](index j, auto part) {
+                  const Vec<T> v = load(sum.at + i * width + j);
+                  part.put(c + i * ld + j, r0 > 0 ? part.get(c + i * ld + j) + v : v);
+                });
+            }
+          }
+        }
+      }
+    });
+  }
+  return true;
+}
+
+// Where the rows may be chosen: as many whole rows together as give about 256 pixels, so that the
+// loop over pixels is long and blocks still fit the cache.
+inline Walk with_long_rows(const Walk& walk) {
+  if (!maps_pixels(walk)) return walk;
+  const index rows = walk.n * walk.h;
+  index together = 1;
+  for (index t = 1; t <= rows && t * walk.w <= 256; ++t)
+    if (rows % t == 0) together = t;
+  return with_rows(walk, rows / together);
+}
+
+template <class T>
+bool conv_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
+  const Walk walk = with_long_rows(forward_walk(s));
+  const index c = s.c / s.groups, oc = s.oc / s.groups;
+  for (index i = 0; i < s.groups; ++i)
+    if (!correlate(walk, c, oc, x + i * c, g + i * oc, dw + i * oc, s.oc, threads)) return false;
+  return true;
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,90 @@
+// How a convolution, and each part of its input gradient, walks over its input.
+#pragma once
+
+#include "simd.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// out[n, r, q] = sum over a < kh, b < kw of in[n, r*sh + a*dh - pt, q*sw + b*dw - pl] . w[a, b],
+// where `in` counts as zero outside h x w. Paddings may be negative.
+struct Walk {
+  index n, h, w, pixel;  // elements from one pixel of the input to the next
+  index kh, kw, sh, sw, dh, dw, pt, pl;
+  index oh, ow;
+  index out_n, out_h, out_w;  // output strides, in elements
+
+  index span_h() const { return (kh - 1) * dh + 1; }
+  index span_w() const { return (kw - 1) * dw + 1; }
+  bool padded() const {
+    return pt > 0 || pl > 0 || (oh - 1) * sh + span_h() - pt > h || (ow - 1) * sw + span_w() - pl > w;
+  }
+};
+
+inline Walk forward_walk(const Conv& s) {
+  return {s.n,  s.h,  s.w,  s.c,  s.kh, s.kw, s.sh,          s.sw, s.dh, s.dw,
+          s.pt, s.pl, s.oh, s.ow, s.oh * s.ow * s.oc, s.ow * s.oc, s.oc};
+}
+
+// The input gradient of a strided convolution falls apart into phases: the rows i of x with
+// (i + pad) % stride == phase meet only the kernel rows k with k * dilation % stride == phase,
+// and they meet them as in a convolution of g with stride 1. One dimension of that:
+struct Phase {
+  index taps, tap, tap_step;     // how many, the first (kernel order reversed), to the next (< 0)
+  index dilation, pad;           // of the convolution over g
+  index size, first, step;       // the rows of x it gives: how many, the first, to the next
+};
+
+inline Phase phase_of(index phase, index stride, index dilation, index pad, index kernel, index size) {
+  Phase p{};
+  index common = stride, rest = dilation;
+  while (rest) {
+    const index next = common % rest;
+    common = rest;
+    rest = next;
+  }
+  const index step = stride / common;
+  index tap = 0;
+  while (tap < min_of(kernel, stride) && tap * dilation % stride != phase) ++tap;
+  p.taps = tap < min_of(kernel, stride) ? ceil_div(kernel - tap, step) : 0;
+  p.tap = tap + (p.taps - 1) * step;
+  p.tap_step = -step;
+  p.dilation = dilation / common;
+  // Row i = phase - pad + stride * q, so q starts where i reaches 0 and ends before i = size.
+  const index q0 = -floor_div(phase - pad, stride);
+  const index q1 = floor_div(size - 1 + pad - phase, stride) + 1;
+  p.size = max_of<index>(0, q1 - q0);
+  p.first = phase - pad + stride * q0;
+  p.step = stride;
+  p.pad = (p.taps - 1) * p.dilation + floor_div(tap * dilation - phase, stride) - q0;
+  return p;
+}
+
+// Calls f(walk, row, column) for each pair of phases: `walk` reads g and writes x's gradient from
+// pixel (row.first, column.first) on. Without taps there is nothing to sum, and f is not called.
+template <class F>
+void over_phases(const Conv& s, F&& f) {
+  for (index a = 0; a < s.sh; ++a) {
+    const Phase row = phase_of(a, s.sh, s.dh, s.pt, s.kh, s.h);
+    for (index b = 0; b < s.sw; ++b) {
+      const Phase col = phase_of(b, s.sw, s.dw, s.pl, s.kw, s.w);
+      if (row.taps <= 0 || col.taps <= 0 || row.size <= 0 || col.size <= 0) continue;
+      const Walk walk{s.n,          s.oh,         s.ow,     s.oc,     row.taps,        col.taps,
+                      1,            1,            row.dilation, col.dilation, row.pad, col.pad,
+                      row.size,     col.size,     s.h * s.w * s.c, row.step * s.w * s.c, col.step * s.c};
+      f(walk, row, col);
+    }
+  }
+}
+
+// Whether some pixels of the input meet no kernel tap at all, so that over_phases leaves them out.
+inline bool has_empty_phase(const Conv& s) {
+  for (index a = 0; a < s.sh; ++a)
+    if (phase_of(a, s.sh, s.dh, s.pt, s.kh, s.h).taps <= 0) return true;
+  for (index b = 0; b < s.sw; ++b)
+    if (phase_of(b, s.sw, s.dw, s.pl, s.kw, s.w).taps <= 0) return true;
+  return false;
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

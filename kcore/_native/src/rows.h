@@ -1,0 +1,194 @@
+// Softmax and its kin over the rows of a matrix, and sums down its columns.
+#pragma once
+
+#include "simd.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// exp in range-reduced form: e^x = 2^n * e^r with |r| <= ln(2)/2; ln(2) in two parts so that
+// n * ln2_high is exact. Cephes' polynomial for float, Taylor's for double.
+template <class T>
+struct Exp;
+template <>
+struct Exp<float> {
+  static constexpr float low = -104.0f, high = 89.0f;  // beyond: 0 and inf
+  static constexpr float log2e = 1.44269504f, round = 12582912.0f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr int bias = 127, fraction = 23;
+  static constexpr float terms[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                    4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+};
+template <>
+struct Exp<double> {
+  static constexpr double low = -746.0, high = 710.0;
+  static constexpr double log2e = 1.4426950408889634, round = 6755399441055744.0;
+  static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
+  static constexpr int bias = 1023, fraction = 52;
+  static constexpr double terms[] = {1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0,
+                                     1 / 362880.0, 1 / 40320.0, 1 / 5040.0, 1 / 720.0,
+                                     1 / 120.0, 1 / 24.0, 1 / 6.0, 1 / 2.0};
+};
+
+// Within 2 ulp, subnormal results included; nan and infinities as they should be.
+template <class T>
+KCORE_INLINE Vec<T> exp_of(Vec<T> x) {
+  typedef Exp<T> E;
+  typedef typename Bits<T>::V Int;
+  typedef typename Bits<T>::U Uint;
+  x = x < E::low ? broadcast(E::low) : x;  // both comparisons are false for nan, which stays
+  x = x > E::high ? broadcast(E::high) : x;
+  const Vec<T> shifted = x * E::log2e + E::round;  // the integer sits in the low bits
+  const Vec<T> n = shifted - E::round;
+  const Vec<T> r = (x - n * E::ln2_high) - n * E::ln2_low;
+  Vec<T> p = broadcast(E::terms[0]);
+#pragma GCC unroll 16
+  for (unsigned i = 1; i < sizeof(E::terms) / sizeof(T); ++i) p = p * r + E::terms[i];
+  p = p * (r * r) + r + T(1);
+  // 2^n in two factors, each of them in range: 2^n alone overflows or is subnormal at the ends.
+  const Int power = (Int)((Uint)shifted - (Uint)broadcast(E::round));
+  const Int half = power >> 1;
+  const Vec<T> first = (Vec<T>)((Uint)(half + E::bias) << E::fraction);
+  const Vec<T> second = (Vec<T>)((Uint)(power - half + E::bias) << E::fraction);
+  return p * first * second;
+}
+
+// The lanes of v that `part` covers; zero in the others.
+template <class T>
+KCORE_INLINE Vec<T> covered(Whole, Vec<T> v) { return v; }
+template <class T>
+KCORE_INLINE Vec<T> covered(Part part, Vec<T> v) {
+  for (index i = 0; i < Simd<T>::lanes; ++i)
+    if (i >= part.n) v[i] = 0;
+  return v;
+}
+
+// Sums f(i, part) over [0, n): chains of at most 64 vectors, then double.
+template <class T, class F>
+KCORE_INLINE double sum_over(index n, F&& f) {
+  constexpr index lanes = Simd<T>::lanes, chain = 64 * lanes;
+  double total = 0;
+  index i = 0;
+  for (; i + lanes <= n;) {
+    const index end = min_of(n, i + chain);
+    Vec<T> s0{}, s1{};
+    for (; i + 2 * lanes <= end; i += 2 * lanes) s0 += f(i, Whole{}), s1 += f(i + lanes, Whole{});
+    for (; i + lanes <= end; i += lanes) s0 += f(i, Whole{});
+    total += sum_lanes<T>(s0 + s1);
+    if (end == n) break;
+  }
+  if (i < n) {
+    const Vec<T> v = f(i, Part{n - i});
+    for (index j = 0; j < n - i; ++j) total += v[j];
+  }
+  return total;
+}
+
+template <class T>
+KCORE_INLINE T largest(const T* x, index n) {
+  Vec<T> best = broadcast<T>(-__builtin_inf());
+  over_lanes<T>(0, n, [&](index i, auto part) {
+    const Vec<T> v = part.get(x + i, static_cast<T>(-__builtin_inf()));
+    best = v > best ? v : best;
+  });
+  T m = best[0];
+  for (index i = 1; i < Simd<T>::lanes; ++i) m = best[i] > m ? best[i] : m;
+  return m;
+}
+
+constexpr index row_block_elements = 4096;
+KCORE_INLINE index rows_together(index cols) { return max_of<index>(1, row_block_elements / max_of<index>(cols, 1)); }
+
+template <class F>
+KCORE_INLINE void over_rows(index rows, index cols, int threads, F&& f) {
+  parallel_blocks(rows, rows_together(cols), threads, [&](index begin, index end) {
+    for (index r = begin; r < end; ++r) f(r * cols);
+  });
+}
+
+// exp(x - max) / sum: a row with +inf or nan, or all -inf, has nan in x - max, so in the sum.
+template <class T>
+void softmax(index rows, index cols, const T* x, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T peak = largest(x + at, cols);
+    const double total = sum_over<T>(cols, [&](index i, auto part) {
+      const Vec<T> e = exp_of<T>(part.get(x + at + i) - peak);
+      part.put(y + at + i, e);
+      return e;
+    });
+    const T scale = static_cast<T>(1 / total);
+    over_lanes<T>(0, cols, [&](index i, auto part) { part.put(y + at + i, part.get(y + at + i) * scale); });
+  });
+}
+
+template <class T>
+void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T mean = static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
+    });
+  });
+}
+
+template <class T>
+void log_softmax(index rows, index cols, const T* x, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T peak = largest(x + at, cols);
+    const double total = sum_over<T>(cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
+    const T log_total = static_cast<T>(__builtin_log(total));
+    over_lanes<T>(0, cols, [&](index i, auto part) { part.put(y + at + i, part.get(x + at + i) - peak - log_total); });
+  });
+}
+
+template <class T>
+void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T total = static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i); }));
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(dx + at + i, part.get(g + at + i) - exp_of<T>(part.get(y + at + i)) * total);
+    });
+  });
+}
+
+// out[j] = sum over i of x[i, j]: 64 rows in T, the rest in double.
+template <class T>
+bool column_sums(index rows, index cols, const T* x, T* out, int threads) {
+  constexpr index chain = 64;
+  const index block = max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
+  const index blocks = ceil_div(rows, block);
+  Scratch scratch(room<double>(blocks * cols));
+  if (!scratch) return false;
+  double* parts = take<double>(scratch, blocks * cols);
+  parallel_for(blocks, threads, [&](index b, int) {
+    double* part_sums = parts + b * cols;
+    for (index j = 0; j < cols; ++j) part_sums[j] = 0;
+    for (index r0 = b * block; r0 < min_of(rows, (b + 1) * block); r0 += chain) {
+      const index r1 = min_of(min_of(rows, (b + 1) * block), r0 + chain);
+      over_lanes<T>(0, cols, [&](index j, auto part) {
+        Vec<T> s{};
+        for (index r = r0; r < r1; ++r) s += part.get(x + r * cols + j);
+        for (index i = 0; i < min_of(Simd<T>::lanes, cols - j); ++i) part_sums[j + i] += s[i];
+      });
+    }
+  });
+  for (index j = 0; j < cols; ++j) {
+    double total = 0;
+    for (index b = 0; b < blocks; ++b) total += parts[b * cols + j];
+    out[j] = static_cast<T>(total);
+  }
+  return true;
+}
+
+template <class T>
+void bias_add(index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> v = part.get(x + at + j) + part.get(bias + j);
+      part.put(out + at + j, relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v);
+    });
+  });
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

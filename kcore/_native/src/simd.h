@@ -1,0 +1,162 @@
+// Vectors of T, as wide as the level being compiled, and the few helpers all kernels share.
+//
+// All of it lives in the level's namespace, and none of it uses templates of the standard
+// library: the linker keeps one copy of an inline function for the whole module, and if it kept
+// the AVX-512 copy of std::min, older CPUs would run it.
+#pragma once
+
+#include <cassert>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
+
+#include "api.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+template <class T>
+struct Simd {
+  static constexpr index lanes = KCORE_VECTOR_BYTES / sizeof(T);
+  typedef T V __attribute__((vector_size(KCORE_VECTOR_BYTES)));
+  typedef T Unaligned __attribute__((vector_size(KCORE_VECTOR_BYTES), aligned(sizeof(T))));
+};
+template <class T>
+using Vec = typename Simd<T>::V;
+
+// Integer vectors of the same shape: what comparing vectors of T gives.
+template <class T>
+struct Bits;
+template <>
+struct Bits<float> {
+  typedef std::int32_t V __attribute__((vector_size(KCORE_VECTOR_BYTES)));
+  typedef std::uint32_t U __attribute__((vector_size(KCORE_VECTOR_BYTES)));
+  typedef std::uint32_t Word;
+};
+template <>
+struct Bits<double> {
+  typedef std::int64_t V __attribute__((vector_size(KCORE_VECTOR_BYTES)));
+  typedef std::uint64_t U __attribute__((vector_size(KCORE_VECTOR_BYTES)));
+  typedef std::uint64_t Word;
+};
+
+#define KCORE_INLINE static inline __attribute__((always_inline))
+#define KCORE_INLINE_MEMBER inline __attribute__((always_inline))
+
+template <class A>
+KCORE_INLINE constexpr A min_of(A a, A b) { return b < a ? b : a; }
+template <class A>
+KCORE_INLINE constexpr A max_of(A a, A b) { return a < b ? b : a; }
+KCORE_INLINE constexpr index ceil_div(index a, index b) { return (a + b - 1) / b; }
+KCORE_INLINE constexpr index round_up(index a, index b) { return ceil_div(a, b) * b; }
+// Division towards minus infinity, for offsets that may be negative; b > 0.
+KCORE_INLINE constexpr index floor_div(index a, index b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+template <class T>
+KCORE_INLINE Vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename Simd<T>::Unaligned*>(p);
+}
+template <class T>
+KCORE_INLINE void store(T* p, Vec<T> v) {
+  *reinterpret_cast<typename Simd<T>::Unaligned*>(p) = v;
+}
+// x - 0 is x for every x, so the compiler drops the subtraction; 0 + x loses -0 and stays.
+template <class T>
+KCORE_INLINE Vec<T> broadcast(T x) { return x - Vec<T>{}; }
+
+// The first n of a vector's lanes, 0 <= n < lanes; `fill` in the others.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+KCORE_INLINE Vec<float> load_part(const float* p, index n, float fill = 0) {
+  return (Vec<float>)_mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << n) - 1), p);
+}
+KCORE_INLINE Vec<double> load_part(const double* p, index n, double fill = 0) {
+  return (Vec<double>)_mm512_mask_loadu_pd(_mm512_set1_pd(fill), (__mmask8)((1u << n) - 1), p);
+}
+KCORE_INLINE void store_part(float* p, index n, Vec<float> v) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+}
+KCORE_INLINE void store_part(double* p, index n, Vec<double> v) {
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+}
+#else
+template <class T>
+KCORE_INLINE Vec<T> load_part(const T* p, index n, T fill = 0) {
+  T lanes[Simd<T>::lanes];
+  for (index i = 0; i < Simd<T>::lanes; ++i) lanes[i] = i < n ? p[i] : fill;
+  return load(lanes);
+}
+template <class T>
+KCORE_INLINE void store_part(T* p, index n, Vec<T> v) {
+  T lanes[Simd<T>::lanes];
+  store(lanes, v);
+  for (index i = 0; i < n; ++i) p[i] = lanes[i];
+}
+#endif
+
+// One walk for both cases: f(offset, Whole or Part(n)), so a body is written once.
+struct Whole {
+  template <class T>
+  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T = 0) const { return load(p); }
+  template <class T>
+  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const { store(p, v); }
+};
+struct Part {
+  index n;
+  template <class T>
+  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T fill = 0) const { return load_part(p, n, fill); }
+  template <class T>
+  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const { store_part(p, n, v); }
+};
+template <class T, class F>
+KCORE_INLINE void over_lanes(index begin, index end, F&& f) {
+  index i = begin;
+  for (; i + Simd<T>::lanes <= end; i += Simd<T>::lanes) f(i, Whole{});
+  if (i < end) f(i, Part{end - i});
+}
+
+template <class T>
+KCORE_INLINE double sum_lanes(Vec<T> v) {
+  double total = 0;
+  for (index i = 0; i < Simd<T>::lanes; ++i) total += v[i];
+  return total;
+}
+
+// A piece of working memory for `count` elements, and the bytes that it takes.
+template <class T>
+KCORE_INLINE T* take(Scratch& scratch, index count) {
+  return static_cast<T*>(scratch.take(static_cast<std::size_t>(count) * sizeof(T)));
+}
+template <class T>
+KCORE_INLINE std::size_t room(index count) {
+  return (static_cast<std::size_t>(count) * sizeof(T) + 63) / 64 * 64;
+}
+
+// Calls f(i, slot) for every i < n; slot < threads tells apart what runs at the same time.
+template <class F>
+KCORE_INLINE void parallel_for(index n, int threads, F&& f) {
+#ifdef _OPENMP
+  if (threads > 1 && n > 1) {
+    const int team = static_cast<int>(min_of<index>(n, threads));
+#pragma omp parallel for schedule(dynamic, 1) num_threads(team)
+    for (index i = 0; i < n; ++i) f(i, omp_get_thread_num());
+    return;
+  }
+#endif
+  for (index i = 0; i < n; ++i) f(i, 0);
+}
+
+// Calls f(begin, end) on blocks of [0, n). The blocks do not depend on the thread count.
+template <class F>
+KCORE_INLINE void parallel_blocks(index n, index block, int threads, F&& f) {
+  parallel_for(ceil_div(n, block), threads,
+               [&](index b, int) { f(b * block, min_of(n, (b + 1) * block)); });
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,227 @@
+"""What a backend offers. A new backend is a folder with a `Backend` subclass and op modules.
+
+The ops themselves are plain functions in the folder's family modules (`elementwise.py`,
+`reduce.py`, ...), found by name. They get arguments that the op's rule has checked,
+normalized and cast, by position, and return a native tensor (or a tuple, or a list, as the
+op says). A rename is a whole definition: `sinh = torch.sinh`. Names with a leading
+underscore are helpers.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kcore import dtypes, tree
+
+Fn = Callable[..., Any]
+
+
+def collect(*modules: types.ModuleType) -> dict[str, Fn]:
+    """The op table of a backend: every public function of its family modules, by name.
+
+    What a module merely imports from kcore is not its own, and left out.
+    """
+    table: dict[str, Fn] = {}
+    for module in modules:
+        for name, value in vars(module).items():
+            if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
+                continue
+            home = getattr(value, "__module__", None) or ""
+            if home.startswith("kcore.") and home != module.__name__:
+                continue
+            if name in table:
+                raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")
+            table[name] = value
+    return table
+
+
+class Backend:
+    """One backend. Subclasses fill in the class attributes and every method without a body here.
+
+    Attributes:
+        name: How users ask for it.
+        ops: Functions by op name; each primitive op is here or in `unsupported`.
+        unsupported: Primitives that this backend does not have, each with the reason.
+        tensor_types: Classes of its own tensors, tracers included.
+        module_base: Class that layers derive from under this backend (torch.nn.Module...).
+        wider: Dtypes that some of the framework's kernels lack, each with one that holds all its
+            values; None sends it to the reference definition on the host.
+    """
+
+    name: ClassVar[str]
+    ops: ClassVar[dict[str, Fn]]
+    unsupported: ClassVar[dict[str, str]] = {}
+    tensor_types: tuple[type, ...]
+    module_base: type = object
+    wider: ClassVar[dict[str, str | None]] = {}
+    # Of several such dtypes in one call, the first here decides.
+    widening_order: ClassVar[tuple[str, ...]] = ("uint64", "uint32", "uint16", "bool", "int8", "uint8", "int16", "float16", "bfloat16")
+
+    # -- tensors ------------------------------------------------------------------------
+
+    def is_tensor(self, x: Any) -> bool:
+        """Whether `x` is one of this backend's own tensors."""
+        return isinstance(x, self.tensor_types)
+
+    def convert(self, x: Any, dtype: str | None = None) -> Any:
+        """`x` as a tensor: from a scalar, nested lists, an array or any framework's tensor.
+
+        With `dtype` the result has it; without, arrays keep theirs, and Python numbers
+        become bool, int32, floatx or complex64. A differentiable cast where `x` is a
+        tracked tensor.
+        """
+        raise NotImplementedError
+
+    def numpy(self, x: Any) -> np.ndarray:
+        """The values as a NumPy array of the same dtype (ml_dtypes for bfloat16 and float8)."""
+        raise NotImplementedError
+
+    def shape(self, x: Any) -> tuple[int | None, ...]:
+        """The shape; None for a size that is unknown inside a compiled function."""
+        return tuple(x.shape)
+
+    def dtype(self, x: Any) -> str:
+        """The name of the dtype."""
+        return dtypes.name_of(x.dtype)
+
+    # -- ops ----------------------------------------------------------------------------
+
+    def bind(self, op: Any, plan: Any, sources: Sequence[Any]) -> Fn:
+        """A function of the op's arguments that runs it here, for arguments of one kind.
+
+        Made once for each combination of argument types, dtypes and shapes, then cached;
+        `sources` tells, for each argument, how it becomes what the op's function takes
+        (see `kcore.ops.mechanism.Source`).
+        """
+        fn = self.implementation(op)
+        steps = [source.step(self) for source in sources]
+        if op.name in self.ops:
+            fn = self.prepared(op, fn, plan, sources)
+        if not any(steps):
+            return fn
+
+        def run(*args: Any) -> Any:
+            return fn(*[a if step is None else step(a) for a, step in zip(args, steps, strict=True)])
+
+        return run
+
+    def prepared(self, op: Any, fn: Fn, plan: Any, sources: Sequence[Any]) -> Fn:
+        """`fn`, made fit for arguments of these dtypes: where a kernel is missing, in a wider dtype."""
+        seen = {s.dtype for source in sources for s in (source, *source.parts) if s.dtype}
+        made = {spec.dtype for spec in tree.flatten(plan.outputs)}
+        narrow = (seen | made) & self.wider.keys()
+        return self._with_wider(op, fn, plan, narrow) if narrow else fn
+
+    def _with_wider(self, op: Any, fn: Fn, plan: Any, narrow: set[str]) -> Fn:
+        """`fn`; from the first time that it lacks a kernel, `fn` in the wider dtype, cast back."""
+        wide = self.wider[min(narrow, key=self.widening_order.index)]
+
+        def widened(*args: Any) -> Any:
+            if wide is None:
+                return self._on_host(op, *args)
+            y = fn(*tree.map_structure(widen, list(args)))
+            return tree.map_structure(lambda spec, r: self.convert(r, spec.dtype), plan.outputs, y)
+
+        def widen(a: Any) -> Any:
+            if self.is_tensor(a):
+                return self.convert(a, wide) if self.dtype(a) in narrow else a
+            return wide if isinstance(a, str) and a in narrow else a
+
+        chosen = fn
+
+        def run(*args: Any) -> Any:
+            nonlocal chosen
+            if chosen is widened:
+                return widened(*args)
+            try:
+                return fn(*args)
+            except Exception as error:
+                if not self.lacks_kernel(error):
+                    raise
+            y = widened(*args)
+            chosen = widened
+            return y
+
+        return run
+
+    def _on_host(self, op: Any, *args: Any) -> Any:
+        """The reference definition's result: for integers that no wider dtype of the framework holds."""
+        from kcore import backends
+
+        reference = backends.load("reference")
+        arrays = tree.map_structure(lambda a: self.numpy(a) if self.is_tensor(a) else a, list(args))
+        return tree.map_structure(self.convert, reference.ops[op.name](*arrays))
+
+    def lacks_kernel(self, error: Exception) -> bool:
+        """Whether an op failed because the framework has no kernel for the dtype."""
+        return False
+
+    def from_sequence(self, x: Any, dtype: str | None) -> Any:
+        """Nested lists that hold tensors of this backend, stacked so that gradients flow; else None."""
+        if not isinstance(x, (list, tuple)) or not any(self.is_tensor(leaf) for leaf in tree.flatten(x)):
+            return None
+        from kcore import ops
+
+        y = ops.stack([self.convert(e) for e in x])
+        return y if dtype is None else self.convert(y, dtype)
+
+    def implementation(self, op: Any) -> Fn:
+        """This backend's own function for an op, else the op's portable body.
+
+        Raises:
+            NotImplementedError: A primitive that this backend lists as unsupported.
+        """
+        fn = self.ops.get(op.name) or op.body
+        if fn is None:
+            reason = self.unsupported.get(op.name, "it is not defined there")
+            raise NotImplementedError(f"{op.name}: not available on the {self.name} backend: {reason}.")
+        return fn
+
+    # -- gradients ----------------------------------------------------------------------
+
+    def vjp(self, fn: Fn, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable[[list[Any]], list[Any]]]:
+        """Runs `fn(*leaves) -> (outputs, aux)` and returns (outputs, aux, pullback).
+
+        `leaves` and `outputs` are flat lists of inexact tensors. `pullback` takes the
+        gradients of the outputs and returns those of the leaves, zeros where an output does
+        not depend on a leaf. It can be differentiated, and, unless `once`, called again; with
+        `once` it may free what it has used.
+        """
+        raise NotImplementedError
+
+    # -- state --------------------------------------------------------------------------
+
+    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
+        """What holds a variable's value between calls: a tensor, a Parameter, a tf.Variable."""
+        raise NotImplementedError
+
+    def read(self, storage: Any) -> Any:
+        """The tensor that ops get for a variable."""
+        return storage
+
+    def write(self, storage: Any, value: Any) -> Any:
+        """Stores a checked tensor of the same shape and dtype; returns the storage to keep."""
+        raise NotImplementedError
+
+    def init_module(self, layer: Any) -> None:
+        """Makes a new layer a proper instance of `module_base`, before its own __init__ runs."""
+
+    def track_variable(self, layer: Any, variable: Any) -> None:
+        """Tells the framework's own module that `layer` owns `variable`."""
+
+    # -- running ------------------------------------------------------------------------
+
+    def compile(self, fn: Fn, state: Any, *, jit: bool | str) -> Fn:
+        """A compiled `fn()`-like step. See kcore/training/step.py."""
+        raise NotImplementedError
+
+    def synchronize(self, x: Any) -> None:
+        """Waits until `x` has been computed."""
+
+    def versions(self) -> dict[str, str]:
+        """Names and versions of what it runs on."""
+        return {}

@@ -1,0 +1,69 @@
+"""Anything as a NumPy array, by kcore's rules: what every backend's `convert` starts from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kcore import dtypes, tree
+
+
+def to_array(x: Any) -> np.ndarray:
+    """`x` as a NumPy array, with no copy where there need be none.
+
+    Arrays and tensors keep their dtype. Python numbers, alone or in lists, become bool, int32
+    (int64 where a value does not fit), floatx or complex64.
+
+    Raises:
+        TypeError: It holds something else than numbers.
+        ValueError: Nested lists are ragged.
+    """
+    if isinstance(x, np.ndarray):
+        return x.view(np.ndarray)
+    if isinstance(x, np.generic):
+        return np.asarray(x)
+    if type(x) in dtypes.WEAK:
+        return _weak(np.asarray(x), dtypes.WEAK[type(x)])
+    if hasattr(x, "__kcore_value__"):
+        return to_array(x.__kcore_value__())
+    if isinstance(x, (list, tuple, range)):
+        return _from_sequence(x)
+    x = _off_device(x)
+    y = np.asarray(x)
+    if y.dtype == object:
+        raise TypeError(f"{type(x).__name__} can't become a tensor.")
+    return y
+
+
+def _from_sequence(x: Any) -> np.ndarray:
+    leaves = tree.flatten(list(x))
+    if all(type(e) in dtypes.WEAK for e in leaves):
+        try:
+            y = np.array(x)
+        except ValueError as error:
+            raise ValueError(f"nested lists of different lengths make no tensor: {error}") from None
+        weak = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}.get(y.dtype.kind)
+        if weak is None:
+            raise TypeError("the list holds a number that fits no dtype.")
+        return _weak(y, weak)
+    rows = [to_array(e) for e in x]
+    common = dtypes.promote(*(dtypes.name_of(r.dtype) for r in rows))
+    return np.stack([r.astype(dtypes.to_numpy(common), copy=False) for r in rows])
+
+
+def _weak(y: np.ndarray, weak: str) -> np.ndarray:
+    if weak == "int" and y.size and (y.max() > 2**31 - 1 or y.min() < -(2**31)):
+        return y if y.dtype.kind == "u" else y.astype("int64")
+    return y.astype(dtypes.to_numpy(dtypes.concrete(weak)))
+
+
+def _off_device(x: Any) -> Any:
+    """A torch tensor out of its graph, on the CPU, and in a dtype that NumPy can take; else x itself."""
+    if not (hasattr(x, "detach") and hasattr(x, "cpu")):
+        return x
+    x = x.detach().cpu()
+    name = str(x.dtype).removeprefix("torch.")
+    if name in ("bfloat16", *dtypes.FLOAT8):  # NumPy takes no such tensor; its bytes it does
+        return np.asarray(x.contiguous().view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
+    return x.numpy()

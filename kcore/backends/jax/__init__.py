@@ -1,0 +1,127 @@
+"""The JAX backend. Importing it imports jax; it changes none of jax's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from kcore import dtypes, tree
+from kcore.backends.contract import Backend, collect
+from kcore.backends.host import to_array
+
+
+class JaxBackend(Backend):
+    """Tensors are jax.Array, tracers too.
+
+    JAX cuts 64-bit dtypes to 32 unless its x64 mode is on. Ops that see or make a 64-bit dtype
+    run inside that mode, so the dtype that was asked for is the dtype that comes back, and
+    the user's own setting stays as it is.
+    """
+
+    name = "jax"
+    tensor_types = (jax.Array,)
+
+    def convert(self, x: Any, dtype: str | None = None) -> Any:
+        if isinstance(x, jax.Array):
+            if dtype is None or x.dtype == dtypes.to_numpy(dtype):
+                return x
+            with _mode(dtypes.is_wide(dtype) or _wide(x)):
+                if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
+                    x = jnp.real(x)
+                return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
+        array = to_array(x)
+        if dtype is not None:
+            array = array.astype(dtypes.to_numpy(dtype), copy=False)
+        with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))):
+            return jnp.asarray(array)
+
+    def numpy(self, x: Any) -> np.ndarray:
+        return np.asarray(x) if isinstance(x, jax.Array) else to_array(x)
+
+    def prepared(self, op: Any, fn: Callable, plan: Any, sources: Sequence[Any]) -> Callable:
+        seen = [s.dtype for source in sources for s in (source, *source.parts) if s.dtype]
+        if not any(dtypes.is_wide(d) for d in (*seen, *(s.dtype for s in tree.flatten(plan.outputs)))):
+            return fn
+
+        def run(*args: Any) -> Any:
+            with jax.enable_x64(True):
+                return fn(*args)
+
+        return run
+
+    def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
+        aside: list[Any] = []
+
+        def split(*xs: Any) -> tuple[list[Any], list[Any]]:
+            outputs, aux = fn(*xs)
+            flat = tree.flatten(aux)
+            # Only arrays leave a JAX transformation as values; whatever else is in aux goes round it.
+            aside[:] = [aux, [None if isinstance(a, jax.Array) else a for a in flat]]
+            return outputs, [a for a in flat if isinstance(a, jax.Array)]
+
+        wide = any(_wide(x) for x in leaves)
+        with _mode(wide):
+            outputs, pull, arrays = jax.vjp(split, *leaves, has_aux=True)
+        aux, others = aside
+        found = iter(arrays)
+        aux = tree.pack_sequence_as(aux, [next(found) if o is None and _was_array(a) else o for o, a in zip(others, tree.flatten(aux), strict=True)])
+
+        def pullback(gs: list[Any]) -> list[Any]:
+            with _mode(wide):
+                return list(pull(list(gs)))
+
+        return list(outputs), aux, pullback
+
+    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
+        with _mode(dtypes.is_wide(dtype)):
+            return jnp.array(self.convert(value, dtype))  # a copy: a donated buffer must be our own
+
+    def write(self, storage: Any, value: Any) -> Any:
+        return value
+
+    def synchronize(self, x: Any) -> None:
+        jax.block_until_ready(x)
+
+    def versions(self) -> dict[str, str]:
+        return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
+
+
+def _wide(x: Any) -> bool:
+    return x.dtype.itemsize == 8 and x.dtype.kind in "iuf" or x.dtype == np.complex128
+
+
+def _was_array(a: Any) -> bool:
+    return isinstance(a, jax.Array)
+
+
+class _Nothing:
+    """A context that changes nothing."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: Any) -> None:
+        return None
+
+
+_NOTHING = _Nothing()
+
+
+def _mode(wide: bool) -> Any:
+    """JAX's 64-bit mode for the block if `wide`, else whatever the user has set."""
+    return jax.enable_x64(True) if wide else _NOTHING
+
+
+backend = JaxBackend()
+
+from kcore.backends.jax import families  # noqa: E402 - the op modules may use the backend
+
+JaxBackend.ops = collect(*families.MODULES)

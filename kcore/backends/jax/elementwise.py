@@ -1,0 +1,85 @@
+"""Elementwise ops in JAX."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from kcore import dtypes
+
+add, subtract, multiply, divide = jnp.add, jnp.subtract, jnp.multiply, jnp.true_divide
+negative, positive, absolute, sign = jnp.negative, jnp.positive, jnp.abs, jnp.sign
+square, reciprocal = jnp.square, jnp.reciprocal
+maximum, minimum = jnp.maximum, jnp.minimum
+
+exp, expm1, log, log1p = jnp.exp, jnp.expm1, jnp.log, jnp.log1p
+log2, log10, sqrt, rsqrt = jnp.log2, jnp.log10, jnp.sqrt, jax.lax.rsqrt
+sin, cos, tan = jnp.sin, jnp.cos, jnp.tan
+arcsin, arccos, arctan = jnp.arcsin, jnp.arccos, jnp.arctan
+sinh, cosh, tanh = jnp.sinh, jnp.cosh, jnp.tanh
+arcsinh, arccosh, arctanh = jnp.arcsinh, jnp.arccosh, jnp.arctanh
+erf, erfinv = jax.lax.erf, jax.lax.erf_inv
+
+equal, not_equal = jnp.equal, jnp.not_equal
+less, less_equal, greater, greater_equal = jnp.less, jnp.less_equal, jnp.greater, jnp.greater_equal
+logical_and, logical_or, logical_xor, logical_not = jnp.logical_and, jnp.logical_or, jnp.logical_xor, jnp.logical_not
+isnan, isinf, isfinite = jnp.isnan, jnp.isinf, jnp.isfinite
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = jnp.bitwise_and, jnp.bitwise_or, jnp.bitwise_xor, jnp.bitwise_not
+left_shift, right_shift = jnp.left_shift, jnp.right_shift
+conj, real, imag = jnp.conj, jnp.real, jnp.imag
+
+
+def floor_divide(x1, x2):
+    y = jnp.floor_divide(x1, x2)
+    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+
+
+def mod(x1, x2):
+    y = jnp.mod(x1, x2)
+    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+
+
+def power(x1, x2):
+    if not jnp.issubdtype(x1.dtype, jnp.signedinteger):
+        return jnp.power(x1, x2)
+    y = jnp.power(x1, jnp.abs(x2))
+    return jnp.where((x2 >= 0) | (jnp.abs(x1) == 1), y, jnp.zeros((), y.dtype))
+
+
+def arctan2(x1, x2):
+    # At the origin JAX's gradient is nan; there it is taken where it is 0.
+    origin = (x1 == 0) & (x2 == 0)
+    safe = jnp.arctan2(jnp.where(origin, jnp.zeros_like(x1), x1), jnp.where(origin, jnp.ones_like(x2), x2))
+    return jnp.where(origin, jax.lax.stop_gradient(jnp.arctan2(x1, x2)), safe)
+
+
+def floor(x):
+    return jnp.floor(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def ceil(x):
+    return jnp.ceil(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def trunc(x):
+    return jnp.trunc(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+
+
+def round(x, decimals):
+    return jnp.round(x, decimals)
+
+
+def cast(x, dtype):
+    if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
+        x = jnp.real(x)
+    return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
+
+
+def clip(x, x_min, x_max):
+    return jnp.minimum(jnp.maximum(x, x_min), x_max)
+
+
+def where(condition, x1, x2):
+    if x1 is None:
+        return tuple(i.astype("int32") for i in jnp.nonzero(condition))
+    return jnp.where(condition, x1, x2)

@@ -1,0 +1,258 @@
+"""Reverse-mode differentiation on the reference backend.
+
+While a gradient is being taken, an op with a tracked argument leaves a `Node` on its result:
+the op, what its rule will read, and the nodes of its arguments. There is no global list: a
+result that nobody keeps takes its history with it. The rules (`@vjp` beside the ops'
+definitions) are written in ops, so a gradient taken inside another is tracked like
+anything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import heapq
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kcore import dtypes, tree
+from kcore.backends.reference.tensor import Tensor, detach, wrap
+
+# How many gradients are being taken now, over all threads. Where it is 0, ops don't look for
+# nodes. It says "perhaps tracked": nodes on the arguments say for certain.
+active = 0
+_lock = threading.Lock()
+_serials = itertools.count()
+
+
+@contextlib.contextmanager
+def recording() -> Iterator[None]:
+    """Ops on tracked tensors are recorded inside."""
+    global active
+    with _lock:
+        active += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            active -= 1
+
+
+class Node:
+    """How tensors were computed.
+
+    Attributes:
+        serial: Later nodes have greater ones, so descending serials are a topological order.
+        rule: `rule(g, y, *args)`: gradients for the tensor arguments, in order.
+        args: The op's arguments; None in place of a tensor that the rule does not read.
+        y: The result's values where the rule reads them, without history (that would be a cycle).
+        parents: (node, output, shape, dtype) for each tensor argument, or None if untracked.
+        outputs: (shape, dtype) of each result.
+    """
+
+    __slots__ = ("args", "outputs", "parents", "rule", "serial", "several", "y")
+
+    def __init__(self, rule: Any, args: list, parents: list, y: Any, keep_y: bool) -> None:
+        self.serial = next(_serials)
+        self.rule, self.args, self.parents = rule, args, parents
+        self.several = isinstance(y, (tuple, list))
+        results = y if self.several else (y,)
+        self.outputs = [(r.shape, r.dtype) for r in results]
+        self.y = tree.map_structure(lambda r: r.view(np.ndarray), y) if keep_y else None
+        for i, r in enumerate(results):
+            if dtypes.is_float(dtypes.name_of(r.dtype)) or r.dtype.kind == "c":
+                r._node, r._output = self, i
+
+    def gradients(self, incoming: dict[int, Any]) -> list[Any]:
+        """The parents' gradients from those of the results."""
+        from kcore import ops
+
+        gs = [
+            incoming[i] if i in incoming else ops.zeros(shape, dtypes.name_of(dtype))
+            for i, (shape, dtype) in enumerate(self.outputs)
+        ]
+        y = self.y
+        if y is not None:  # give it its history back: a rule may be differentiated itself
+            y = tree.map_structure(lambda r: r.view(Tensor), y)
+            for i, r in enumerate(tree.flatten(y)):
+                if active and r.dtype.kind not in "biu":
+                    r._node, r._output = self, i
+        if not self.several:
+            gs, y = gs[0], y
+        found = self.rule(gs, y, *self.args)
+        found = list(found) if isinstance(found, (tuple, list)) else [found]
+        flat = []
+        for f in found:
+            flat += f if isinstance(f, list) else [f]
+        return flat
+
+
+def reads(rule: Callable) -> frozenset[str]:
+    """The parameters that a function's body reads. The tape keeps only those for it."""
+    code = rule.__code__
+    loads = [i.argval for i in dis.get_instructions(code) if i.opname.startswith("LOAD_")]
+    names = {n for load in loads for n in (load if isinstance(load, tuple) else (load,))}
+    return frozenset(n for n in (*code.co_varnames, *code.co_cellvars) if n in names or n in code.co_cellvars)
+
+
+def vjp(op: Callable) -> Callable[[Callable], Callable]:
+    """Registers the gradient rule of an op: `rule(g, y, *arguments)`.
+
+    It returns a gradient for each tensor argument, a list for a sequence of them, None where
+    there is none; a single one needs no tuple. A gradient may be of a shape that the
+    argument's broadcasts to: the tape sums it back. A rule with fewer parameters than the op
+    has arguments gets the first ones.
+    """
+
+    def register(rule: Callable) -> Callable:
+        found = op.op
+        used = reads(rule)
+        names = rule.__code__.co_varnames[: rule.__code__.co_argcount]
+        found.vjp = Rule(rule, names[1] in used, [n in used for n in names[2:]])
+        return rule
+
+    return register
+
+
+class Rule:
+    """A gradient rule and what it reads: of the result, and of each argument by position."""
+
+    __slots__ = ("function", "keeps", "keeps_y")
+
+    def __init__(self, function: Callable, keeps_y: bool, keeps: list[bool]) -> None:
+        self.function, self.keeps_y, self.keeps = function, keeps_y, keeps
+
+
+def tracked(args: Any) -> bool:
+    """Whether any argument, or element of a list argument, has a history."""
+    for a in args:
+        if isinstance(a, Tensor):
+            if a._node is not None:
+                return True
+        elif isinstance(a, (list, tuple)) and tracked(a):
+            return True
+    return False
+
+
+def run_recorded(rule: Rule, roles: list[str], fn: Callable, args: list) -> Any:
+    """Runs a definition on plain arrays and leaves a node on its result."""
+    y = fn(*[_plain(a) for a in args])
+    y = wrap(y)
+    # A definition may hand an argument back; a node must not end up on the caller's tensor.
+    y = tree.map_structure(lambda r: r.view(Tensor), y)
+    parents: list[Any] = []
+    kept = []
+    for i, (role, a) in enumerate(zip(roles, args, strict=True)):
+        if role == "tensors":
+            parents += [_parent(x) for x in a]
+        elif role == "tensor":
+            parents.append(_parent(a))
+        if i < len(rule.keeps):
+            kept.append(a if rule.keeps[i] or role == "plain" else None)
+    Node(rule.function, kept, parents, y, rule.keeps_y)
+    return y
+
+
+def _plain(a: Any) -> Any:
+    if isinstance(a, Tensor):
+        return a.view(np.ndarray)
+    return [_plain(x) for x in a] if isinstance(a, list) else a
+
+
+def _parent(x: Any) -> Any:
+    if isinstance(x, Tensor) and x._node is not None:
+        return (x._node, x._output, x.shape, x.dtype)
+    return None
+
+
+def custom(fn: Callable, args: list) -> Any:
+    """`fn(*args) -> (y, gradient)`, differentiated by `gradient` instead of through `fn`."""
+    if not (active and tracked(tree.flatten(args))):
+        return fn(*args)[0]
+    y, gradient = fn(*[detach(a) for a in args])
+    y = tree.map_structure(lambda r: wrap(r).view(Tensor), y)
+    parents = [_parent(a) for a in args]
+
+    def rule(g: Any, _: Any) -> Any:
+        return gradient(*g) if isinstance(g, (tuple, list)) else gradient(g)
+
+    Node(rule, [], parents, y, False)
+    return y
+
+
+def _identity(g: Any, _: Any) -> Any:
+    return g
+
+
+def leaf(x: Any) -> Tensor:
+    """The same values, tracked from here on; an outer gradient still sees `x` behind it."""
+    y = wrap(x).view(Tensor)
+    Node(_identity, [], [_parent(x)], y, False)
+    return y
+
+
+def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
+    """The gradients of `leaves`, given those of `outputs`; zeros where nothing connects them."""
+    from kcore import ops
+
+    nodes: dict[int, Node] = {}
+    pending: dict[int, dict[int, Any]] = {}
+    queue: list[int] = []
+    first = min((x._node.serial for x in leaves), default=0)
+
+    def add(node: Node, output: int, g: Any) -> None:
+        if node.serial < first:  # older than every leaf: it can't depend on one
+            return
+        if node.serial not in nodes:
+            nodes[node.serial] = node
+            pending[node.serial] = {}
+            heapq.heappush(queue, -node.serial)
+        sums = pending[node.serial]
+        sums[output] = g if output not in sums else ops.add(sums[output], g)
+
+    for y, g in zip(outputs, gs, strict=True):
+        if isinstance(y, Tensor) and y._node is not None:
+            add(y._node, y._output, g)
+    ends = {x._node.serial for x in leaves}
+    found: dict[int, Any] = {}
+    while queue:
+        serial = -heapq.heappop(queue)
+        node, sums = nodes.pop(serial), pending.pop(serial)
+        if serial in ends:
+            found[serial] = sums[0]
+            continue
+        parents = node.parents
+        if not any(p is not None and p[0].serial >= first for p in parents):
+            continue
+        for parent, g in zip(parents, node.gradients(sums), strict=True):
+            if parent is not None and g is not None:
+                up, output, shape, dtype = parent
+                add(up, output, fitted(g, shape, dtype))
+    return [
+        found[x._node.serial] if x._node.serial in found else ops.zeros(x.shape, dtypes.name_of(x.dtype)) for x in leaves
+    ]
+
+
+def fitted(g: Any, shape: tuple, dtype: Any) -> Any:
+    """A gradient summed back, or broadcast, to its argument's shape, and cast to its dtype."""
+    from kcore import ops
+
+    if g.shape != shape:
+        extra = g.ndim - len(shape)
+        if extra >= 0:
+            folded = tuple(range(extra)) + tuple(
+                i + extra for i, size in enumerate(shape) if size == 1 and g.shape[i + extra] != 1
+            )
+            if folded:
+                g = ops.sum(g, folded)
+        if g.shape != shape:
+            g = ops.reshape(g, shape) if g.size == int(np.prod(shape)) else ops.broadcast_to(g, shape)
+    if g.dtype != dtype:
+        if g.dtype.kind == "c" and np.dtype(dtype).kind != "c":
+            g = ops.real(g)
+        g = ops.cast(g, dtypes.name_of(dtype))
+    return g

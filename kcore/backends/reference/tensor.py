@@ -1,0 +1,61 @@
+"""The reference backend's tensor: a NumPy array whose operators are kcore's ops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class Tensor(np.ndarray):
+    """A NumPy array to everyone outside; `+`, `[]`, `@`... follow kcore's promotion and are differentiable.
+
+    NumPy's own functions take it as the array that it is, without gradients. Operators are
+    attached by `kcore.ops.operators`.
+    """
+
+    # The tape's record of how this tensor was computed, and which of the results it is.
+    _node: Any = None
+    _output = 0
+
+    def __array_wrap__(self, array: np.ndarray, context: Any = None, return_scalar: bool = False) -> Any:
+        # What NumPy's functions make of a Tensor is NumPy's: a plain array or scalar.
+        return array[()] if return_scalar else array.view(np.ndarray)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self._node is not None:
+            raise ValueError("A tensor that gradients flow through can't be changed in place; use ops.slice_update.")
+        super().__setitem__(index, value)
+
+    def __repr__(self) -> str:
+        return repr(self.view(np.ndarray)).replace("array", "Tensor", 1)
+
+    def __str__(self) -> str:
+        return str(self.view(np.ndarray))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.view(np.ndarray), spec)
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __reduce__(self) -> Any:
+        return np.ndarray.__reduce__(self.view(np.ndarray))
+
+    def numpy(self) -> np.ndarray:
+        """The same memory as a plain NumPy array."""
+        return self.view(np.ndarray)
+
+
+def wrap(y: Any) -> Any:
+    """NumPy results as Tensors: arrays and scalars, in a tuple or list or alone; no copy."""
+    if isinstance(y, (tuple, list)):
+        return type(y)(wrap(e) for e in y)
+    if y.__class__ is Tensor:
+        return y
+    return np.asarray(y).view(Tensor)
+
+
+def detach(x: Any) -> Any:
+    """The same values with no history."""
+    return x.view(np.ndarray).view(Tensor) if isinstance(x, Tensor) and x._node is not None else x

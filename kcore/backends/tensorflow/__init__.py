@@ -1,0 +1,109 @@
+"""The TensorFlow backend. Importing it imports tensorflow; it changes none of its settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices are not for our users
+import tensorflow as tf  # noqa: E402
+
+from kcore import dtypes  # noqa: E402
+from kcore.backends.contract import Backend, collect  # noqa: E402
+from kcore.backends.host import to_array  # noqa: E402
+
+DTYPES = {name: getattr(tf, name, None) or tf.as_dtype(dtypes.to_numpy(name)) for name in dtypes.ALL}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+
+
+class TensorFlowBackend(Backend):
+    """Tensors are tf.Tensor, eager or symbolic."""
+
+    name = "tensorflow"
+    tensor_types = (tf.Tensor,)
+    module_base = tf.Module
+    wider = {  # noqa: RUF012
+        "uint16": "int32",
+        "uint32": "int64",
+        "uint64": None,
+        "bool": "int32",
+        "int8": "int32",
+        "uint8": "int32",
+        "int16": "int32",
+        "float16": "float32",
+        "bfloat16": "float32",
+    }
+
+    def convert(self, x: Any, dtype: str | None = None) -> Any:
+        if isinstance(x, tf.Variable):
+            x = x.value()
+        if isinstance(x, tf.Tensor):
+            if dtype is None or x.dtype == DTYPES[dtype]:
+                return x
+            if x.dtype.is_complex and not dtypes.is_complex(dtype):
+                x = tf.math.real(x)
+            return tf.cast(x, DTYPES[dtype])
+        if isinstance(x, tf.IndexedSlices):
+            return self.convert(tf.convert_to_tensor(x), dtype)
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
+        array = to_array(x)
+        if dtype is not None:
+            array = array.astype(dtypes.to_numpy(dtype), copy=False)
+        return tf.constant(array)
+
+    def numpy(self, x: Any) -> np.ndarray:
+        return x.numpy() if isinstance(x, (tf.Tensor, tf.Variable)) else to_array(x)
+
+    def shape(self, x: Any) -> tuple[int | None, ...]:
+        return tuple(x.shape.as_list()) if isinstance(x.shape, tf.TensorShape) else tuple(x.shape)
+
+    def dtype(self, x: Any) -> str:
+        return _NAMES[x.dtype]
+
+    def lacks_kernel(self, error: Exception) -> bool:
+        kinds = (tf.errors.NotFoundError, tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, TypeError, ValueError)
+        text = str(error)
+        return isinstance(error, kinds) and any(
+            s in text
+            for s in ("Could not find device for node", "not in list of allowed values", "No OpKernel", "not supported", "Unsupported")
+        )
+
+    def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
+        traced = [tf.identity(x) for x in leaves]
+        tape = tf.GradientTape(persistent=not once, watch_accessed_variables=False)
+        with tape:
+            for x in traced:
+                tape.watch(x)
+            outputs, aux = fn(*traced)
+
+        def pullback(gs: list[Any]) -> list[Any]:
+            found = tape.gradient(outputs, traced, list(gs), unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            return [tf.convert_to_tensor(g) for g in found]
+
+        return outputs, aux, pullback
+
+    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
+        with tf.init_scope():
+            return tf.Variable(self.convert(value, dtype), trainable=trainable, name=name)
+
+    def read(self, storage: Any) -> Any:
+        return storage.value()
+
+    def write(self, storage: Any, value: Any) -> Any:
+        storage.assign(value)
+        return storage
+
+    def versions(self) -> dict[str, str]:
+        return {"tensorflow": tf.__version__}
+
+
+backend = TensorFlowBackend()
+
+from kcore.backends.tensorflow import families  # noqa: E402 - the op modules may use the backend
+
+TensorFlowBackend.ops = collect(*families.MODULES)

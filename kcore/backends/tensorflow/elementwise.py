@@ -1,0 +1,162 @@
+"""Elementwise ops in TensorFlow."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+add, subtract, multiply, divide = tf.add, tf.subtract, tf.multiply, tf.divide
+negative, absolute, square, reciprocal = tf.negative, tf.abs, tf.square, tf.math.reciprocal
+maximum, minimum = tf.maximum, tf.minimum
+
+exp, expm1, log, log1p = tf.exp, tf.math.expm1, tf.math.log, tf.math.log1p
+sqrt, rsqrt = tf.sqrt, tf.math.rsqrt
+sin, cos, tan = tf.sin, tf.cos, tf.tan
+arcsin, arccos, arctan = tf.asin, tf.acos, tf.atan
+sinh, cosh, tanh = tf.sinh, tf.cosh, tf.tanh
+arcsinh, arccosh, arctanh = tf.asinh, tf.acosh, tf.atanh
+erf, erfinv = tf.math.erf, tf.math.erfinv
+
+equal, not_equal = tf.equal, tf.not_equal
+less, less_equal, greater, greater_equal = tf.less, tf.less_equal, tf.greater, tf.greater_equal
+logical_and, logical_or, logical_xor, logical_not = tf.logical_and, tf.logical_or, tf.math.logical_xor, tf.logical_not
+
+
+def _inexact(x):
+    return x.dtype.is_floating or x.dtype.is_complex
+
+
+def positive(x):
+    return x
+
+
+def sign(x):
+    return tf.sign(x)
+
+
+def log2(x):
+    return tf.math.log(x) / tf.constant(math.log(2), x.dtype)
+
+
+def log10(x):
+    return tf.math.log(x) / tf.constant(math.log(10), x.dtype)
+
+
+def arctan2(x1, x2):
+    # At the origin TensorFlow's gradient is nan; there it is taken where it is 0.
+    origin = (x1 == 0) & (x2 == 0)
+    safe = tf.atan2(tf.where(origin, tf.zeros_like(x1), x1), tf.where(origin, tf.ones_like(x2), x2))
+    return tf.where(origin, tf.stop_gradient(tf.atan2(x1, x2)), safe)
+
+
+def _whole_division(function, x1, x2):
+    if _inexact(x1):
+        return function(x1, x2)
+    zero = x2 == 0  # TensorFlow raises
+    y = function(x1, tf.where(zero, tf.ones_like(x2), x2))
+    return tf.where(zero, tf.zeros_like(y), y)
+
+
+def floor_divide(x1, x2):
+    return _whole_division(tf.math.floordiv, x1, x2)
+
+
+def mod(x1, x2):
+    return _whole_division(tf.math.floormod, x1, x2)
+
+
+def power(x1, x2):
+    if _inexact(x1):
+        return tf.pow(x1, x2)
+    if x1.dtype.is_unsigned:
+        return tf.pow(x1, x2)
+    y = tf.pow(x1, tf.abs(x2))  # TensorFlow refuses negative integer exponents
+    return tf.where((x2 >= 0) | (tf.abs(x1) == 1), y, tf.zeros_like(y))
+
+
+def floor(x):
+    return tf.floor(x) if _inexact(x) else x
+
+
+def ceil(x):
+    return tf.math.ceil(x) if _inexact(x) else x
+
+
+def trunc(x):
+    return tf.where(x < 0, tf.math.ceil(x), tf.floor(x)) if _inexact(x) else x
+
+
+def round(x, decimals):
+    if decimals == 0:
+        return tf.round(x)
+    if not _inexact(x):
+        return x if decimals > 0 else tf.cast(tf.round(tf.cast(x, tf.float64) * 10.0**decimals) / 10.0**decimals, x.dtype)
+    scale = tf.constant(10.0**decimals, x.dtype)
+    return tf.round(x * scale) / scale
+
+
+def isnan(x):
+    return tf.math.is_nan(x) if x.dtype.is_floating else x != x
+
+
+def isinf(x):
+    return tf.math.is_inf(x) if x.dtype.is_floating else tf.zeros_like(x, tf.bool)
+
+
+def isfinite(x):
+    return tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
+
+
+def bitwise_and(x, y):
+    return tf.logical_and(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_and(x, y)
+
+
+def bitwise_or(x, y):
+    return tf.logical_or(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_or(x, y)
+
+
+def bitwise_xor(x, y):
+    return tf.math.logical_xor(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_xor(x, y)
+
+
+def bitwise_not(x):
+    return tf.logical_not(x) if x.dtype == tf.bool else tf.bitwise.invert(x)
+
+
+def left_shift(x, y):
+    bits = tf.constant(x.dtype.size * 8, y.dtype)
+    shifted = tf.bitwise.left_shift(x, tf.minimum(y, bits - 1))
+    return tf.where(y >= bits, tf.zeros_like(x), shifted)  # undefined in C
+
+
+def right_shift(x, y):
+    return tf.bitwise.right_shift(x, tf.minimum(y, tf.constant(x.dtype.size * 8 - 1, y.dtype)))
+
+
+def cast(x, dtype):
+    from kcore.backends.tensorflow import backend
+
+    return backend.convert(x, dtype)
+
+
+def clip(x, x_min, x_max):
+    return tf.minimum(tf.maximum(x, x_min), x_max)
+
+
+def where(condition, x1, x2):
+    if x1 is None:
+        return tuple(tf.unstack(tf.cast(tf.where(condition), tf.int32), axis=1))
+    return tf.where(condition, x1, x2)
+
+
+def conj(x):
+    return tf.math.conj(x) if x.dtype.is_complex else x
+
+
+def real(x):
+    return tf.math.real(x)
+
+
+def imag(x):
+    return tf.math.imag(x) if x.dtype.is_complex else tf.zeros_like(x)

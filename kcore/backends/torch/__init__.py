@@ -1,0 +1,139 @@
+"""The torch backend. Importing it imports torch; it changes none of torch's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from kcore import dtypes, tree
+from kcore.backends.contract import Backend, collect
+from kcore.backends.host import to_array
+
+DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_depth = 0  # how many gradients are being taken: above 0, backward passes are differentiable
+
+
+class TorchBackend(Backend):
+    """Tensors are torch.Tensor, new ones on torch's default device.
+
+    torch has few kernels for uint16, uint32 and uint64: such ops run in a wider dtype.
+    """
+
+    name = "torch"
+    tensor_types = (torch.Tensor,)
+    module_base = torch.nn.Module
+    wider = {  # noqa: RUF012
+        "uint16": "int32",
+        "uint32": "int64",
+        "uint64": None,
+        "bool": "int32",
+        "int8": "int32",
+        "uint8": "int32",
+        "int16": "int32",
+        "float16": "float32",
+        "bfloat16": "float32",
+    }
+
+    def convert(self, x: Any, dtype: str | None = None) -> Any:
+        if isinstance(x, torch.Tensor):
+            if dtype is None or x.dtype is DTYPES[dtype]:
+                return x
+            if x.is_complex() and not dtypes.is_complex(dtype):
+                x = x.real
+            return x.to(DTYPES[dtype])
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
+        return from_numpy(to_array(x), dtype)
+
+    def numpy(self, x: Any) -> np.ndarray:
+        return to_array(x)
+
+    def shape(self, x: Any) -> tuple[int, ...]:
+        return tuple(x.shape)
+
+    def dtype(self, x: Any) -> str:
+        return _NAMES[x.dtype]
+
+    def lacks_kernel(self, error: Exception) -> bool:
+        text = str(error)
+        return isinstance(error, (NotImplementedError, RuntimeError)) and (
+            "not implemented for" in text
+            or "Promotion for uint16, uint32, uint64" in text
+            or "not supported" in text
+            or "not currently supported" in text
+            or "unsupported" in text.lower()
+        )
+
+    def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
+        global _depth
+        outer = _depth > 0 or any(x.requires_grad for x in leaves)
+        with torch.enable_grad():
+            # An alias that an outer gradient sees through, or a fresh leaf where there is none.
+            traced = [x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in leaves]
+            _depth += 1
+            try:
+                outputs, aux = fn(*traced)
+            finally:
+                _depth -= 1
+
+        def pullback(gs: list[Any]) -> list[Any]:
+            graph = outer or _depth > 0 or any(g.requires_grad for g in gs)
+            pairs = [(y, g) for y, g in zip(outputs, gs, strict=True) if y.requires_grad]
+            if not pairs:
+                return [torch.zeros_like(x) for x in traced]
+            ys, vs = zip(*pairs, strict=True)
+            found = torch.autograd.grad(
+                ys, traced, vs, allow_unused=True, create_graph=graph, retain_graph=graph or not once
+            )
+            return [torch.zeros_like(x) if g is None else g for x, g in zip(traced, found, strict=True)]
+
+        if outer:
+            return outputs, aux, pullback
+        return [y.detach() for y in outputs], tree.map_structure(_detached, aux), pullback
+
+    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
+        value = self.convert(value, dtype).detach().clone(memory_format=torch.contiguous_format)
+        inexact = value.is_floating_point() or value.is_complex()
+        return torch.nn.Parameter(value, requires_grad=trainable and inexact)
+
+    def write(self, storage: Any, value: Any) -> Any:
+        with torch.no_grad():
+            storage.copy_(value)
+        return storage
+
+    def init_module(self, layer: Any) -> None:
+        torch.nn.Module.__init__(layer)
+
+    def synchronize(self, x: Any) -> None:
+        if isinstance(x, torch.Tensor) and x.is_cuda:
+            torch.cuda.synchronize(x.device)
+
+    def versions(self) -> dict[str, str]:
+        return {"torch": torch.__version__}
+
+
+def _detached(x: Any) -> Any:
+    return x.detach() if isinstance(x, torch.Tensor) else x
+
+
+def from_numpy(x: np.ndarray, dtype: str | None = None) -> torch.Tensor:
+    """A tensor from an array; its own memory, so that the array may be changed afterwards."""
+    name = dtypes.name_of(x.dtype)
+    if name == "bfloat16" or name in dtypes.FLOAT8:  # torch reads no ml_dtypes array; its bytes it does
+        bits = np.ascontiguousarray(x).view({1: "uint8", 2: "int16"}[x.dtype.itemsize])
+        y = torch.tensor(bits).view(DTYPES[name])
+    else:
+        y = torch.tensor(np.ascontiguousarray(x).reshape(x.shape))
+    return y if dtype is None else y.to(DTYPES[dtype])
+
+
+backend = TorchBackend()
+
+from kcore.backends.torch import families  # noqa: E402 - the op modules may use the backend
+
+TorchBackend.ops = collect(*families.MODULES)

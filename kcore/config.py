@@ -1,0 +1,107 @@
+"""Process-wide settings: floatx, epsilon, image layout, and the configuration file.
+
+`~/.keras/keras.json` (or `$KERAS_HOME/keras.json`) is read once, when first needed; it is
+never written. A bad value in it is an error that names the file.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pathlib
+from typing import Any
+
+_FLOATX = ("bfloat16", "float16", "float32", "float64")
+_LAYOUTS = ("channels_first", "channels_last")
+_settings: dict[str, Any] = {}
+
+
+def path() -> pathlib.Path:
+    """Where the configuration file is looked for."""
+    home = os.environ.get("KERAS_HOME")
+    return (pathlib.Path(home) if home else pathlib.Path.home() / ".keras") / "keras.json"
+
+
+@functools.cache
+def from_file() -> dict[str, Any]:
+    """The settings of the configuration file; empty where there is none.
+
+    Raises:
+        ValueError: The file is no JSON object.
+    """
+    where = path()
+    try:
+        text = where.read_text()
+    except OSError:
+        return {}
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{where} is not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{where} should hold a JSON object, not {type(found).__name__}.")
+    return found
+
+
+def _setting(name: str, default: Any, check: Any) -> Any:
+    if name not in _settings:
+        _settings[name] = check(from_file().get(name, default))
+    return _settings[name]
+
+
+def _checked_floatx(value: str) -> str:
+    if value not in _FLOATX:
+        raise ValueError(f"floatx is {value!r}; expected one of {', '.join(_FLOATX)}.")
+    return value
+
+
+def _checked_layout(value: str) -> str:
+    if value not in _LAYOUTS:
+        raise ValueError(f"image_data_format is {value!r}; expected one of {', '.join(_LAYOUTS)}.")
+    return value
+
+
+def floatx() -> str:
+    """The default float dtype, "float32" unless set."""
+    return _settings.get("floatx") or _setting("floatx", "float32", _checked_floatx)
+
+
+def set_floatx(value: str) -> None:
+    """Sets the default float dtype: bfloat16, float16, float32 or float64."""
+    _settings["floatx"] = _checked_floatx(value)
+    for listener in _listeners:
+        listener()
+
+
+def epsilon() -> float:
+    """The small number that keeps denominators and logarithms finite, 1e-7 unless set."""
+    return _setting("epsilon", 1e-7, float)
+
+
+def set_epsilon(value: float) -> None:
+    """Sets the small number used against division by zero."""
+    _settings["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """The default image layout, "channels_last" unless set."""
+    return _setting("image_data_format", "channels_last", _checked_layout)
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Sets the default image layout: "channels_last" or "channels_first"."""
+    _settings["image_data_format"] = _checked_layout(data_format)
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """`data_format` checked, or the default for None."""
+    return image_data_format() if data_format is None else _checked_layout(data_format)
+
+
+# Called when a setting that op plans depend on changes.
+_listeners: list[Any] = []
+
+
+def on_change(listener: Any) -> None:
+    _listeners.append(listener)

@@ -1,0 +1,121 @@
+"""What a conformance record is. One `Case` per op, in the module of the op's family.
+
+From a record come the checks of value, shape, dtype, symbolic result, error text, portable
+body, strided and read-only inputs, and first and second gradient, on every backend.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+# Every Case that has been declared, by op name. Filled as the family modules are imported.
+CASES: dict[str, Case] = {}
+
+UNSET: Any = object()
+
+
+class Sample:
+    """One call of the op, and what is known of its result.
+
+    Args:
+        *args, **arguments: The call's. Arrays of floats are drawn or written in float64 and
+            cast to each dtype that is tested; other arrays stay as they are.
+        expect: The result, where it is known independently of the reference formula (a closed form, a
+            special value). Compared as well as the formula's result.
+        grad: Whether first and second gradients are checked here. False at kinks where no
+            subgradient is promised, and where the result is not differentiable.
+        gradient: The gradient of sum(result) by each float tensor argument, where the op's docstring
+            promises one at a kink: checked exactly, instead of by differences.
+        dtypes: The dtypes to test this sample in; None is the case's.
+        why: What a hand-picked sample is there for.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        expect: Any = UNSET,
+        grad: bool = True,
+        gradient: Any = None,
+        dtypes: Sequence[str] | None = None,
+        why: str = "",
+        **arguments: Any,
+    ) -> None:
+        self.args, self.arguments = args, arguments
+        self.expect, self.grad, self.gradient = expect, grad, gradient
+        self.dtypes, self.why = dtypes, why
+
+    def __repr__(self) -> str:
+        parts = [_short(a) for a in self.args] + [f"{k}={_short(v)}" for k, v in self.arguments.items()]
+        return f"Sample({', '.join(parts)})"
+
+
+class Bad:
+    """One call that must be refused on every backend, eagerly and symbolically, with this error."""
+
+    def __init__(self, *args: Any, match: str, error: type[Exception] | tuple = (ValueError, TypeError), **arguments: Any) -> None:
+        self.args, self.arguments, self.match, self.error = args, arguments, match, error
+
+
+@dataclasses.dataclass
+class Case:
+    """The record of one op.
+
+    Attributes:
+        op: The public function (kcore.ops.logsumexp).
+        reference: The formula, in NumPy or SciPy alone, called with float64 (or integer, bool,
+            complex128) arrays and the sample's other arguments. Independent of kcore.
+        samples: The calls to check; a list, or a function of a numpy Generator that returns one.
+        errors: Calls that must be refused.
+        tol: dtype -> largest allowed |got - want| / max(1, |want|). Integers and bools are
+            compared exactly.
+        dtypes: The dtypes each sample is tested in, those of its float arrays standing for all.
+            Integer-only ops name their own.
+        grad: Whether the op is differentiable at all.
+        grad_tol: The same measure for gradients in float64 against central differences.
+        differs: backend -> reason for values that differ there and may; with `differs_tol` a
+            looser tolerance, else the sample is only run. A reason that no longer holds fails.
+        differs_tol: backend -> dtype -> tolerance.
+        symbolic: Whether the symbolic result is compared (not where it depends on values).
+        compare: How results compare, where elementwise is wrong: a function (got, want, tol)
+            that raises AssertionError (eigenvectors up to sign, say).
+    """
+
+    op: Callable
+    reference: Callable
+    samples: Sequence[Sample] | Callable[[np.random.Generator], Sequence[Sample]]
+    errors: Sequence[Bad] = ()
+    tol: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(EXACT_TO_ROUNDING))
+    dtypes: Sequence[str] = ("float32", "float64")
+    grad: bool = True
+    grad_tol: float = 1e-6
+    differs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    differs_tol: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    symbolic: bool = True
+    compare: Callable | None = None
+
+    def __post_init__(self) -> None:
+        self.name: str = self.op.op.name if hasattr(self.op, "op") else self.op.__name__  # type: ignore[attr-defined]
+        if self.name in CASES:
+            raise ValueError(f"There are two conformance records of {self.name}.")
+        CASES[self.name] = self
+
+
+# For ops of one rounding or a few: about 4 units in the last place.
+EXACT_TO_ROUNDING = {
+    "float64": 1e-15,
+    "float32": 5e-7,
+    "float16": 4e-3,
+    "bfloat16": 3e-2,
+    "complex128": 2e-15,
+    "complex64": 1e-6,
+}
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, np.ndarray) and value.size > 8:
+        return f"<{value.dtype} {value.shape}>"
+    return " ".join(repr(value).split())

@@ -1,0 +1,412 @@
+"""How an op is declared and run.
+
+`@op(rule=...)` turns a signature, a docstring and perhaps a portable body into a function that
+
+1. asks the rule (`kcore/ops/rules.py`) what these arguments mean: it checks them, infers the
+   result's shape and dtype, normalizes axes and says what to cast;
+2. on symbolic arguments answers with that shape and dtype;
+3. else hands cast, normalized arguments to the active backend's function of the same name,
+   or to the portable body.
+
+Step 1 is done once for each combination of backend, argument types, dtypes, shapes and plain
+arguments, and remembered. The generated function looks that up and calls; so an eager op
+costs a dictionary look-up more than the backend's own function.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kcore import backends, config, dtypes, tree
+from kcore.ops import symbolic
+from kcore.ops.symbolic import KerasTensor, Spec
+
+Tensor = Any  # a backend's tensor, a NumPy array, a Variable, a KerasTensor, a Python number
+Tensors = Sequence[Any]
+Axes = int | Sequence[int] | None
+Shape = Sequence[int | None]
+
+REGISTRY: dict[str, Op] = {}
+_PRIVATE: list[Op] = []  # ops that one backend keeps for its own gradient rules
+
+# Plans of an op are dropped when there are more: ever new shapes must not fill the memory.
+MOST_PLANS = 2048
+
+SCALARS = (bool, int, float, complex)
+_KEYED_BY_TYPE = frozenset({*SCALARS, type(None)})
+
+
+class Plan:
+    """What a rule answers.
+
+    Args:
+        shape, dtype: Of the result. `Plan.many` is for several results.
+        cast: The dtype that tensor arguments get before the backend sees them: one for all,
+            or by parameter name (those not named stay as they are; a Python number becomes its default dtype).
+        arguments: Plain arguments as backends get them, where that differs from the call.
+    """
+
+    __slots__ = ("arguments", "cast", "container", "outputs")
+
+    def __init__(
+        self, shape: symbolic.Shape, dtype: str, /, cast: str | dict[str, str | None] | None = None, **arguments: Any
+    ) -> None:
+        self.outputs: Any = Spec(shape, dtype)
+        self.cast = cast
+        self.arguments = arguments
+
+    @classmethod
+    def many(cls, outputs: Any, /, cast: str | dict[str, str | None] | None = None, **arguments: Any) -> Plan:
+        """A plan with a tuple, list or other structure of Specs as its result."""
+        plan = cls.__new__(cls)
+        plan.outputs, plan.cast, plan.arguments = outputs, cast, arguments
+        return plan
+
+    def cast_of(self, name: str) -> str | None:
+        return self.cast.get(name) if isinstance(self.cast, dict) else self.cast
+
+
+class Source:
+    """How one argument of a call becomes what the backend's function takes.
+
+    Attributes:
+        kind: "tensor" (native already), "convert" (an array, a number...), "variable",
+            "tensors" (a sequence of any of these) or "plain".
+        cast: The dtype to convert to, or None.
+        dtype: The dtype that the backend's function sees.
+        value: For "plain", the normalized value.
+        changed: For "plain", whether `value` replaces what the caller gave.
+        parts: For "tensors", a Source for each element.
+    """
+
+    __slots__ = ("cast", "changed", "dtype", "kind", "parts", "value")
+
+    def __init__(
+        self, kind: str, cast: str | None = None, dtype: str | None = None, value: Any = None, changed: bool = False
+    ) -> None:
+        self.kind, self.cast, self.dtype, self.value, self.changed = kind, cast, dtype, value, changed
+        self.parts: list[Source] = []
+
+    def step(self, backend: Any) -> Callable[[Any], Any] | None:
+        """The function that converts this argument on `backend`; None where it is right already."""
+        cast, convert = self.cast, backend.convert
+        if self.kind == "tensors":
+            steps = [part.step(backend) for part in self.parts]
+            return lambda many: [a if s is None else s(a) for a, s in zip(many, steps, strict=True)]
+        if self.kind == "plain":
+            value = self.value
+            return (lambda _: value) if self.changed else None
+        if self.kind == "variable":
+            if cast is None:
+                return lambda v: v.__kcore_value__()
+            return lambda v: convert(v.__kcore_value__(), cast)
+        if self.kind == "tensor" and cast is None:
+            return None
+        return lambda x: convert(x, cast)
+
+
+def _is_primitive(function: Callable) -> bool:
+    """Whether the function has no statement besides its docstring."""
+
+    def empty() -> None:
+        """Nothing."""
+
+    return function.__code__.co_code == empty.__code__.co_code
+
+
+class Op:
+    """One op: its signature, rule and portable body. `call` is the public function.
+
+    Attributes:
+        name: Its name, in every backend too.
+        rule: Answers a Plan for Specs and plain arguments.
+        body: The portable definition; None for a primitive.
+        roles: Parameter name -> "tensor", "tensors" or "plain".
+        vjp: The reference backend's gradient rule, if one is registered.
+        definition: For a private op, the one function that runs it.
+    """
+
+    def __init__(self, function: Callable, rule: Callable[..., Plan], private: bool = False) -> None:
+        self.name = function.__name__
+        self.rule = rule
+        self.body = None if private or _is_primitive(function) else function
+        self.definition = function if private else None
+        self.signature = inspect.signature(function)
+        self.roles = {p.name: _role(p) for p in self.signature.parameters.values()}
+        self._role_list = list(self.roles.values())
+        self.vjp: Any = None
+        self.plans: dict[Any, Callable] = {}
+        self.call = self._generate(function)
+        if private:
+            _PRIVATE.append(self)
+            return
+        if self.name in REGISTRY:
+            raise ValueError(f"Two ops are called {self.name}.")
+        REGISTRY[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def _generate(self, function: Callable) -> Callable:
+        """The public function: a look-up in `plans` by what the arguments are, then the call."""
+        parameters = self.signature.parameters.values()
+        heads, names, key = [], [], ["chosen()"]
+        for p in parameters:
+            star = "*" if p.kind is p.VAR_POSITIONAL else ""
+            if p.kind is p.KEYWORD_ONLY and not any(h.startswith("*") for h in heads):
+                heads.append("*")
+            heads.append(star + p.name + ("" if p.default is p.empty else f"=defaults[{p.name!r}]"))
+            names.append(p.name)
+            role = self.roles[p.name]
+            key.append(f"type({p.name}), {p.name}.dtype, {p.name}.shape" if role == "tensor" else f"type({p.name}), {p.name}")
+        args = ", ".join(names) + ","
+        lines = [f"def {self.name}({', '.join(heads)}):"]
+        if "tensors" in self.roles.values():  # a sequence has no key of its own
+            lines += [f"    return dispatch(({args}))"]
+        else:
+            lines += [
+                "    try:",
+                f"        run = plans[{', '.join(key)}]",
+                "    except (KeyError, AttributeError, TypeError, ValueError):",
+                f"        return dispatch(({args}))",
+                f"    return run({args})",
+            ]
+        scope = {
+            "chosen": backends.chosen.get,
+            "plans": self.plans,
+            "dispatch": self.dispatch,
+            "defaults": {p.name: p.default for p in parameters},
+        }
+        exec(compile("\n".join(lines), f"<op {self.name}>", "exec"), scope)  # as dataclasses do
+        call: Any = scope[self.name]
+        call.__doc__, call.__module__, call.__qualname__ = function.__doc__, function.__module__, self.name
+        call.__annotations__ = function.__annotations__
+        call.__signature__ = self.signature
+        call.op = self
+        return call
+
+    def dispatch(self, args: tuple) -> Any:
+        """Runs the op where the generated function found no plan: numbers, lists, new shapes."""
+        try:
+            run = self.plans[self._key(args)]
+        except (KeyError, AttributeError, TypeError, ValueError):  # no plan, no dtype, or not hashable
+            run, args = self._first(args)
+            if run is None:
+                return args
+        return run(*args)
+
+    def _key(self, args: tuple) -> tuple:
+        key: list[Any] = [backends.chosen.get()]
+        for role, a in zip(self._role_list, args, strict=True):
+            if role == "plain":
+                key += (a.__class__, a)
+            elif role == "tensor":
+                key += _operand_key(a)
+            else:
+                key.append(tuple([k for x in a for k in _operand_key(x)]))
+        return tuple(key)
+
+    def _first(self, args: tuple) -> tuple[Callable | None, Any]:
+        """(the function that runs these arguments, the arguments with lists made tensors).
+
+        For symbolic arguments (None, the symbolic result).
+        """
+        if symbolic.any_symbolic(args):
+            return None, self.trace(args)
+        backend = backends.active()
+        made = []
+        for (name, role), a in zip(self.roles.items(), args, strict=True):
+            if role == "tensor":
+                made.append(_as_operand(backend, a))
+            elif role == "tensors":
+                made.append(tuple(_as_operand(backend, x) for x in self._sequence(name, a)))
+            else:
+                made.append(a)
+        args = tuple(made)
+        key = self._key(args)
+        try:
+            run = self.plans.get(key)
+        except TypeError:  # a plain argument is not hashable
+            return self._bind(backend, args), args
+        if run is None:
+            run = self._bind(backend, args)
+            if len(self.plans) >= MOST_PLANS:
+                self.plans.clear()
+            self.plans[key] = run
+        return run, args
+
+    def _sequence(self, name: str, value: Any) -> Any:
+        """The elements of a "tensors" argument; an array stands for its rows."""
+        if isinstance(value, (list, tuple)):
+            return value
+        if hasattr(value, "__kcore_value__"):
+            value = value.__kcore_value__()
+        if getattr(value, "shape", ()):
+            return [value[i] for i in range(value.shape[0])]
+        raise TypeError(f"{self.name}: {name} should be a list or tuple of tensors, not {type(value).__name__}.")
+
+    def plan(self, args: Sequence[Any]) -> Plan:
+        """The rule's answer for these arguments; its errors come with the op's name in front."""
+        given = []
+        for role, a in zip(self.roles.values(), args, strict=True):
+            if role == "tensor":
+                given.append(spec_of(a))
+            elif role == "tensors":
+                given.append([spec_of(x) for x in a])
+            else:
+                given.append(a)
+        try:
+            return self.rule(*given)
+        except (ValueError, TypeError, IndexError, NotImplementedError) as error:
+            if str(error).startswith(f"{self.name}: "):
+                raise
+            raise type(error)(f"{self.name}: {error}") from None
+
+    def _bind(self, backend: Any, args: tuple) -> Callable:
+        plan = self.plan(args)
+        sources = []
+        for (name, role), a in zip(self.roles.items(), args, strict=True):
+            cast = plan.cast_of(name)
+            if role == "tensor":
+                sources.append(_source(backend, a, cast))
+            elif role == "tensors":
+                source = Source("tensors")
+                source.parts = [_source(backend, x, cast) for x in a]
+                sources.append(source)
+            else:
+                sources.append(Source("plain", value=plan.arguments.get(name, a), changed=name in plan.arguments))
+        return backend.bind(self, plan, sources)
+
+    def trace(self, args: tuple) -> Any:
+        """The symbolic result: the rule's shapes and dtypes as KerasTensors that know this call."""
+        args = tuple(
+            tuple(self._sequence(name, a)) if role == "tensors" and not isinstance(a, KerasTensor) else a
+            for (name, role), a in zip(self.roles.items(), args, strict=True)
+        )
+        outputs = tree.map_structure(lambda s: KerasTensor(s.shape, s.dtype), self.plan(args).outputs)
+        if any(t.record_history for t in tree.flatten(args) if isinstance(t, KerasTensor)):
+            symbolic.record(OpCall(self), args, {}, outputs)
+        else:
+            for t in tree.flatten(outputs):
+                t.record_history = False
+        return outputs
+
+
+class OpCall:
+    """One use of an op in a symbolic model: what `Node.operation` is for an op."""
+
+    def __init__(self, op: Op) -> None:
+        self.op = op
+        self.name = op.name
+        self._inbound_nodes: list[symbolic.Node] = []
+
+    def __call__(self, *args: Any) -> Any:
+        variadic = [p.name for p in self.op.signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
+        bound = dict(zip(self.op.roles, args, strict=True))
+        positional: list[Any] = []
+        for name, value in bound.items():
+            positional += value if name in variadic else [value]
+        return self.op.call(*positional)
+
+
+def op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
+    """Declares an op; the decorated function has its signature, docstring and portable body.
+
+    Parameters annotated `Tensor` (or `Tensor | None`) are tensors, `Tensors` a sequence of
+    them, anything else is plain. The rule takes the same parameters, a Spec for each tensor.
+    """
+    return lambda function: Op(function, rule).call
+
+
+def private_op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
+    """Declares an op for the gradient rules of one backend; the decorated function is its definition there."""
+    return lambda function: Op(function, rule, private=True).call
+
+
+def control_op(trace: Callable) -> Callable[[Callable], Callable]:
+    """Declares an op on functions (cond, scan, ...). It has no plan: the backend gets the call as it is.
+
+    `trace` takes the same arguments and answers the symbolic result, when any of them is
+    symbolic. The decorated function is the portable body, or empty for a primitive.
+    """
+
+    def decorate(function: Callable) -> Callable:
+        name = function.__name__
+        found = Op.__new__(Op)
+        found.name, found.rule, found.plans, found.vjp, found.definition = name, trace, {}, None, None
+        found.body = None if _is_primitive(function) else function
+        found.signature = inspect.signature(function)
+        found.roles = {p: "control" for p in found.signature.parameters}
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            bound = found.signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = bound.args
+            if symbolic.any_symbolic(given):
+                return trace(*given)
+            return backends.active().implementation(found)(*given)
+
+        call.__name__ = call.__qualname__ = name
+        call.__doc__, call.__module__ = function.__doc__, function.__module__
+        call.__signature__ = found.signature  # type: ignore[attr-defined]
+        call.op = found  # type: ignore[attr-defined]
+        found.call = call
+        REGISTRY[name] = found
+        return call
+
+    return decorate
+
+
+def _role(parameter: inspect.Parameter) -> str:
+    annotation = str(parameter.annotation)
+    if annotation.startswith("Tensors") or (parameter.kind is parameter.VAR_POSITIONAL and annotation.startswith("Tensor")):
+        return "tensors"
+    return "tensor" if annotation.startswith("Tensor") else "plain"
+
+
+def _as_operand(backend: Any, a: Any) -> Any:
+    """`a` if it has a dtype and a shape or is a number or None; else converted, as lists are."""
+    if a is None or type(a) in SCALARS or (hasattr(a, "dtype") and hasattr(a, "shape")):
+        return a
+    return backend.convert(a)
+
+
+def _operand_key(a: Any) -> tuple:
+    kind = a.__class__
+    return (kind,) if kind in _KEYED_BY_TYPE else (kind, a.dtype, a.shape)
+
+
+def spec_of(a: Any) -> Any:
+    """The Spec of an operand; None for None."""
+    if a is None or isinstance(a, Spec):
+        return a
+    if type(a) in SCALARS:
+        return Spec((), dtypes.WEAK[type(a)])
+    return Spec(a.shape, dtypes.name_of(a.dtype))
+
+
+def _source(backend: Any, a: Any, cast: str | None) -> Source:
+    if a is None:
+        return Source("plain", value=None)
+    if type(a) in SCALARS:
+        dtype = cast or dtypes.concrete(dtypes.WEAK[type(a)])
+        return Source("convert", dtype, dtype)
+    own = dtypes.name_of(a.dtype)
+    dtype = cast or own
+    if cast == own:
+        cast = None
+    if hasattr(a, "__kcore_value__"):
+        return Source("variable", cast, dtype)
+    return Source("tensor" if backend.is_tensor(a) else "convert", cast, dtype)
+
+
+def forget_plans() -> None:
+    """Drops what was remembered, after a change of something that plans depend on."""
+    for found in (*REGISTRY.values(), *_PRIVATE):
+        found.plans.clear()
+
+
+backends.on_default_change(forget_plans)
+config.on_change(forget_plans)
