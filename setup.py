@@ -1,0 +1,175 @@
+"""Builds kcore: the metadata, and one extension module that holds the kernels for each SIMD level.
+
+Read from the environment: KCORE_NO_EXTENSION=1 builds without the extension, KCORE_CHECKED=1 with
+index checks and assertions, KCORE_SANITIZE=1 with the address and undefined-behaviour sanitizers.
+"""
+
+import os
+import re
+import sysconfig
+import tempfile
+from pathlib import Path
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+NATIVE = "kcore/_native"
+
+CHECKED = os.environ.get("KCORE_CHECKED") == "1"
+SANITIZE = os.environ.get("KCORE_SANITIZE") == "1"
+WITH_EXTENSION = os.environ.get("KCORE_NO_EXTENSION") != "1"
+X86 = sysconfig.get_platform().endswith(("x86_64", "amd64"))
+
+# No -ffast-math, which breaks nan and infinities, and no -march=native: a wheel runs elsewhere.
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fvisibility=hidden",
+    "-Wno-psabi",  # vectors pass between inlined functions only
+]
+# One source per level, and the flags that only it is compiled with.
+LEVELS = {"level_baseline": []}
+if X86:
+    LEVELS["level_avx2"] = ["-march=x86-64-v3"]
+    LEVELS["level_avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+
+
+class BuildKernels(build_ext):
+    """Compiles the kernels once per level, with OpenMP where the compiler has it."""
+
+    def build_extensions(self):
+        from Cython.Build import cythonize
+
+        flags, link = list(FLAGS), []
+        if self.has_openmp():
+            flags.append("-fopenmp")
+            link.append("-fopenmp")
+        if CHECKED:
+            flags += ["-UNDEBUG", "-g"]
+        if SANITIZE:
+            # vptr needs type information that a module of plain functions does not have
+            sanitizers = "-fsanitize=address,undefined"
+            flags += [sanitizers, "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-g", "-O1"]
+            link.append(sanitizers)
+        for extension in self.extensions:
+            extension.extra_compile_args += flags
+            extension.extra_link_args += link
+
+        self.extensions = cythonize(
+            self.extensions,
+            build_dir=str(Path(self.build_temp) / "cython"),
+            compiler_directives={
+                "language_level": 3,
+                "boundscheck": CHECKED,
+                "wraparound": CHECKED,
+                "initializedcheck": CHECKED,
+                "cdivision": not CHECKED,
+                "embedsignature": True,
+            },
+        )
+        for extension in self.extensions:
+            # Cython writes into build_dir; without this build_ext would translate again.
+            extension._needs_stub = False
+        self.add_level_flags()
+        super().build_extensions()
+
+    def add_level_flags(self):
+        compile_one = self.compiler._compile
+
+        def compile_level(obj, src, ext, cc_args, extra_postargs, pp_opts):
+            level = LEVELS.get(Path(src).stem, [])
+            compile_one(obj, src, ext, cc_args, [*extra_postargs, *level], pp_opts)
+
+        self.compiler._compile = compile_level
+
+    def has_openmp(self):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder) / "probe.cpp"
+            source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+                self.compiler.link_executable(
+                    objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"]
+                )
+            except Exception:  # each compiler class raises its own
+                return False
+        return True
+
+
+def extensions():
+    if not WITH_EXTENSION:
+        return []
+    try:
+        import numpy
+    except ImportError as error:
+        raise SystemExit("building kcore's kernels needs numpy and cython.") from error
+    macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
+    if X86:
+        macros.append(("KCORE_X86_LEVELS", "1"))
+    sources = [f"{NATIVE}/src/{name}.cpp" for name in ("dispatch", *LEVELS)]
+    return [
+        Extension(
+            "kcore._native._kernels",
+            sources=[f"{NATIVE}/_kernels.pyx", *sources],
+            depends=sorted(str(p.relative_to(ROOT)) for p in (ROOT / NATIVE / "src").iterdir()),
+            include_dirs=[numpy.get_include(), f"{NATIVE}/src"],
+            define_macros=macros,
+            language="c++",
+        )
+    ]
+
+
+def version():
+    text = (ROOT / "kcore" / "version.py").read_text()
+    return re.search(r'__version__ = "(.+)"', text).group(1)
+
+
+FRAMEWORKS = {
+    "jax": ["jax==0.10.2"],
+    "tensorflow": ["tensorflow-cpu==2.21.*"],
+    "torch": ["torch==2.13.0"],
+}
+
+setup(
+    name="kcore",
+    version=version(),
+    description="The Keras 3 API with a numerical oracle inside.",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    classifiers=[
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: C++",
+        "Programming Language :: Cython",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+    python_requires=">=3.11",
+    install_requires=["numpy>=2.0", "scipy", "ml-dtypes", "h5py", "rich"],
+    extras_require={
+        **FRAMEWORKS,
+        "all": [name for names in FRAMEWORKS.values() for name in names],
+        "test": [
+            "pytest",
+            "pytest-xdist",
+            "hypothesis",
+            "pandas",
+            "keras==3.15.*",
+            "mpmath",
+            "array-api-strict",
+        ],
+        "bench": ["pytest-benchmark", "onnxruntime"],
+    },
+    packages=find_packages(include=["kcore", "kcore.*"]),
+    package_data={"kcore": ["py.typed"], "": ["*.csv.gz", "*.md"]},
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildKernels},
+    entry_points={"console_scripts": ["kcore = kcore.cli:main"]},
+    zip_safe=False,
+)
