@@ -20,7 +20,7 @@ BASE_TEST_NEEDS := pytest pytest-xdist hypothesis
 QUIET_THREADS := OMP_WAIT_POLICY=passive
 # Nothing here reads or writes the user's own Keras settings; Keras makes a file where none is.
 export KERAS_HOME := $(CURDIR)/build/keras
-unexport KERAS_BACKEND KCORE_BACKEND
+unexport KERAS_BACKEND KCORE_BACKEND KCORE_CHECKED KCORE_SANITIZE KCORE_NO_EXTENSION
 INSTALL = bin/python -m pip install --quiet --constraint constraints.txt
 
 # What a change of asks for another build, or another install.
@@ -88,18 +88,19 @@ $(STAMPS)/demo: $(DEMO)/made $(SOURCES) $(RECIPE) | $(STAMPS)
 	$(DEMO)/$(INSTALL) --no-build-isolation .
 	touch $@
 
-# The tests run on the checkout, so only the kernels are ever built again.
+# The tests run on the checkout, so only the kernels are ever built again, and that without pip,
+# which would build them whenever a dependency changed.
 $(STAMPS)/test-needs: $(TEST)/made $(RECIPE) | $(STAMPS)
 	$(TEST)/$(INSTALL) $(BUILD_NEEDS)
-	$(TEST)/$(INSTALL) --no-build-isolation --editable '.[all,test]'
+	KCORE_NO_EXTENSION=1 $(TEST)/$(INSTALL) --no-build-isolation --editable '.[all,test]'
 	touch $@
 
 $(STAMPS)/test: $(STAMPS)/test-needs $(NATIVE)
-	$(TEST)/$(INSTALL) --no-build-isolation --no-deps --editable .
+	$(TEST)/bin/python setup.py --quiet build_ext --inplace
 	touch $@
 
 $(STAMPS)/bench: $(STAMPS)/test
-	$(TEST)/$(INSTALL) --no-build-isolation --editable '.[all,bench]'
+	KCORE_NO_EXTENSION=1 $(TEST)/$(INSTALL) --no-build-isolation --editable '.[all,bench]'
 	touch $@
 
 $(STAMPS)/check: $(CHECK)/made constraints.txt | $(STAMPS)
@@ -118,7 +119,8 @@ define build_copy
 	mkdir -p build/$(1)
 	tar -cf - --exclude='*.so' --exclude=__pycache__ kcore tests $(RECIPE) README.md LICENSE | tar -xf - -C build/$(1)
 	$(2)/$(INSTALL) $(BUILD_NEEDS) $(BASE_TEST_NEEDS)
-	$(3) $(2)/$(INSTALL) --no-build-isolation --editable build/$(1)
+	KCORE_NO_EXTENSION=1 $(2)/$(INSTALL) --no-build-isolation --editable build/$(1)
+	cd build/$(1) && $(3) ../../$(2)/bin/python setup.py --quiet build_ext --inplace
 	touch $(STAMPS)/$(1)
 endef
 

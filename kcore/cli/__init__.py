@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from kcore.cli.errors import UserError
+from kcore.version import __version__
 
 __all__ = ["main"]
 
@@ -68,9 +69,7 @@ def _dispatch(argv: list[str]) -> int:
             importlib.import_module(f"kcore.cli.{name}").configure(command)
     args = parser.parse_args(argv)
     if args.version:
-        from kcore.cli.info import kcore_version
-
-        print(f"kcore {kcore_version()}")
+        print(f"kcore {__version__}")
         return 0
     if args.command is None:
         parser.print_help()

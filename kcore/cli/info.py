@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from kcore import backends, config
+from kcore.version import __version__
 
 # Distributions that may bring a framework's module, the usual one first.
 DISTRIBUTIONS = {
@@ -56,7 +57,7 @@ def collect() -> dict[str, Any]:
             return None
 
     return {
-        "kcore": kcore_version(),
+        "kcore": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "libraries": {name: _version((name,)) for name in LIBRARIES},
@@ -68,13 +69,6 @@ def collect() -> dict[str, Any]:
         "extension": tried(_extension),
         "problems": problems,
     }
-
-
-def kcore_version() -> str:
-    """The version of the kcore that runs; also right in a checkout that is not installed."""
-    import kcore
-
-    return str(kcore.__version__)
 
 
 def _settings() -> dict[str, Any] | None:
@@ -100,7 +94,7 @@ def _backend(name: str) -> dict[str, Any]:
         return {"installed": True, "version": None, "needs": None}  # a plugin; it knows its own
     _, module, _ = backends.KNOWN[name]
     if module is None:
-        return {"installed": True, "version": kcore_version(), "needs": None}
+        return {"installed": True, "version": __version__, "needs": None}
     there = importlib.util.find_spec(module) is not None
     version = _version(DISTRIBUTIONS.get(name, (module,))) if there else None
     return {"installed": there, "version": version, "needs": module}
