@@ -1,7 +1,10 @@
 """kcore.ops: every op, whatever its family."""
 
+from kcore.ops.activate import *
 from kcore.ops.create import *
 from kcore.ops.elementwise import *
 from kcore.ops.linalg import *
+from kcore.ops.loss import *
+from kcore.ops.normalize import *
 from kcore.ops.reduce import *
 from kcore.ops.shape import *

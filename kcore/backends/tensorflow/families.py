@@ -1,5 +1,5 @@
 """The family modules that make up the tensorflow backend's op table."""
 
-from kcore.backends.tensorflow import create, elementwise, linalg, reduce, shape
+from kcore.backends.tensorflow import activate, create, elementwise, linalg, reduce, shape
 
-MODULES = (create, elementwise, linalg, reduce, shape)
+MODULES = (activate, create, elementwise, linalg, reduce, shape)

@@ -1,0 +1,195 @@
+"""Definitions and gradient rules of the activations."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from kcore import _native, ops
+from kcore._native.threads import threads_for
+from kcore.backends.reference.tape import vjp
+from kcore.ops.mechanism import Plan, Tensor, private_op
+
+# Below this many elements a NumPy call is as fast as a kernel with its checks.
+_FEW = 1 << 12
+
+
+def _has_kernel(x: np.ndarray) -> bool:
+    return _native.available and x.dtype.char in "fd" and x.size > 0
+
+
+def _over_rows(kernel: Callable, axis: tuple[int, ...], *arrays: np.ndarray) -> np.ndarray:
+    """A kernel on matrices, whose rows are the elements along `axis`."""
+    shape = arrays[0].shape
+    last = tuple(range(len(shape) - len(axis), len(shape)))
+    columns = math.prod(shape[a] for a in axis)
+    moved = arrays if axis == last else [np.moveaxis(a, axis, last) for a in arrays]
+    y = kernel(*(np.ascontiguousarray(a).reshape(-1, columns) for a in moved), threads_for(arrays[0].size))
+    y = y.reshape(moved[0].shape)
+    return y if axis == last else np.moveaxis(y, last, axis)
+
+
+def _wide(x: np.ndarray) -> np.ndarray:
+    """16-bit floats are computed in float32: one rounding, at the end."""
+    return x.astype("float32") if x.dtype.itemsize == 2 else x
+
+
+# -- rectifiers -------------------------------------------------------------------------
+
+
+def _relu_definition(x):
+    return np.maximum(x, np.zeros((), x.dtype))
+
+
+def relu(x):
+    if x.size > _FEW and _has_kernel(x) and x.flags.c_contiguous:
+        return _native.kernels.relu(x, threads_for(x.size))
+    return _relu_definition(x)
+
+
+def _relu_grad_definition(g, y):
+    return np.where(y <= 0, np.zeros((), g.dtype), g)
+
+
+@private_op(rule=lambda g, y: Plan(g.shape, g.dtype))
+def relu_grad(g: Tensor, y: Tensor):
+    """0 where y is 0, else g: the gradient of `relu`."""
+    if g.size > _FEW and _has_kernel(g) and g.flags.c_contiguous and y.flags.c_contiguous and g.dtype == y.dtype:
+        return _native.kernels.relu_grad(g, y, threads_for(g.size))
+    return _relu_grad_definition(g, y)
+
+
+@vjp(ops.relu)
+def _(g, y, x):
+    return relu_grad(ops.broadcast_to(g, y.shape) if g.shape != y.shape else g, y)
+
+
+@vjp(relu_grad)
+def _(g, dx, g0, y):
+    return relu_grad(g, y), None
+
+
+# -- sigmoids ---------------------------------------------------------------------------
+
+
+def sigmoid(x):
+    with np.errstate(all="ignore"):
+        e = np.exp(-np.abs(x))
+        return np.where(x < 0, e, np.ones((), x.dtype)) / (1 + e)
+
+
+@vjp(ops.sigmoid)
+def _(g, y, x):
+    return g * y * (1 - y)
+
+
+def softplus(x):
+    with np.errstate(all="ignore"):
+        return np.maximum(x, np.zeros((), x.dtype)) + np.log1p(np.exp(-np.abs(x)))
+
+
+@vjp(ops.softplus)
+def _(g, y, x):
+    return g * ops.sigmoid(x)
+
+
+def gelu(x, approximate):
+    with np.errstate(all="ignore"):
+        if approximate:
+            u = math.sqrt(8 / math.pi) * (x + x.dtype.type(0.044715) * x * x * x)
+            return x * sigmoid(u.astype(x.dtype))
+        import scipy.special  # late: it takes a tenth of a second
+
+        # erfc has the relative precision below 0 that 1 + erf loses
+        return (0.5 * _wide(x) * scipy.special.erfc(_wide(x) * -math.sqrt(0.5))).astype(x.dtype)
+
+
+@vjp(ops.gelu)
+def _(g, y, x, approximate):
+    if approximate:
+        s = ops.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x * x * x))
+        return g * (s + x * s * (1 - s) * (math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * x * x)))
+    # d/dx x P(x) = P(x) + x p(x), with p the normal density
+    return g * (0.5 + 0.5 * ops.erf(x * math.sqrt(0.5)) + x * ops.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)))
+
+
+# -- along axes -------------------------------------------------------------------------
+
+
+def _softmax_definition(x, axis):
+    with np.errstate(all="ignore"):
+        w = _wide(x)
+        e = np.exp(w - np.max(w, axis, keepdims=True, initial=-np.inf))
+        return (e / np.sum(e, axis, keepdims=True)).astype(x.dtype)
+
+
+def softmax(x, axis):
+    if _has_kernel(x):
+        return _over_rows(_native.kernels.softmax_rows, axis, x)
+    return _softmax_definition(x, axis)
+
+
+def _softmax_grad_definition(g, y, axis):
+    with np.errstate(all="ignore"):
+        g, w = _wide(g), _wide(y)
+        return (w * (g - np.sum(g * w, axis, keepdims=True))).astype(y.dtype)
+
+
+@private_op(rule=lambda g, y, axis: Plan(y.shape, y.dtype, cast=y.dtype))
+def softmax_grad(g: Tensor, y: Tensor, axis):
+    """y * (g - sum(g * y)): the gradient of `softmax`."""
+    if _has_kernel(y):
+        return _over_rows(_native.kernels.softmax_rows_grad, axis, g, y)
+    return _softmax_grad_definition(g, y, axis)
+
+
+@vjp(ops.softmax)
+def _(g, y, x, axis):
+    return softmax_grad(ops.broadcast_to(g, y.shape), y, axis)
+
+
+@vjp(softmax_grad)
+def _(h, dx, g, y, axis):
+    # dx = y (g - s) with s = sum(g y), so sum(h dx) has, by y, the gradient h (g - s) - g sum(h y)
+    s = ops.sum(g * y, axis, keepdims=True)
+    return softmax_grad(h, y, axis), h * (g - s) - g * ops.sum(h * y, axis, keepdims=True)
+
+
+def _log_softmax_definition(x, axis):
+    with np.errstate(all="ignore"):
+        w = _wide(x)
+        w = w - np.max(w, axis, keepdims=True, initial=-np.inf)
+        return (w - np.log(np.sum(np.exp(w), axis, keepdims=True))).astype(x.dtype)
+
+
+def log_softmax(x, axis):
+    if _has_kernel(x):
+        return _over_rows(_native.kernels.log_softmax_rows, axis, x)
+    return _log_softmax_definition(x, axis)
+
+
+def _log_softmax_grad_definition(g, y, axis):
+    with np.errstate(all="ignore"):
+        g, w = _wide(g), _wide(y)
+        return (g - np.exp(w) * np.sum(g, axis, keepdims=True)).astype(y.dtype)
+
+
+@private_op(rule=lambda g, y, axis: Plan(y.shape, y.dtype, cast=y.dtype))
+def log_softmax_grad(g: Tensor, y: Tensor, axis):
+    """g - exp(y) * sum(g): the gradient of `log_softmax`."""
+    if _has_kernel(y):
+        return _over_rows(_native.kernels.log_softmax_rows_grad, axis, g, y)
+    return _log_softmax_grad_definition(g, y, axis)
+
+
+@vjp(ops.log_softmax)
+def _(g, y, x, axis):
+    return log_softmax_grad(ops.broadcast_to(g, y.shape), y, axis)
+
+
+@vjp(log_softmax_grad)
+def _(h, dx, g, y, axis):
+    p = ops.exp(y)
+    return h - ops.sum(h * p, axis, keepdims=True), -h * p * ops.sum(g, axis, keepdims=True)

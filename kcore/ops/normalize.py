@@ -1,0 +1,156 @@
+"""Normalizations: x moved and scaled by statistics that are given, or taken along axes.
+
+16-bit floats are computed in float32 and rounded once, at the end.
+"""
+
+from __future__ import annotations
+
+from kcore import config, dtypes, ops
+from kcore.ops import rules
+from kcore.ops.mechanism import Axes, Plan, Tensor, op
+from kcore.ops.symbolic import Shape, Spec
+
+
+def _require_fit(x: Spec, part: Spec | None, sizes: Shape, name: str) -> None:
+    """Raises ValueError unless `part` has as many elements as `sizes`, as far as is known."""
+    if part is None:
+        return
+    have, want = rules.size_of(part.shape), rules.size_of(sizes)
+    if have is not None and want is not None and have != want:
+        raise ValueError(
+            f"{name} of shape {part.shape} does not fit the normalized sizes {sizes} of x of shape {x.shape}."
+        )
+
+
+def _with_statistics(
+    x: Spec, mean: Spec, variance: Spec, axis: Axes, offset: Spec | None, scale: Spec | None, epsilon: float
+) -> Plan:
+    axes = rules.normalize_axes(axis, x.shape)
+    sizes = tuple(x.shape[a] for a in axes)
+    for part, name in ((mean, "mean"), (variance, "variance"), (offset, "offset"), (scale, "scale")):
+        _require_fit(x, part, sizes, name)
+    dtype = dtypes.float_of(x.dtype)
+    return Plan(x.shape, dtype, cast={"x": dtype}, axis=axes)
+
+
+def _along_axes(x: Spec, axis: Axes, **parts: Spec | None) -> Plan:
+    axes = rules.normalize_axes(axis, x.shape)
+    for name, part in parts.items():
+        _require_fit(x, part, tuple(x.shape[a] for a in axes), name)
+    dtype = dtypes.float_of(x.dtype)
+    return Plan(x.shape, dtype, cast={"x": dtype}, axis=axes)
+
+
+def _layerwise(x: Spec, gamma: Spec | None, beta: Spec | None, axis: Axes, epsilon: float | None) -> Plan:
+    return _along_axes(x, axis, gamma=gamma, beta=beta)
+
+
+def _rootwise(x: Spec, scale: Spec | None, axis: Axes, epsilon: float | None) -> Plan:
+    return _along_axes(x, axis, scale=scale)
+
+
+def _wide(*tensors: Tensor | None) -> tuple:
+    """The tensors in the dtype to compute in: what they meet in, at least float32."""
+    met = dtypes.promote(*(dtypes.name_of(t.dtype) for t in tensors if t is not None))
+    wide = dtypes.accumulator(dtypes.float_of(met))
+    return tuple(None if t is None else ops.cast(t, wide) if dtypes.name_of(t.dtype) != wide else t for t in tensors)
+
+
+def _spanned(part: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
+    """`part`, in row-major order along `axis`, with size 1 elsewhere; so it broadcasts with x."""
+    if axis == (len(x.shape) - 1,) and len(part.shape) == 1:
+        return part
+    sizes = [-1] * len(x.shape) if len(axis) == 1 else ops.shape(x)
+    return ops.reshape(part, tuple(sizes[i] if i in axis else 1 for i in range(len(x.shape))))
+
+
+def _narrow(y: Tensor, dtype: str) -> Tensor:
+    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
+
+
+@op(rule=_with_statistics)
+def batch_normalization(
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    axis: Axes,
+    offset: Tensor | None = None,
+    scale: Tensor | None = None,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * scale + offset, with one of each along `axis`.
+
+    Args:
+        x: Any shape.
+        mean, variance, offset, scale: As many elements as x has along `axis`.
+        axis: The axis, or axes, that these belong to: mostly the channels.
+        epsilon: Added to the variance.
+
+    Returns:
+        The shape and float dtype of x.
+
+    Raises:
+        ValueError: An axis is out of range, or an operand does not fit it.
+    """
+    dtype = dtypes.name_of(x.dtype)
+    x, mean, variance, offset, scale = _wide(x, mean, variance, offset, scale)
+    factor = ops.rsqrt(variance + epsilon)
+    if scale is not None:
+        factor = factor * scale
+    y = (x - _spanned(mean, x, axis)) * _spanned(factor, x, axis)
+    if offset is not None:
+        y = y + _spanned(offset, x, axis)
+    return _narrow(y, dtype)
+
+
+@op(rule=_layerwise)
+def layer_normalization(
+    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with mean and variance over `axis`.
+
+    Args:
+        x: Any shape.
+        gamma, beta: As many elements as x has along `axis`, in that order.
+        axis: An int, several, or None for all.
+        epsilon: Added to the variance; None is `config.epsilon()`.
+
+    Returns:
+        The shape and float dtype of x. A constant slice gives `beta`.
+
+    Raises:
+        ValueError: An axis is out of range, or `gamma` or `beta` does not fit.
+    """
+    dtype = dtypes.name_of(x.dtype)
+    x, gamma, beta = _wide(x, gamma, beta)
+    centred = x - ops.mean(x, axis, keepdims=True)
+    variance = ops.mean(ops.square(centred), axis, keepdims=True)
+    y = centred * ops.rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
+    if gamma is not None:
+        y = y * _spanned(gamma, x, axis)
+    if beta is not None:
+        y = y + _spanned(beta, x, axis)
+    return _narrow(y, dtype)
+
+
+@op(rule=_rootwise)
+def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None) -> Tensor:
+    """x / sqrt(mean(x**2) + epsilon) * scale, with the mean over `axis` (Zhang & Sennrich 2019).
+
+    Args:
+        x: Any shape.
+        scale: As many elements as x has along `axis`, in that order.
+        axis: An int, several, or None for all.
+        epsilon: Added to the mean square; None is `config.epsilon()`.
+
+    Returns:
+        The shape and float dtype of x. Zeros stay zeros.
+
+    Raises:
+        ValueError: An axis is out of range, or `scale` does not fit.
+    """
+    dtype = dtypes.name_of(x.dtype)
+    x, scale = _wide(x, scale)
+    square = ops.mean(ops.square(x), axis, keepdims=True)
+    y = x * ops.rsqrt(square + (config.epsilon() if epsilon is None else epsilon))
+    return _narrow(y if scale is None else y * _spanned(scale, x, axis), dtype)
