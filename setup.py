@@ -48,8 +48,7 @@ class BuildKernels(build_ext):
         if self.has_openmp():
             flags.append("-fopenmp")
             link.append("-fopenmp")
-        if CHECKED:
-            flags += ["-UNDEBUG", "-g"]
+        flags += ["-UNDEBUG", "-g"] if CHECKED else ["-DNDEBUG", "-g0"]
         if SANITIZE:
             # vptr needs type information that a module of plain functions does not have
             sanitizers = "-fsanitize=address,undefined"
@@ -71,9 +70,6 @@ class BuildKernels(build_ext):
                 "embedsignature": True,
             },
         )
-        for extension in self.extensions:
-            # Cython writes into build_dir; without this build_ext would translate again.
-            extension._needs_stub = False
         self.add_level_flags()
         super().build_extensions()
 
@@ -89,7 +85,9 @@ class BuildKernels(build_ext):
     def has_openmp(self):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.cpp"
-            source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
+            source.write_text(
+                "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n"
+            )
             try:
                 objects = self.compiler.compile(
                     [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]

@@ -76,7 +76,7 @@ def get_simd():
 
 def set_simd(str name not None):
     """Use the level `name` from now on; ValueError if this build or CPU has none of that name."""
-
+    global active
     cdef const Level* level = levels
     cdef bytes wanted = name.encode()
     while level.name != NULL:
