@@ -213,6 +213,9 @@ class Backend:
     def track_variable(self, layer: Any, variable: Any) -> None:
         """Tells the framework's own module that `layer` owns `variable`."""
 
+    def track_layers(self, layer: Any, sublayers: list[Any]) -> None:
+        """Tells the framework's own module which layers `layer` keeps, in lists and dicts too."""
+
     # -- running ------------------------------------------------------------------------
 
     def compile(self, fn: Fn, state: Any, *, jit: bool | str) -> Fn:

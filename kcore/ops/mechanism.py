@@ -99,8 +99,6 @@ class Source:
             value = self.value
             return (lambda _: value) if self.changed else None
         if self.kind == "variable":
-            if cast is None:
-                return lambda v: v.__kcore_value__()
             return lambda v: convert(v.__kcore_value__(), cast)
         if self.kind == "tensor" and cast is None:
             return None

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcore import backends, ops
+from kcore.ops.symbolic import KerasTensor
 
 _BINARY = {
     "add": "add",
@@ -36,8 +37,8 @@ _COMPARISONS = {
 _UNARY = {"neg": "negative", "pos": "positive", "abs": "absolute", "invert": "bitwise_not"}
 
 
-def attach(cls: type, backend: str | None = None) -> None:
-    """Gives `cls` every operator. With `backend`, they run there whatever is active."""
+def attach(cls: type, backend: Callable[[Any], Any] | None = None) -> None:
+    """Gives `cls` every operator. With `backend`, they run on `backend(self)` whatever is active."""
 
     def method(name: str, function: Callable) -> None:
         if backend is not None:
@@ -62,6 +63,7 @@ def attach(cls: type, backend: str | None = None) -> None:
     method("__getitem__", lambda self, index: ops.get_item(self, index))
     method("__round__", lambda self, ndigits=None: ops.round(self, ndigits or 0))
     cls.__hash__ = object.__hash__  # type: ignore[method-assign, assignment]
+    cls.__array_priority__ = 100  # type: ignore[attr-defined] # NumPy arrays on the left give way
 
 
 def _binary(call: Callable, x1: Any, x2: Any) -> Any:
@@ -80,14 +82,17 @@ def _bool_aware(bitwise: Callable, logical: Callable) -> Callable:
     return call
 
 
-def _on(name: str, function: Callable) -> Callable:
-    """The same function, run on one backend."""
+def _on(home: Callable[[Any], Any], function: Callable) -> Callable:
+    """The same method, run on the backend where its object is at home."""
 
-    def run(*args: Any) -> Any:
-        current = backends.chosen.get()
-        if (current or backends.default()).name == name:
-            return function(*args)
-        with backends.use(name):
-            return function(*args)
+    def run(self: Any, *args: Any) -> Any:
+        target = home(self)
+        if (backends.chosen.get() or backends.default()) is target:
+            return function(self, *args)
+        with backends.use(target):
+            return function(self, *args)
 
     return run
+
+
+attach(KerasTensor)

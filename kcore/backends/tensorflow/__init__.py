@@ -98,6 +98,10 @@ class TensorFlowBackend(Backend):
         storage.assign(value)
         return storage
 
+    def init_module(self, layer: Any) -> None:
+        # Without its own attribute tracking: that would put wrappers around a layer's lists and dicts.
+        layer.__dict__["_self_setattr_tracking"] = False
+
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}
 

@@ -109,6 +109,18 @@ class TorchBackend(Backend):
     def init_module(self, layer: Any) -> None:
         torch.nn.Module.__init__(layer)
 
+    def track_variable(self, layer: Any, variable: Any) -> None:
+        name = variable.name
+        while name in layer._parameters:
+            name += "_"
+        layer._parameters[name] = variable._storage
+
+    def track_layers(self, layer: Any, sublayers: list[Any]) -> None:
+        known = {id(m) for m in layer._modules.values()}
+        for child in sublayers:
+            if id(child) not in known:
+                layer._modules[child.name] = child
+
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:
             torch.cuda.synchronize(x.device)

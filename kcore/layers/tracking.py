@@ -1,0 +1,198 @@
+"""Owning variables: how a layer finds its own, and those of what it is made of.
+
+Nothing is registered: attributes, lists and dicts are searched when somebody asks. So a list
+that grows after it was assigned is seen, and what is dropped is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kcore.state import Variable
+
+# Attributes that are not searched for variables and sublayers.
+_NOT_STATE = frozenset({"_init_call", "_inbound_nodes", "_backend", "_losses", "_build_shapes", "_parameters", "_modules"})
+
+
+class Owner:
+    """The part of a layer that knows its variables.
+
+    What may be owned says so with an attribute `_kcore_state`: "layer", "variable", "seed" or
+    "metric".
+    """
+
+    built: bool
+    _trainable: bool
+    _kcore_state = "layer"
+
+    def _held(self) -> Iterator[Any]:
+        """Variables, layers, seed generators and metrics among the attributes, each once, in order."""
+        seen: set[int] = set()
+        stack = [v for k, v in self.__dict__.items() if k not in _NOT_STATE]
+        modules = self.__dict__.get("_modules")
+        if modules:  # torch keeps layers there
+            stack = list(modules.values()) + stack
+        stack.reverse()
+        while stack:
+            value = stack.pop()
+            if isinstance(value, (list, tuple)):
+                stack.extend(reversed(value))
+            elif isinstance(value, dict):
+                stack.extend(reversed(list(value.values())))
+            elif hasattr(value, "_kcore_state") and value is not self and id(value) not in seen:
+                seen.add(id(value))
+                yield value
+
+    def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
+        found: list[Any] = [self] if include_self else []
+        seen = {id(self)}
+        stack = list(reversed(self._sublayers()))
+        while stack:
+            layer = stack.pop()
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                found.append(layer)
+                if recursive:
+                    stack.extend(reversed(layer._sublayers()))
+        return found
+
+    def _sublayers(self) -> list[Any]:
+        return [h for h in self._held() if h._kcore_state == "layer"]
+
+    def _own(self, kind: str) -> list[Any]:
+        return [h for h in self._held() if h._kcore_state == kind]
+
+    def _walk_variables(self) -> Iterator[tuple[Variable, str]]:
+        """(variable, kind) of this layer and its sublayers: "weight", "seed" or "metric"."""
+        for variable in self._own_weights():
+            yield variable, "weight"
+        for generator in self._own("seed"):
+            yield generator.state, "seed"
+        for layer in self._sublayers():
+            yield from layer._walk_variables()
+        for metric in self._own("metric"):
+            for variable in metric.variables:
+                yield variable, "metric"
+
+    def _variables_of(self, *kinds: str) -> list[Variable]:
+        found: dict[int, Variable] = {}
+        for variable, kind in self._walk_variables():
+            if kind in kinds:
+                found.setdefault(id(variable), variable)
+        return list(found.values())
+
+    @property
+    def variables(self) -> list[Variable]:
+        """Weights and seed states, not the metrics' state."""
+        return self._variables_of("weight", "seed")
+
+    @property
+    def weights(self) -> list[Variable]:
+        """Variables without seed and metric states."""
+        return self._variables_of("weight")
+
+    def _trainable_ids(self) -> set[int]:
+        """Which variables training changes: those of trainable layers inside trainable layers."""
+        if not self._trainable:
+            return set()
+        found = {id(v) for v in self._own_weights() if v.trainable}
+        return found.union(*(layer._trainable_ids() for layer in self._sublayers()))
+
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        ids = self._trainable_ids()
+        return [v for v in self.variables if id(v) in ids]
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        ids = self._trainable_ids()
+        return [v for v in self.variables if id(v) not in ids]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        ids = self._trainable_ids()
+        return [v for v in self.weights if id(v) in ids]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        ids = self._trainable_ids()
+        return [v for v in self.weights if id(v) not in ids]
+
+    @property
+    def metrics(self) -> list[Any]:
+        return [m for layer in self._flatten_layers() for m in layer._own("metric")]
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        return self._variables_of("metric")
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for variable in self._own_weights():
+            if variable.declared_trainable:
+                variable.trainable = self._trainable
+        for layer in self._sublayers():
+            layer.trainable = value
+
+    def count_params(self) -> int:
+        """The number of elements in the weights.
+
+        Raises:
+            ValueError: The layer has not been built.
+        """
+        if not self.built:
+            raise ValueError(f"{self.name}: the layer has no weights to count before it is built; call it or build it.")
+        return sum(int(np.prod(w.shape)) for w in self.weights)
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the weights' values."""
+        return [w.numpy() for w in self.weights]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Sets the weights, in the order of `get_weights`.
+
+        Raises:
+            ValueError: The number of arrays or a shape differs; then nothing is set.
+        """
+        own = self.weights
+        if len(own) != len(weights):
+            raise ValueError(f"{self.name}: the layer has {len(own)} weights, but {len(weights)} arrays were given.")
+        for variable, value in zip(own, weights, strict=True):
+            if tuple(np.shape(value)) != variable.shape:
+                raise ValueError(
+                    f"{self.name}: {variable.path} has shape {variable.shape}, but the array given has {np.shape(value)}."
+                )
+        for variable, value in zip(own, weights, strict=True):
+            variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Puts the layer's own variables, not those of sublayers, into a dict-like store."""
+        for i, variable in enumerate(self._own_weights()):
+            store[str(i)] = variable.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """Takes the layer's own variables from a dict-like store.
+
+        Raises:
+            ValueError: Their number or a shape differs.
+        """
+        own = self._own_weights()
+        if len(store.keys()) != len(own):
+            built = "" if self.built else " The layer has not been built: call it once, or give it a build_from_config."
+            raise ValueError(f"{self.path or self.name}: the layer has {len(own)} variables, the file {len(store.keys())}.{built}")
+        for i, variable in enumerate(own):
+            variable.assign(store[str(i)])
+
+    def _own_weights(self) -> list[Variable]:
+        """The layer's own weights, those made trainable first."""
+        own = [*self.__dict__.get("_own_variables", ())]
+        own += [v for v in self._own("variable") if not any(v is o for o in own)]
+        return [v for v in own if v.declared_trainable] + [v for v in own if not v.declared_trainable]
