@@ -41,9 +41,25 @@ if X86:
 class BuildKernels(build_ext):
     """Compiles the kernels once per level, with OpenMP where the compiler has it."""
 
-    def build_extensions(self):
-        from Cython.Build import cythonize
+    def finalize_options(self):
+        if self.distribution.ext_modules:
+            from Cython.Build import cythonize
 
+            self.distribution.ext_modules[:] = cythonize(
+                self.distribution.ext_modules,
+                build_dir="build/cython-checked" if CHECKED else "build/cython",
+                compiler_directives={
+                    "language_level": 3,
+                    "boundscheck": CHECKED,
+                    "wraparound": CHECKED,
+                    "initializedcheck": CHECKED,
+                    "cdivision": not CHECKED,
+                    "embedsignature": True,
+                },
+            )
+        super().finalize_options()
+
+    def build_extensions(self):
         flags, link = list(FLAGS), []
         if self.has_openmp():
             flags.append("-fopenmp")
@@ -57,19 +73,6 @@ class BuildKernels(build_ext):
         for extension in self.extensions:
             extension.extra_compile_args += flags
             extension.extra_link_args += link
-
-        self.extensions = cythonize(
-            self.extensions,
-            build_dir=str(Path(self.build_temp) / "cython"),
-            compiler_directives={
-                "language_level": 3,
-                "boundscheck": CHECKED,
-                "wraparound": CHECKED,
-                "initializedcheck": CHECKED,
-                "cdivision": not CHECKED,
-                "embedsignature": True,
-            },
-        )
         self.add_level_flags()
         super().build_extensions()
 
