@@ -84,6 +84,10 @@ class Backend:
         """The shape; None for a size that is unknown inside a compiled function."""
         return tuple(x.shape)
 
+    def sizes(self, x: Any) -> tuple[Any, ...]:
+        """The shape, with a scalar tensor for a size that only the run will tell."""
+        return self.shape(x)
+
     def dtype(self, x: Any) -> str:
         """The name of the dtype."""
         return dtypes.name_of(x.dtype)

@@ -46,9 +46,13 @@ class Plan:
         cast: The dtype that tensor arguments get before the backend sees them: one for all,
             or by parameter name (those not named stay as they are; a Python number becomes its default dtype).
         arguments: Plain arguments as backends get them, where that differs from the call.
+
+    Attributes:
+        unsized: Whether a size in the arguments is None, so that nothing can be computed: the call is
+            symbolic though no argument is (`zeros((None, 3))`, where a layer is traced).
     """
 
-    __slots__ = ("arguments", "cast", "container", "outputs")
+    __slots__ = ("arguments", "cast", "container", "outputs", "unsized")
 
     def __init__(
         self, shape: symbolic.Shape, dtype: str, /, cast: str | dict[str, str | None] | None = None, **arguments: Any
@@ -56,12 +60,13 @@ class Plan:
         self.outputs: Any = Spec(shape, dtype)
         self.cast = cast
         self.arguments = arguments
+        self.unsized = False
 
     @classmethod
     def many(cls, outputs: Any, /, cast: str | dict[str, str | None] | None = None, **arguments: Any) -> Plan:
         """A plan with a tuple, list or other structure of Specs as its result."""
         plan = cls.__new__(cls)
-        plan.outputs, plan.cast, plan.arguments = outputs, cast, arguments
+        plan.outputs, plan.cast, plan.arguments, plan.unsized = outputs, cast, arguments, False
         return plan
 
     def cast_of(self, name: str) -> str | None:
@@ -199,7 +204,7 @@ class Op:
         key: list[Any] = [backends.chosen.get()]
         for role, a in zip(self._role_list, args, strict=True):
             if role == "plain":
-                key += (a.__class__, a)
+                key += (a.__class__, _hashable(a))
             elif role == "tensor":
                 key += _operand_key(a)
             else:
@@ -223,10 +228,10 @@ class Op:
             else:
                 made.append(a)
         args = tuple(made)
-        key = self._key(args)
         try:
+            key = self._key(args)
             run = self.plans.get(key)
-        except TypeError:  # a plain argument is not hashable
+        except TypeError:  # a plain argument is not hashable, or holds a tensor
             return self._bind(backend, args), args
         if run is None:
             run = self._bind(backend, args)
@@ -264,6 +269,8 @@ class Op:
 
     def _bind(self, backend: Any, args: tuple) -> Callable:
         plan = self.plan(args)
+        if plan.unsized:
+            return lambda *given: self.trace(given)
         sources = []
         for (name, role), a in zip(self.roles.items(), args, strict=True):
             cast = plan.cast_of(name)
@@ -369,6 +376,21 @@ def _as_operand(backend: Any, a: Any) -> Any:
     if a is None or type(a) in SCALARS or (hasattr(a, "dtype") and hasattr(a, "shape")):
         return a
     return backend.convert(a)
+
+
+def _hashable(a: Any) -> Any:
+    """A plain argument as a part of a plan's key: lists and slices as tuples.
+
+    Raises:
+        TypeError: It holds a tensor. Some hash by identity, and a plan must not keep them alive.
+    """
+    if isinstance(a, (tuple, list)):
+        return tuple([_hashable(e) for e in a])
+    if isinstance(a, slice):
+        return slice, _hashable(a.start), _hashable(a.stop), _hashable(a.step)
+    if hasattr(a, "shape"):
+        raise TypeError
+    return a
 
 
 def _operand_key(a: Any) -> tuple:

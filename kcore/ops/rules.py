@@ -15,9 +15,12 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from kcore import dtypes
+from kcore.backends.host import to_array
 from kcore.ops.mechanism import Axes, Plan
-from kcore.ops.symbolic import Shape, Spec
+from kcore.ops.symbolic import KerasTensor, Shape, Spec
 
 # -- pieces -----------------------------------------------------------------------------
 
@@ -107,6 +110,58 @@ def checked_shape(shape: Any, name: str = "shape") -> tuple[int, ...]:
     if any(d < 0 for d in sizes):
         raise ValueError(f"{name}={shape!r} has a negative size.")
     return sizes
+
+
+def is_traced(value: Any) -> bool:
+    """Whether it stands for a number that is not known yet: a tracer, a graph's tensor, a KerasTensor."""
+    if isinstance(value, (int, np.integer)) or not hasattr(value, "dtype"):
+        return False
+    if isinstance(value, KerasTensor):
+        return True
+    try:
+        to_array(value)
+    except Exception:  # each framework has its own error for it
+        return True
+    return False
+
+
+def known_size(size: Any) -> int | None:
+    """A size as a rule knows it: None for None and for one that is traced.
+
+    Raises:
+        TypeError: It is no integer.
+    """
+    if size is None:
+        return None
+    try:
+        return operator.index(size)
+    except Exception as error:
+        if is_traced(size):
+            return None
+        raise TypeError(f"a size should be an integer, not {size!r}.") from error
+
+
+def open_shape(shape: Any, name: str = "shape") -> tuple[Shape, tuple, bool]:
+    """A shape of which sizes may be None or traced: as the rule knows it, as backends get it,
+    and whether it has a None, so that no backend can run.
+
+    Raises:
+        ValueError: A size is negative or no integer.
+    """
+    if isinstance(shape, (tuple, list)):
+        many = tuple(shape)
+    elif getattr(shape, "shape", ()) and is_traced(shape):  # a graph's tensor of sizes does not iterate
+        many = tuple(shape[i] for i in range(shape.shape[0]))
+    else:
+        many = tuple(shape) if hasattr(shape, "__iter__") and getattr(shape, "shape", None) != () else (shape,)
+    try:
+        sizes = tuple(known_size(d) for d in many)
+    except TypeError:
+        raise ValueError(f"{name}={shape!r} should be integers.") from None
+    if any(d is not None and d < 0 for d in sizes):
+        raise ValueError(f"{name}={shape!r} has a negative size.")
+    given = tuple(d if d is not None else m for d, m in zip(sizes, many, strict=True))
+    return sizes, given, None in given
 
 
 def size_of(shape: Shape) -> int | None:

@@ -62,6 +62,13 @@ class TensorFlowBackend(Backend):
     def shape(self, x: Any) -> tuple[int | None, ...]:
         return tuple(x.shape.as_list()) if isinstance(x.shape, tf.TensorShape) else tuple(x.shape)
 
+    def sizes(self, x: Any) -> tuple[Any, ...]:
+        known = self.shape(x)
+        if None not in known:
+            return known
+        found = tf.shape(x)
+        return tuple(found[i] if d is None else d for i, d in enumerate(known))
+
     def dtype(self, x: Any) -> str:
         return _NAMES[x.dtype]
 
