@@ -9,11 +9,11 @@ import numpy as np
 from kcore import dtypes, tree
 
 
-def to_array(x: Any) -> np.ndarray:
+def to_array(x: Any, dtype: str | None = None) -> np.ndarray:
     """`x` as a NumPy array, with no copy where there need be none.
 
-    Arrays and tensors keep their dtype. Python numbers, alone or in lists, become bool, int32
-    (int64 where a value does not fit), floatx or complex64.
+    Arrays and tensors keep their dtype. Python numbers, alone or in lists, become `dtype`; without
+    one bool, int32 (int64 where a value does not fit), floatx or complex64.
 
     Raises:
         TypeError: It holds something else than numbers.
@@ -24,11 +24,11 @@ def to_array(x: Any) -> np.ndarray:
     if isinstance(x, np.generic):
         return np.asarray(x)
     if type(x) in dtypes.WEAK:
-        return _weak(np.asarray(x), dtypes.WEAK[type(x)])
+        return _weak(np.asarray(x), dtypes.WEAK[type(x)], dtype)
     if hasattr(x, "__kcore_value__"):
         return to_array(x.__kcore_value__())
     if isinstance(x, (list, tuple, range)):
-        return _from_sequence(x)
+        return _from_sequence(x, dtype)
     x = _off_device(x)
     y = np.asarray(x)
     if y.dtype == object:
@@ -36,7 +36,7 @@ def to_array(x: Any) -> np.ndarray:
     return y
 
 
-def _from_sequence(x: Any) -> np.ndarray:
+def _from_sequence(x: Any, dtype: str | None) -> np.ndarray:
     leaves = tree.flatten(list(x))
     if all(type(e) in dtypes.WEAK for e in leaves):
         try:
@@ -46,13 +46,16 @@ def _from_sequence(x: Any) -> np.ndarray:
         weak = {"b": "bool", "i": "int", "u": "int", "f": "float", "c": "complex"}.get(y.dtype.kind)
         if weak is None:
             raise TypeError("the list holds a number that fits no dtype.")
-        return _weak(y, weak)
+        return _weak(y, weak, dtype)
     rows = [to_array(e) for e in x]
     common = dtypes.promote(*(dtypes.name_of(r.dtype) for r in rows))
     return np.stack([r.astype(dtypes.to_numpy(common), copy=False) for r in rows])
 
 
-def _weak(y: np.ndarray, weak: str) -> np.ndarray:
+def _weak(y: np.ndarray, weak: str, dtype: str | None) -> np.ndarray:
+    if dtype is not None and not (weak == "complex" and not dtypes.is_complex(dtype)):
+        with np.errstate(all="ignore"):
+            return y.astype(dtypes.to_numpy(dtype))  # straight from Python's double: rounded once
     if weak == "int" and y.size and (y.max() > 2**31 - 1 or y.min() < -(2**31)):
         return y if y.dtype.kind == "u" else y.astype("int64")
     return y.astype(dtypes.to_numpy(dtypes.concrete(weak)))
@@ -65,5 +68,5 @@ def _off_device(x: Any) -> Any:
     x = x.detach().cpu()
     name = str(x.dtype).removeprefix("torch.")
     if name in ("bfloat16", *dtypes.FLOAT8):  # NumPy takes no such tensor; its bytes it does
-        return np.asarray(x.contiguous().view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
+        return np.asarray(x.reshape(-1).view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
     return x.numpy()

@@ -26,11 +26,14 @@ class Sample:
             cast to each dtype that is tested; other arrays stay as they are.
         expect: The result, where it is known independently of the reference formula (a closed form, a
             special value). Compared as well as the formula's result.
-        grad: Whether first and second gradients are checked here. False at kinks where no
-            subgradient is promised, and where the result is not differentiable.
+        grad: Whether first and second gradients are checked here, or the names of the arguments that they are
+            checked by. False at kinks where no subgradient is promised, and where the result is not
+            differentiable or not finite.
         gradient: The gradient of sum(result) by each float tensor argument, where the op's docstring
             promises one at a kink: checked exactly, instead of by differences.
         dtypes: The dtypes to test this sample in; None is the case's.
+        differs: backend -> reason for which this sample's values may differ there; a reason that no longer
+            holds fails.
         why: What a hand-picked sample is there for.
     """
 
@@ -38,19 +41,19 @@ class Sample:
         self,
         *args: Any,
         expect: Any = UNSET,
-        grad: bool = True,
+        grad: bool | Sequence[str] = True,
         gradient: Any = None,
         dtypes: Sequence[str] | None = None,
+        differs: Mapping[str, str] | None = None,
         why: str = "",
         **arguments: Any,
     ) -> None:
         self.args, self.arguments = args, arguments
         self.expect, self.grad, self.gradient = expect, grad, gradient
-        self.dtypes, self.why = dtypes, why
+        self.dtypes, self.differs, self.why = dtypes, differs or {}, why
 
     def __repr__(self) -> str:
-        parts = [_short(a) for a in self.args] + [f"{k}={_short(v)}" for k, v in self.arguments.items()]
-        return f"Sample({', '.join(parts)})"
+        return f"Sample({_call(self.args, self.arguments)})"
 
 
 class Bad:
@@ -58,6 +61,9 @@ class Bad:
 
     def __init__(self, *args: Any, match: str, error: type[Exception] | tuple = (ValueError, TypeError), **arguments: Any) -> None:
         self.args, self.arguments, self.match, self.error = args, arguments, match, error
+
+    def __repr__(self) -> str:
+        return f"Bad({_call(self.args, self.arguments)})"
 
 
 @dataclasses.dataclass
@@ -74,11 +80,11 @@ class Case:
             compared exactly.
         dtypes: The dtypes each sample is tested in, those of its float arrays standing for all.
             Integer-only ops name their own.
-        grad: Whether the op is differentiable at all.
+        grad: Whether the op is differentiable at all, or the names of the arguments that it is differentiable by.
         grad_tol: The same measure for gradients in float64 against central differences.
         differs: backend -> reason for values that differ there and may; with `differs_tol` a
             looser tolerance, else the sample is only run. A reason that no longer holds fails.
-        differs_tol: backend -> dtype -> tolerance.
+        differs_tol: backend -> dtype -> tolerance; "grad" in place of a dtype is for gradients.
         symbolic: Whether the symbolic result is compared (not where it depends on values).
         compare: How results compare, where elementwise is wrong: a function (got, want, tol)
             that raises AssertionError (eigenvectors up to sign, say).
@@ -90,7 +96,7 @@ class Case:
     errors: Sequence[Bad] = ()
     tol: Mapping[str, float] = dataclasses.field(default_factory=lambda: dict(EXACT_TO_ROUNDING))
     dtypes: Sequence[str] = ("float32", "float64")
-    grad: bool = True
+    grad: bool | Sequence[str] = True
     grad_tol: float = 1e-6
     differs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     differs_tol: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
@@ -113,6 +119,10 @@ EXACT_TO_ROUNDING = {
     "complex128": 2e-15,
     "complex64": 1e-6,
 }
+
+
+def _call(args: tuple, arguments: dict[str, Any]) -> str:
+    return ", ".join([_short(a) for a in args] + [f"{k}={_short(v)}" for k, v in arguments.items()])
 
 
 def _short(value: Any) -> str:

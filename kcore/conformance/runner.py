@@ -1,0 +1,134 @@
+"""Runs the records over backends."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import importlib
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import kcore.ops
+from kcore import backends, dtypes
+from kcore.conformance.checks import Check
+from kcore.conformance.record import CASES, Case
+from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
+from kcore.ops.mechanism import REGISTRY
+
+Progress = Callable[[Result, int, int], None]
+
+
+class UnknownName(ValueError):
+    """A backend, op or dtype that is asked for is not there."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C came during a run; `results` holds what was done by then."""
+
+    def __init__(self, results: list[Result]) -> None:
+        super().__init__()
+        self.results = results
+
+
+def load_records() -> dict[str, Exception]:
+    """Imports every module of this package, so that `CASES` is filled; what could not be imported, and why."""
+    import kcore.conformance as package
+
+    broken: dict[str, Exception] = {}
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        try:
+            importlib.import_module(module.name)
+        except Exception as error:
+            broken[module.name] = error
+    return broken
+
+
+def run(
+    backends: Sequence[str] | None = None,
+    ops: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = None,
+    full: bool = False,
+    progress: Progress | None = None,
+) -> list[Result]:
+    """Checks ops on backends against their records.
+
+    Args:
+        backends: Names; None is every installed one.
+        ops: Names or shell patterns; None is every op, and then one without a record fails.
+        dtypes: The dtypes to check values in; None is those of each record. Gradients are
+            checked in float64, so where it is left out, they are not.
+        full: Every sample in every dtype that its op takes, all variants and second gradients.
+        progress: Called as progress(result, done, total) after each op and backend.
+
+    Returns:
+        A Result for each op and backend, ops in the order of their records.
+
+    Raises:
+        UnknownName: A backend or dtype is unknown, or no op matches; a ValueError.
+        ImportError: A backend's framework is not installed.
+        Interrupted: Ctrl-C; it holds the results by then.
+    """
+    return _run(backends, ops, dtypes, full, progress)
+
+
+def _run(
+    names: Sequence[str] | None,
+    patterns: Sequence[str] | None,
+    wanted: Sequence[str] | None,
+    full: bool,
+    progress: Progress | None,
+) -> list[Result]:
+    broken = load_records()
+    try:
+        wanted = None if wanted is None else [dtypes.name_of(d) for d in wanted]
+        chosen = [backends.load(n) for n in (backends.installed() if names is None else names)]
+        jobs = _jobs(patterns)
+    except ValueError as error:
+        raise UnknownName(str(error)) from None
+    results: list[Result] = []
+    if patterns is None:
+        results += [_unreadable(module, error) for module, error in broken.items()]
+    total = len(jobs) * len(chosen)
+    done = 0
+    with _quiet():
+        try:
+            for name, case in jobs:
+                for backend in chosen:
+                    if case is None:
+                        result = Result(name, backend.name, NO_RECORD)
+                    else:
+                        result = Check(case, backend, wanted, full).run()
+                    results.append(result)
+                    done += 1
+                    if progress is not None:
+                        progress(result, done, total)
+        except KeyboardInterrupt:
+            raise Interrupted(results) from None
+    return results
+
+
+def _jobs(patterns: Sequence[str] | None) -> list[tuple[str, Case | None]]:
+    """(name, record) of the ops to check, records first."""
+    _ = kcore.ops  # the ops that have no record either
+    known: dict[str, Case | None] = {**CASES, **{name: None for name in REGISTRY if name not in CASES}}
+    if patterns is None:
+        return list(known.items())
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            raise ValueError(f"No op matches {pattern!r}.")
+    return [(name, case) for name, case in known.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+
+
+def _unreadable(module: str, error: Exception) -> Result:
+    problem = f"the records can't be imported: {type(error).__name__}: {error}"
+    return Result(module, "-", FAIL, failures=[Failure("record", "", None, problem, rerun=f"python -m {module}")])
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[Any]:
+    """Warnings of overflow, invalid values and the like are no news here: samples are there to provoke them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
