@@ -1,6 +1,7 @@
 """kcore.ops: every op, whatever its family."""
 
 from kcore.ops.activate import *
+from kcore.ops.attention import *
 from kcore.ops.create import *
 from kcore.ops.elementwise import *
 from kcore.ops.linalg import *

@@ -180,9 +180,9 @@ def hard_swish(x: Tensor) -> Tensor:
     return ops.hard_silu(x)
 
 
-@op(rule=rules.numeric_map)
+@op(rule=rules.float_map)
 def hard_tanh(x: Tensor) -> Tensor:
-    """min(max(x, -1), 1). The gradient at -1 and at 1 is 1. Integers stay integers."""
+    """min(max(x, -1), 1). The gradient at -1 and at 1 is 1."""
     return ops.where(x > 1, 1, ops.where(x < -1, -1, x))
 
 

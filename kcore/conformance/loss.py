@@ -1,0 +1,145 @@
+"""Records of the loss ops."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.special as special
+from numpy import inf, nan
+
+from kcore import ops
+from kcore.conformance.record import Bad, Case, Sample
+from kcore.conformance.samples import draw, whole
+
+EPSILON = 1e-7  # config.epsilon()
+TOL = {"float64": 1e-14, "float32": 2e-6, "float16": 2e-2, "bfloat16": 1e-1}
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+def share(*shape: int, seed: int = 0) -> np.ndarray:
+    """Positive numbers that add up to 1 along the last axis."""
+    return special.softmax(draw(*shape, seed=seed), -1)
+
+
+def log_probabilities(output, from_logits, axis):
+    if from_logits:
+        return special.log_softmax(output, axis)
+    with np.errstate(all="ignore"):
+        p = output / np.sum(output, axis, keepdims=True)
+    return np.log(np.clip(p, EPSILON, 1 - EPSILON))
+
+
+def crossentropy(target, output, from_logits=False, axis=-1):
+    return -np.sum(target * log_probabilities(output, from_logits, axis), axis)
+
+
+def sparse_crossentropy(target, output, from_logits=False, axis=-1):
+    target = np.asarray(target).astype("int64")
+    if target.ndim == output.ndim:
+        target = np.squeeze(target, axis)
+    moved = np.moveaxis(log_probabilities(output, from_logits, axis), axis, -1)
+    one_hot = target[..., None] == np.arange(moved.shape[-1])
+    return -np.sum(np.where(one_hot, moved, 0), -1)
+
+
+def binary(target, output, from_logits=False):
+    if from_logits:
+        return np.logaddexp(0, output) - output * target
+    p = np.clip(output, EPSILON, 1 - EPSILON)
+    return -target * np.log(p) - (1 - target) * np.log1p(-p)
+
+
+Case(
+    ops.categorical_crossentropy,
+    crossentropy,
+    samples=[
+        Sample(share(4), share(4, seed=1)),
+        Sample(share(3, 4), share(3, 4, seed=1)),
+        Sample(share(3, 4), draw(3, 4, low=0.5, seed=1), why="probabilities in any scale"),
+        Sample(share(3, 4), draw(3, 4, seed=1), from_logits=True),
+        Sample(share(3, 4, 2), draw(3, 4, 2, seed=1), from_logits=True, axis=1),
+        Sample(share(3, 4, 2), share(3, 4, 2, seed=1), axis=-3),
+        Sample(np.eye(2), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        Sample(
+            np.array([[1.0, 0.0], [1.0, 0.0]]),
+            np.array([[0.0, 1.0], [1.0, 0.0]]),
+            expect=-np.log([EPSILON, 1 - EPSILON]),
+            grad=False,
+            why="certain, wrong and right",
+        ),
+        Sample(np.eye(2), np.zeros((2, 2)), expect=[nan, nan], grad=False, why="0 / 0 has no probabilities"),
+        Sample(np.zeros((0, 3)), np.zeros((0, 3)), why="an empty batch"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), np.ones((3, 3)), match=r"same shape, not \(2, 3\) and \(3, 3\)"),
+        Bad(np.ones(()), np.ones(()), match=r"at least 1 dimension"),
+        Bad(np.ones((2, 3)), np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+)
+Case(
+    ops.sparse_categorical_crossentropy,
+    sparse_crossentropy,
+    samples=[
+        Sample(whole(3, high=4), share(3, 4)),
+        Sample(whole(3, high=4), draw(3, 4, low=0.5), why="probabilities in any scale"),
+        Sample(whole(3, high=4), draw(3, 4), from_logits=True),
+        Sample(whole(3, 1, high=4), draw(3, 4), from_logits=True, why="targets may keep the axis"),
+        Sample(whole(3, 2, high=4), draw(3, 4, 2), from_logits=True, axis=1),
+        Sample(whole(3, 2, high=4), draw(3, 2, 4), from_logits=True),
+        Sample(np.array([0, 1, 2], "uint8"), draw(3, 4), from_logits=True),
+        Sample(np.array([0, 1, 2], "int64"), draw(3, 4), from_logits=True),
+        Sample(
+            np.array([-1, 4, 2]), np.zeros((3, 4)), from_logits=True, expect=[0.0, 0.0, np.log(4)], why="no such class: no loss"
+        ),
+        Sample(np.array([0, 1]), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        Sample(np.array([0]), np.array([[0.0, 1.0]]), expect=-np.log([EPSILON]), grad=False, why="certain and wrong"),
+        Sample(np.zeros((0,), "int32"), np.zeros((0, 3)), why="an empty batch"),
+    ],
+    errors=[
+        Bad(np.zeros((3,), "int32"), np.ones((2, 3)), match=r"target should have .* \(2,\), not \(3,\)"),
+        Bad(np.zeros((2, 2), "int32"), np.ones((2, 3)), match=r"target should have"),
+        Bad(np.zeros((), "int32"), np.ones(()), match=r"at least 1 dimension"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+    grad=("output",),
+)
+Case(
+    ops.binary_crossentropy,
+    binary,
+    samples=[
+        Sample(share(5), share(5, seed=1)),
+        Sample(share(3, 4), share(3, 4, seed=1)),
+        Sample(share(3, 4), draw(3, 4, seed=1), from_logits=True),
+        Sample(whole(3, 4, high=2), draw(3, 4, seed=1), from_logits=True),
+        Sample(
+            np.array([0.0, 1.0, 0.0, 1.0]),
+            np.array([-100.0, -100.0, 100.0, 100.0]),
+            from_logits=True,
+            expect=[0.0, 100.0, 100.0, 0.0],
+            why="far out",
+        ),
+        Sample(
+            np.array([0.25]), np.array([0.0]), from_logits=True, expect=[np.log(2)], gradient=[[0.0], [0.25]], why="smooth at 0"
+        ),
+        Sample(
+            np.array([1.0]), np.array([15.0]), from_logits=True, expect=np.log1p(np.exp([-15.0])), why="a small loss keeps its digits"
+        ),
+        Sample(np.array([0.0, 1.0]), np.array([-inf, 0.0]), from_logits=True, expect=[nan, np.log(2)], grad=False, why="inf * 0"),
+        Sample(
+            np.array([1.0, 0.0, 1.0]),
+            np.array([0.0, 0.0, 1.0]),
+            expect=-np.log([EPSILON, 1 - EPSILON, 1 - EPSILON]),
+            grad=False,
+            dtypes=("float64",),
+            why="certain, wrong and right",
+        ),
+        Sample(np.array([1.0, 0.0]), np.array([0.0, 1.0]), grad=False, dtypes=("float64",), why="certain and wrong"),
+        Sample(np.array([nan, 0.5]), np.array([0.5, nan]), expect=[nan, nan], grad=False, why="nan in, nan out"),
+        Sample(np.zeros((0, 3)), np.zeros((0, 3)), why="an empty batch"),
+    ],
+    errors=[Bad(np.ones((2, 3)), np.ones((2, 1)), match=r"same shape, not \(2, 3\) and \(2, 1\)")],
+    tol=TOL,
+    dtypes=DTYPES,
+)

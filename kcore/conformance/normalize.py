@@ -1,0 +1,119 @@
+"""Records of the normalizations."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import nan
+
+from kcore import ops
+from kcore.conformance.record import Bad, Case, Sample
+from kcore.conformance.samples import draw
+
+EPSILON = 1e-7  # config.epsilon()
+TOL = {"float64": 4e-15, "float32": 2e-6, "float16": 4e-3, "bfloat16": 4e-2}
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+def spanned(part, x, axis):
+    """`part` along `axis`, with size 1 elsewhere."""
+    axes = tuple(range(x.ndim)) if axis is None else np.atleast_1d(axis) % x.ndim
+    return np.reshape(part, [d if i in axes else 1 for i, d in enumerate(x.shape)])
+
+
+def batch(x, mean, variance, axis, offset=None, scale=None, epsilon=1e-3):
+    mean, variance, offset, scale = (
+        None if p is None else spanned(p, x, axis) for p in (mean, variance, offset, scale)
+    )
+    y = (x - mean) / np.sqrt(variance + epsilon)
+    return y * (1 if scale is None else scale) + (0 if offset is None else offset)
+
+
+def layer(x, gamma=None, beta=None, axis=-1, epsilon=None):
+    axis = tuple(axis) if isinstance(axis, list) else axis
+    variance = np.var(x, axis, keepdims=True)
+    y = (x - np.mean(x, axis, keepdims=True)) / np.sqrt(variance + (EPSILON if epsilon is None else epsilon))
+    y = y if gamma is None else y * spanned(gamma, x, axis)
+    return y if beta is None else y + spanned(beta, x, axis)
+
+
+def rms(x, scale=None, axis=-1, epsilon=None):
+    y = x / np.sqrt(np.mean(x * x, axis, keepdims=True) + (EPSILON if epsilon is None else epsilon))
+    return y if scale is None else y * spanned(scale, x, axis)
+
+
+def some(*shape):
+    """Positive numbers."""
+    return draw(*shape, low=0.5, seed=3)
+
+
+Case(
+    ops.batch_normalization,
+    batch,
+    samples=[
+        Sample(draw(3, 4), draw(4, seed=1), some(4), -1),
+        Sample(draw(3, 4), draw(4, seed=1), some(4), -1, draw(4, seed=2), some(4)),
+        Sample(draw(3, 4), draw(4, seed=1), some(4), -1, scale=some(4)),
+        Sample(draw(3, 4), draw(4, seed=1), some(4), -1, offset=some(4), epsilon=0.1),
+        Sample(draw(2, 4, 3), draw(4, seed=1), some(4), 1, draw(4, seed=2), some(4)),
+        Sample(draw(2, 4, 3), draw(4, 3, seed=1), some(4, 3), (1, 2)),
+        Sample(draw(0, 4), draw(4, seed=1), some(4), -1, why="an empty batch"),
+        Sample(np.array([[1e4], [1e4 + 8]]), np.array([1e4]), np.array([1.0]), -1, dtypes=("float32", "float64"), why="x - mean"),
+        Sample(draw(2, 3), np.zeros(3), np.zeros(3), -1, why="no variance"),
+        Sample(np.array([[nan, 1.0]]), np.zeros(2), np.ones(2), -1, grad=False, why="nan stays in its place"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), np.ones(3), np.ones(3), 2, match=r"axis=2 is out of range"),
+        Bad(np.ones((2, 3)), np.ones(2), np.ones(3), -1, match=r"mean of shape \(2,\) does not fit"),
+        Bad(np.ones((2, 3)), np.ones(3), np.ones(2), -1, match=r"variance of shape \(2,\) does not fit"),
+        Bad(np.ones((2, 3)), np.ones(3), np.ones(3), -1, np.ones(2), match=r"offset of shape \(2,\) does not fit"),
+        Bad(np.ones((2, 3)), np.ones(3), np.ones(3), -1, None, np.ones(2), match=r"scale of shape \(2,\) does not fit"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+)
+Case(
+    ops.layer_normalization,
+    layer,
+    samples=[
+        Sample(draw(5)),
+        Sample(draw(3, 5)),
+        Sample(draw(3, 5), draw(5, seed=1), draw(5, seed=2)),
+        Sample(draw(3, 5), draw(5, seed=1)),
+        Sample(draw(3, 5), None, draw(5, seed=2), epsilon=0.1),
+        Sample(draw(2, 4, 3), draw(4, seed=1), draw(4, seed=2), axis=1),
+        Sample(draw(2, 4, 3), draw(4, 3, seed=1), draw(4, 3, seed=2), axis=(1, 2)),
+        Sample(draw(2, 4, 3), draw(2, 3, seed=1), draw(2, 3, seed=2), axis=(0, -1)),
+        Sample(draw(2, 3), axis=None),
+        Sample(np.full((2, 3), 7.0), expect=np.zeros((2, 3)), grad=False, why="a constant has no variance"),
+        Sample(np.array([1e4, 1e4 + 8, 1e4 - 8]), dtypes=("float32", "float64"), why="E[x**2] - E[x]**2 would cancel"),
+        Sample(draw(0, 4), why="an empty batch"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
+        Bad(np.ones((2, 3)), np.ones(2), match=r"gamma of shape \(2,\) does not fit .* \(3,\)"),
+        Bad(np.ones((2, 3)), None, np.ones(2), match=r"beta of shape \(2,\) does not fit"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+)
+Case(
+    ops.rms_normalization,
+    rms,
+    samples=[
+        Sample(draw(5)),
+        Sample(draw(3, 5)),
+        Sample(draw(3, 5), draw(5, seed=1)),
+        Sample(draw(3, 5), draw(5, seed=1), epsilon=0.1),
+        Sample(draw(2, 4, 3), draw(4, seed=1), axis=1),
+        Sample(draw(2, 4, 3), draw(4, 3, seed=1), axis=(1, 2)),
+        Sample(draw(2, 3), axis=None),
+        Sample(np.zeros((2, 3)), expect=np.zeros((2, 3)), gradient=np.full((2, 3), EPSILON**-0.5), dtypes=("float64",), why="zeros"),
+        Sample(draw(0, 4), why="an empty batch"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
+        Bad(np.ones((2, 3)), np.ones(2), match=r"scale of shape \(2,\) does not fit"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+)
