@@ -37,7 +37,7 @@ class JaxBackend(Backend):
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
-        array = to_array(x)
+        array = to_array(x, dtype)
         if dtype is not None:
             array = array.astype(dtypes.to_numpy(dtype), copy=False)
         with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))):

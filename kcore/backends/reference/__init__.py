@@ -32,7 +32,7 @@ class ReferenceBackend(Backend):
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
-        return np.asarray(to_array(x), None if dtype is None else dtypes.to_numpy(dtype)).view(Tensor)
+        return np.asarray(to_array(x, dtype), None if dtype is None else dtypes.to_numpy(dtype)).view(Tensor)
 
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)

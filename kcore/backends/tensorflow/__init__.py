@@ -51,7 +51,7 @@ class TensorFlowBackend(Backend):
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
-        array = to_array(x)
+        array = to_array(x, dtype)
         if dtype is not None:
             array = array.astype(dtypes.to_numpy(dtype), copy=False)
         return tf.constant(array)

@@ -48,7 +48,7 @@ class TorchBackend(Backend):
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
-        return from_numpy(to_array(x), dtype)
+        return from_numpy(to_array(x, dtype), dtype)
 
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)
