@@ -73,8 +73,8 @@ class Call:
         return self.case.op(*self.args, **self.arguments)
 
     def native(self, backend: Any) -> Call:
-        """Arrays as the backend's own tensors."""
-        return self.map(lambda v, _: backend.convert(v) if isinstance(v, np.ndarray) else v)
+        """Arrays, and lists that stand for one, as the backend's own tensors."""
+        return self.map(lambda v, _: backend.convert(v) if isinstance(v, (np.ndarray, list, tuple)) else v)
 
     def symbolic(self, unknown: Callable[[int, tuple], tuple] | None = None) -> Call:
         """Arrays as KerasTensors; `unknown(number, shape)` gives the shape of each array by its number."""

@@ -169,10 +169,13 @@ class Check:
 
     def body(self, trial: Trial, native: Call) -> None:
         """The portable body must give what the backend's own function gives."""
-        if trial.plan is None:
-            run: Callable = lambda: self.op.body(*native.bound())
-        else:
-            run = lambda: self.op.body(*converted(self.backend, self.op, trial.plan, native))
+
+        def run() -> Any:
+            args = native.bound()
+            if trial.plan is None:
+                return self.op.body(*args)
+            return bound_to_body(self.backend, self.op, args)(*args)
+
         got = self.attempt("body", trial, run)
         if got is not None:
             self.structure("body", trial, got)
@@ -466,20 +469,13 @@ def tolerance(case: Case, dtype: str) -> float:
     return EXACT_TO_ROUNDING[dtype] * max(1.0, scale)
 
 
-def converted(backend: Any, op: Any, plan: Any, call: Call) -> list[Any]:
-    """The arguments as a backend's function or a body gets them: normalized and cast."""
-    values = []
-    for (name, role), value in zip(op.roles.items(), call.bound(), strict=True):
-        cast = plan.cast_of(name)
-        if role == "plain":
-            values.append(plan.arguments.get(name, value))
-        elif value is None:
-            values.append(None)
-        elif role == "tensors":
-            values.append([backend.convert(v, cast) for v in value])
-        else:
-            values.append(backend.convert(value, cast))
-    return values
+def bound_to_body(backend: Any, op: Any, args: tuple) -> Callable:
+    """What would run for these arguments if the backend had no function of its own for the op."""
+    own = backend.ops.pop(op.name)
+    try:
+        return op._bind(backend, args)
+    finally:
+        backend.ops[op.name] = own
 
 
 def variants(backend: Any, dtype: str) -> dict[str, Callable[[np.ndarray], Any]]:

@@ -48,13 +48,14 @@ def table(results: Sequence[Result]) -> Table:
 
 def failure_lines(result: Result, most: int = 6) -> list[str]:
     """What is wrong with an op on a backend, in words: like failures together, the first `most` kinds."""
-    alike: dict[tuple[str, str], list[Failure]] = {}
+    alike: dict[str, list[Failure]] = {}
     for f in result.failures:
-        alike.setdefault((f.check, _without_numbers(f.problem)), []).append(f)
+        alike.setdefault(_without_numbers(f.problem), []).append(f)
     lines = []
     for same in list(alike.values())[:most]:
         f = same[0]
-        lines.append(f"{result.op} on {result.backend}: {f.check}: {f.problem}")
+        checks = ", ".join(dict.fromkeys(o.check for o in same))
+        lines.append(f"{result.op} on {result.backend}: {checks}: {f.problem}")
         if f.sample:
             lines.append(f"    {f.sample}" + (f" in {f.dtype}" if f.dtype else ""))
         if f.where is not None:
