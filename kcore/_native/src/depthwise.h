@@ -135,24 +135,27 @@ template <class T>
 bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
   const Walk walk = forward_walk(s);
   std::memset(dw, 0, s.kh * s.kw * s.c * sizeof(T));
-  // A thread owns some channels of some kernel rows. Fewer channels than a few cache lines per
-  // pixel would leave most of each memory page unused.
-  const index together = 4 * Simd<T>::lanes, blocks = ceil_div(s.c, together);
-  parallel_for(s.kh * blocks, threads, [&](index item, int) {
-    const index a = item % s.kh, c0 = item / s.kh * together, c1 = min_of(s.c, c0 + together);
-    for (index r = 0; r < s.n * s.oh; ++r) {
-      const index h = r % s.oh * s.sh + a * s.dh - s.pt;
-      if (h < 0 || h >= s.h) continue;
-      const T* xr = x + (r / s.oh * s.h + h) * s.w * s.c;
-      const T* gr = g + r * s.ow * s.c;
-      T* d = dw + a * s.kw * s.c;
-      over_lanes<T>(c0, c1, [&](index c, auto part) {
-        index b = 0;
-        for (; b + 5 <= s.kw; b += 5) depth_taps<5>(walk, b, xr + c, gr + c, s.c, d + c, part);
-        for (; b + 3 <= s.kw; b += 3) depth_taps<3>(walk, b, xr + c, gr + c, s.c, d + c, part);
-        for (; b < s.kw; ++b) depth_taps<1>(walk, b, xr + c, gr + c, s.c, d + c, part);
-      });
-    }
+  // A thread owns some channels of dw, and if there is but one vector of them, one kernel row.
+  // Whole pixels in one pass are best: narrow strips read little of each memory page.
+  const index together = round_up(ceil_div(s.c, threads), Simd<T>::lanes), blocks = ceil_div(s.c, together);
+  const index parts = blocks < threads ? s.kh : 1;
+  parallel_for(parts * blocks, threads, [&](index item, int) {
+    const index c0 = item / parts * together, c1 = min_of(s.c, c0 + together);
+    const index a0 = parts > 1 ? item % parts : 0, a1 = parts > 1 ? a0 + 1 : s.kh;
+    for (index r = 0; r < s.n * s.oh; ++r)
+      for (index a = a0; a < a1; ++a) {
+        const index h = r % s.oh * s.sh + a * s.dh - s.pt;
+        if (h < 0 || h >= s.h) continue;
+        const T* xr = x + (r / s.oh * s.h + h) * s.w * s.c;
+        const T* gr = g + r * s.ow * s.c;
+        T* d = dw + a * s.kw * s.c;
+        over_lanes<T>(c0, c1, [&](index c, auto part) {
+          index b = 0;
+          for (; b + 5 <= s.kw; b += 5) depth_taps<5>(walk, b, xr + c, gr + c, s.c, d + c, part);
+          for (; b + 3 <= s.kw; b += 3) depth_taps<3>(walk, b, xr + c, gr + c, s.c, d + c, part);
+          for (; b < s.kw; ++b) depth_taps<1>(walk, b, xr + c, gr + c, s.c, d + c, part);
+        });
+      }
   });
   return true;
 }

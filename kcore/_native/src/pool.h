@@ -61,6 +61,16 @@ KCORE_INLINE void over_input_rows(const Pool& s, int threads, S&& start, F&& f) 
   });
 }
 
+// How windows meet in dx: without a shared element there is nothing to add to, and where they
+// also leave no gap, nothing to clear first.
+struct Cover {
+  bool apart, all;
+  explicit Cover(const Pool& s) {
+    apart = s.sh >= s.kh && s.sw >= s.kw;
+    all = s.sh == s.kh && s.sw == s.kw && s.pt == 0 && s.pl == 0 && s.h == s.oh * s.kh && s.w == s.ow * s.kw;
+  }
+};
+
 template <class T, class Code>
 void max_pool_as(const Pool& s, const T* x, T* y, Code* argmax, int threads) {
   typedef typename Bits<T>::V Index;
@@ -91,8 +101,12 @@ void max_pool_as(const Pool& s, const T* x, T* y, Code* argmax, int threads) {
 template <class T, class Code>
 void max_pool_grad_as(const Pool& s, const T* g, const Code* argmax, T* dx, int threads) {
   typedef typename Bits<T>::V Index;
+  const Cover cover(s);
   over_input_rows(
-      s, threads, [&](index r) { std::memset(dx + r * s.w * s.c, 0, s.w * s.c * sizeof(T)); },
+      s, threads,
+      [&](index r) {
+        if (!cover.all) std::memset(dx + r * s.w * s.c, 0, s.w * s.c * sizeof(T));
+      },
       [&](index r, index o, index a) {
         for (index q = 0; q < s.ow; ++q) {
           const index left = q * s.sw - s.pl, at = (o * s.ow + q) * s.c;
@@ -103,7 +117,8 @@ void max_pool_grad_as(const Pool& s, const T* g, const Code* argmax, T* dx, int 
             for (index b = cols.first; b < cols.last; ++b) {
               T* p = dx + (r * s.w + left + b) * s.c + c;
               const Index here = where == Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b);
-              part.put(p, part.get(p) + (here ? gv : Vec<T>{}));
+              const Vec<T> share = here ? gv : Vec<T>{};
+              part.put(p, cover.apart ? share : part.get(p) + share);
             }
           });
         }
@@ -153,8 +168,12 @@ void avg_pool(const Pool& s, const T* x, T* y, bool count_pads, int threads) {
 
 template <class T>
 void avg_pool_grad(const Pool& s, const T* g, T* dx, bool count_pads, int threads) {
+  const Cover cover(s);
   over_input_rows(
-      s, threads, [&](index r) { std::memset(dx + r * s.w * s.c, 0, s.w * s.c * sizeof(T)); },
+      s, threads,
+      [&](index r) {
+        if (!cover.all) std::memset(dx + r * s.w * s.c, 0, s.w * s.c * sizeof(T));
+      },
       [&](index r, index o, index) {
         const Taps rows(o % s.oh * s.sh - s.pt, 1, s.kh, s.h);
         for (index q = 0; q < s.ow; ++q) {
@@ -165,7 +184,7 @@ void avg_pool_grad(const Pool& s, const T* g, T* dx, bool count_pads, int thread
             const Vec<T> share = part.get(g + (o * s.ow + q) * s.c + c) / count;
             for (index b = cols.first; b < cols.last; ++b) {
               T* p = dx + (r * s.w + left + b) * s.c + c;
-              part.put(p, part.get(p) + share);
+              part.put(p, cover.apart ? share : part.get(p) + share);
             }
           });
         }

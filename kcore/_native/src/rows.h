@@ -53,16 +53,6 @@ KCORE_INLINE Vec<T> exp_of(Vec<T> x) {
   return p * first * second;
 }
 
-// The lanes of v that `part` covers; zero in the others.
-template <class T>
-KCORE_INLINE Vec<T> covered(Whole, Vec<T> v) { return v; }
-template <class T>
-KCORE_INLINE Vec<T> covered(Part part, Vec<T> v) {
-  for (index i = 0; i < Simd<T>::lanes; ++i)
-    if (i >= part.n) v[i] = 0;
-  return v;
-}
-
 // Sums f(i, part) over [0, n): chains of at most 64 vectors, then double.
 template <class T, class F>
 KCORE_INLINE double sum_over(index n, F&& f) {
@@ -78,8 +68,11 @@ KCORE_INLINE double sum_over(index n, F&& f) {
     if (end == n) break;
   }
   if (i < n) {
+    // Lanes beyond the end hold what f makes of zeros.
     const Vec<T> v = f(i, Part{n - i});
-    for (index j = 0; j < n - i; ++j) total += v[j];
+    T lanes_of_v[lanes];
+    store(lanes_of_v, v);
+    total += sum_lanes<T>(load_part(lanes_of_v, n - i));
   }
   return total;
 }
@@ -91,9 +84,7 @@ KCORE_INLINE T largest(const T* x, index n) {
     const Vec<T> v = part.get(x + i, static_cast<T>(-__builtin_inf()));
     best = v > best ? v : best;
   });
-  T m = best[0];
-  for (index i = 1; i < Simd<T>::lanes; ++i) m = best[i] > m ? best[i] : m;
-  return m;
+  return fold_lanes<T, T>(best, [](T a, T b) { return b > a ? b : a; });
 }
 
 constexpr index row_block_elements = 4096;
