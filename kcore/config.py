@@ -92,6 +92,8 @@ def image_data_format() -> str:
 def set_image_data_format(data_format: str) -> None:
     """Sets the default image layout: "channels_last" or "channels_first"."""
     _settings["image_data_format"] = _checked_layout(data_format)
+    for listener in _listeners:
+        listener()
 
 
 def standardize_data_format(data_format: str | None) -> str:
@@ -105,3 +107,40 @@ _listeners: list[Any] = []
 
 def on_change(listener: Any) -> None:
     _listeners.append(listener)
+
+
+# -- what Keras keeps under the same name -------------------------------------------------
+
+
+def backend() -> str:
+    """The name of the active backend."""
+    from kcore import backends
+
+    chosen = backends.chosen.get()
+    return chosen.name if chosen is not None else backends.default_name()
+
+
+def set_backend(backend: str) -> None:
+    """Makes a backend the process default; layers and variables keep the one that they were made under.
+
+    Raises:
+        ValueError: There is no such backend.
+        ImportError: Its framework is not installed.
+    """
+    from kcore import backends
+
+    backends.set_default(backend)
+
+
+def dtype_policy() -> Any:
+    """The dtype policy of layers that are given none."""
+    from kcore import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: Any) -> None:
+    """Sets the dtype policy of layers made from now on: a DTypePolicy or the name of one."""
+    from kcore import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)

@@ -89,6 +89,11 @@ def name_of(dtype: Any) -> str:
     raise ValueError(f"{dtype!r} is no dtype; expected one of {', '.join(ALL)}.")
 
 
+def standardize(dtype: Any) -> str:
+    """As `name_of`; None is the default float."""
+    return config.floatx() if dtype is None else name_of(dtype)
+
+
 def to_numpy(name: str) -> np.dtype:
     """The NumPy dtype of that name (ml_dtypes for bfloat16 and float8)."""
     return _NUMPY[name]
@@ -136,6 +141,16 @@ def real_of(name: str) -> str:
 def float_of(name: str) -> str:
     """The dtype for float results on such input: itself if inexact, else the default float."""
     return concrete(name) if is_float(name) or is_complex(name) else config.floatx()
+
+
+def missing(name: str) -> Any:
+    """What ops answer where an index is out of range: nan, the least signed integer, the greatest unsigned one, true."""
+    if is_bool(name):
+        return True
+    if not is_int(name):
+        return float("nan")
+    limits = np.iinfo(name)
+    return int(limits.min if limits.min else limits.max)
 
 
 def accumulator(name: str) -> str:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import importlib.metadata
 import importlib.util
 import os
+import warnings
 from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -38,8 +38,14 @@ _on_default_change: list[Any] = []
 
 def names() -> list[str]:
     """The backends that can be asked for: kcore's own, then those of installed plugins."""
-    plugins = (p.name for p in importlib.metadata.entry_points(group=ENTRY_POINTS))
+    plugins = (p.name for p in _entry_points())
     return [*KNOWN, *sorted(set(plugins) - set(KNOWN))]
+
+
+def _entry_points() -> Any:
+    from importlib import metadata  # takes a while to import, and is seldom needed
+
+    return metadata.entry_points(group=ENTRY_POINTS)
 
 
 def installed() -> list[str]:
@@ -83,7 +89,7 @@ def load(name: str) -> Backend:
             )
         found = importlib.import_module(module).backend
     else:
-        (entry,) = (p for p in importlib.metadata.entry_points(group=ENTRY_POINTS) if p.name == name)
+        entry = next(p for p in _entry_points() if p.name == name)
         found = entry.load()
     return _loaded.setdefault(name, found)
 
@@ -104,12 +110,15 @@ def default() -> Backend:
 def _configured() -> str:
     from kcore import config
 
-    return (
-        os.environ.get("KCORE_BACKEND")
-        or os.environ.get("KERAS_BACKEND")
-        or config.from_file().get("backend")
-        or "reference"
-    )
+    named = os.environ.get("KCORE_BACKEND") or os.environ.get("KERAS_BACKEND")
+    if named:
+        return named
+    # Keras writes that file itself, with a backend that may not be installed here.
+    named = config.from_file().get("backend")
+    if named in KNOWN and not _has(KNOWN[named][1]):
+        warnings.warn(f"{config.path()} asks for the {named} backend, which is not installed; using reference.", stacklevel=2)
+        return "reference"
+    return named or "reference"
 
 
 def default_name() -> str:

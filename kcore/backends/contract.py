@@ -225,9 +225,29 @@ class Backend:
 
     # -- running ------------------------------------------------------------------------
 
-    def compile(self, fn: Fn, state: Any, *, jit: bool | str) -> Fn:
-        """A compiled `fn()`-like step. See kcore/training/step.py."""
-        raise NotImplementedError
+    def compile(self, step: Fn, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Fn:
+        """A training, test or predict step, made as fast as the backend can.
+
+        `step(data)` reads and assigns Variables; the result does the same.
+
+        Args:
+            step: A function of a batch; returns tensors in any structure.
+            assigned: The variables that it may assign.
+            read: Further variables that it reads.
+            jit: What the user asked for: True, False or "auto".
+        """
+        return step
+
+    def optimizer_step(self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any) -> bool:
+        """One whole optimizer update, fused and in place. False where the portable one should run.
+
+        Args:
+            kind: "adam" or "sgd".
+            variables, gradients: What is updated, and by what.
+            slots: The optimizer's variables for each of them.
+            **numbers: The step's hyperparameters as Python floats.
+        """
+        return False
 
     def synchronize(self, x: Any) -> None:
         """Waits until `x` has been computed."""

@@ -14,7 +14,7 @@ import numpy as np
 from kcore.state import Variable
 
 # Attributes that are not searched for variables and sublayers.
-_NOT_STATE = frozenset({"_init_call", "_inbound_nodes", "_backend", "_losses", "_build_shapes", "_parameters", "_modules"})
+_NOT_STATE = frozenset({"_init_call", "_inbound_nodes", "_backend", "_losses", "_build_shapes", "_parameters", "_modules", "_functional", "_graph", "_steps"})
 
 
 class Owner:

@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import jaxlib
 import numpy as np
 
-from kcore import dtypes, tree
+from kcore import backends, dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.host import to_array
+from kcore.state import StatelessScope
 
 
 class JaxBackend(Backend):
@@ -86,6 +87,30 @@ class JaxBackend(Backend):
 
     def write(self, storage: Any, value: Any) -> Any:
         return value
+
+    def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
+        if jit is False:
+            return step
+
+        def pure(state: list[Any], constants: list[Any], data: Any) -> tuple[Any, list[Any]]:
+            pairs = [*zip(assigned, state, strict=True), *zip(read, constants, strict=True)]
+            with backends.use(self), StatelessScope(pairs) as scope:
+                result = step(data)
+            return result, [scope.get_current_value(v) for v in assigned]
+
+        # The old state's memory is given to the new one's.
+        compiled = jax.jit(pure, donate_argnums=0)
+        wide = any(dtypes.is_wide(v._dtype) for v in (*assigned, *read))
+
+        def run(data: Any) -> Any:
+            with _mode(wide or any(isinstance(x, jax.Array) and _wide(x) for x in tree.flatten(data))):
+                result, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
+            for variable, value in zip(assigned, state, strict=True):
+                variable._storage = value
+                variable.version += 1
+            return result
+
+        return run
 
     def synchronize(self, x: Any) -> None:
         jax.block_until_ready(x)

@@ -75,8 +75,12 @@ class ReferenceBackend(Backend):
         np.copyto(storage.view(np.ndarray), value)
         return storage
 
-    def compile(self, fn: Callable, state: Any, *, jit: bool | str) -> Callable:
-        return fn
+    def optimizer_step(
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+    ) -> bool:
+        from kcore.backends.reference import optimize
+
+        return optimize.step(kind, variables, gradients, slots, **numbers)
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}

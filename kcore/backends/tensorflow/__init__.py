@@ -109,6 +109,9 @@ class TensorFlowBackend(Backend):
         # Without its own attribute tracking: that would put wrappers around a layer's lists and dicts.
         layer.__dict__["_self_setattr_tracking"] = False
 
+    def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
+        return tf.function(step, reduce_retracing=True, jit_compile=jit is True)
+
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}
 

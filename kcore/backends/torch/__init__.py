@@ -121,6 +121,9 @@ class TorchBackend(Backend):
             if id(child) not in known:
                 layer._modules[child.name] = child
 
+    def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
+        return torch.compile(step) if jit is True else step
+
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:
             torch.cuda.synchronize(x.device)

@@ -1,0 +1,14 @@
+"""kcore.callbacks."""
+
+from kcore.callbacks.callback import Callback, CallbackList
+from kcore.callbacks.csv_logger import CSVLogger
+from kcore.callbacks.history import History
+from kcore.callbacks.monitor import (
+    EarlyStopping,
+    LambdaCallback,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
+from kcore.callbacks.progress import ProgbarLogger

@@ -1,0 +1,7 @@
+"""kcore.mixed_precision: older names of the dtype policies."""
+
+from kcore.dtype_policies import DTypePolicy, dtype_policy, set_dtype_policy
+
+Policy = DTypePolicy
+global_policy = dtype_policy
+set_global_policy = set_dtype_policy

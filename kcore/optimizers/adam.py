@@ -1,0 +1,156 @@
+"""Adam and AdamW."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from kcore import ops
+from kcore.optimizers.gradient_descent import _auto
+from kcore.optimizers.optimizer import Optimizer
+from kcore.state import Variable
+
+
+class Adam(Optimizer):
+    """Steps by the first moment of the gradient over the root of the second (Kingma and Ba 2014, arXiv:1412.6980).
+
+    m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g * g - v);
+    x -= rate * sqrt(1 - beta_2**t) / (1 - beta_1**t) * m / (sqrt(v) + epsilon),
+    the form just before section 2.1 of the paper.
+
+    Args:
+        learning_rate: See `Optimizer`, as for the rest.
+        beta_1, beta_2: The decay rates of the two moments.
+        epsilon: Keeps the quotient finite.
+        amsgrad: Whether the largest second moment so far is used.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        amsgrad: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str = "adam",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=_auto(name, "adam"),
+            **kwargs,
+        )
+        self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
+        self._momentums: list[Variable] = []
+        self._velocities: list[Variable] = []
+        self._velocity_hats: list[Variable] = []
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        if self.amsgrad:
+            self._velocity_hats = self.add_optimizer_variables(variables, "velocity_hat")
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        dtype = variable._dtype
+        at = self.position(variable)
+        m, v = self._momentums[at], self._velocities[at]
+        t = ops.cast(ops.add(self.iterations, 1), dtype)
+        corrected = ops.divide(
+            ops.sqrt(ops.subtract(1.0, ops.power(self.beta_2, t))), ops.subtract(1.0, ops.power(self.beta_1, t))
+        )
+        alpha = ops.multiply(ops.cast(learning_rate, dtype), corrected)
+        m.assign_add(ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
+        v.assign_add(ops.multiply(ops.subtract(ops.square(gradient), v), 1 - self.beta_2))
+        second = v
+        if self.amsgrad:
+            second = self._velocity_hats[at]
+            second.assign(ops.maximum(second, v))
+        variable.assign_sub(ops.divide(ops.multiply(m, alpha), ops.add(ops.sqrt(second), self.epsilon)))
+
+    def _fused_kind(self) -> str | None:
+        # A subclass with a rule of its own must not get this one.
+        return "adam" if not self.amsgrad and type(self).update_step is Adam.update_step else None
+
+    def _fused_arguments(self, variables: list[Variable], rate: float) -> tuple[list[list[Variable]], dict[str, Any]]:
+        t = int(self.iterations) + 1
+        step = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        at = [self.position(v) for v in variables]
+        slots = [[self._momentums[i], self._velocities[i]] for i in at]
+        return slots, {"step_size": step, "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+    def get_config(self) -> dict:
+        return super().get_config() | {
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "amsgrad": self.amsgrad,
+        }
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Raises:
+        ValueError: weight_decay is None.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-07,
+        amsgrad: bool = False,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str = "adamw",
+        **kwargs: Any,
+    ) -> None:
+        if weight_decay is None:
+            raise ValueError("AdamW: weight_decay should be a float; use Adam to train without.")
+        super().__init__(
+            learning_rate=learning_rate,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            amsgrad=amsgrad,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=_auto(name, "adamw"),
+            **kwargs,
+        )

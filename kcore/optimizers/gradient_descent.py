@@ -1,0 +1,91 @@
+"""SGD."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kcore import ops
+from kcore.optimizers.optimizer import Optimizer
+from kcore.state import Variable
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked for.
+
+    v = momentum * v - rate * g; x += v, or x += momentum * v - rate * g with `nesterov`
+    (Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning").
+
+    Args:
+        learning_rate: See `Optimizer`, as for the rest.
+        momentum: From 0 to 1; 0 keeps no velocity.
+        nesterov: Whether the step looks ahead.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str = "SGD",
+        **kwargs: Any,
+    ) -> None:
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"SGD: momentum={momentum} should be from 0 to 1.")
+        super().__init__(
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            clipnorm=clipnorm,
+            clipvalue=clipvalue,
+            global_clipnorm=global_clipnorm,
+            use_ema=use_ema,
+            ema_momentum=ema_momentum,
+            ema_overwrite_frequency=ema_overwrite_frequency,
+            loss_scale_factor=loss_scale_factor,
+            gradient_accumulation_steps=gradient_accumulation_steps,
+            name=_auto(name, "SGD"),
+            **kwargs,
+        )
+        self.momentum, self.nesterov = momentum, nesterov
+        self.momentums: list[Variable] = []
+
+    def build(self, variables: Any) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        if self.momentum:
+            self.momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
+        rate = ops.cast(learning_rate, variable._dtype)
+        down = ops.multiply(gradient, rate)
+        if not self.momentum:
+            variable.assign_sub(down)
+            return
+        velocity = self.momentums[self.position(variable)]
+        velocity.assign(ops.subtract(ops.multiply(velocity, self.momentum), down))
+        step = ops.subtract(ops.multiply(velocity, self.momentum), down) if self.nesterov else velocity.value
+        variable.assign_add(step)
+
+    def _fused_kind(self) -> str | None:
+        return "sgd"
+
+    def _fused_arguments(self, variables: list[Variable], rate: float) -> tuple[list[list[Variable]], dict[str, Any]]:
+        slots = [[self.momentums[self.position(v)]] if self.momentum else [] for v in variables]
+        return slots, {"learning_rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
+
+    def get_config(self) -> dict:
+        return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
+
+
+def _auto(name: str, default: str) -> str | None:
+    """None where the name is the class's own default: then it is made unique."""
+    return None if name == default else name
