@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -70,3 +71,9 @@ def _off_device(x: Any) -> Any:
     if name in ("bfloat16", *dtypes.FLOAT8):  # NumPy takes no such tensor; its bytes it does
         return np.asarray(x.reshape(-1).view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
     return x.numpy()
+
+
+def float_range(start: float, stop: float, step: float, dtype: str) -> np.ndarray:
+    """start, start + step, ... below stop, each computed in float64 and rounded once."""
+    count = max(0, math.ceil((stop - start) / step))
+    return (start + step * np.arange(count, dtype="float64")).astype(dtypes.to_numpy(dtype))

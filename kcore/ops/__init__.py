@@ -2,10 +2,15 @@
 
 from kcore.ops.activate import *
 from kcore.ops.attention import *
+from kcore.ops.conv import *
 from kcore.ops.create import *
 from kcore.ops.elementwise import *
+from kcore.ops.index import *
 from kcore.ops.linalg import *
 from kcore.ops.loss import *
 from kcore.ops.normalize import *
+from kcore.ops.pool import *
 from kcore.ops.reduce import *
 from kcore.ops.shape import *
+from kcore.ops.sort import *
+from kcore.ops.special import *

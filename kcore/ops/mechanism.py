@@ -134,9 +134,9 @@ class Op:
     def __init__(self, function: Callable, rule: Callable[..., Plan], private: bool = False) -> None:
         self.name = function.__name__
         self.rule = rule
-        self.body = None if private or _is_primitive(function) else function
-        self.definition = function if private else None
         self.signature = inspect.signature(function)
+        self.body = None if private or _is_primitive(function) else _by_position(function, self.signature)
+        self.definition = function if private else None
         self.roles = {p.name: _role(p) for p in self.signature.parameters.values()}
         self._role_list = list(self.roles.values())
         self.vjp: Any = None
@@ -362,6 +362,27 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
         return call
 
     return decorate
+
+
+def _by_position(function: Callable, signature: inspect.Signature) -> Callable:
+    """`function(*xs, flag)` as `call(xs, flag)`: every argument by position, as backends get them."""
+    kinds = {name: p.kind for name, p in signature.parameters.items()}
+    if not {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.KEYWORD_ONLY} & set(kinds.values()):
+        return function
+
+    def call(*args: Any) -> Any:
+        positional: list[Any] = []
+        named = {}
+        for (name, kind), value in zip(kinds.items(), args, strict=True):
+            if kind is inspect.Parameter.KEYWORD_ONLY:
+                named[name] = value
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
+                positional += value
+            else:
+                positional.append(value)
+        return function(*positional, **named)
+
+    return call
 
 
 def _role(parameter: inspect.Parameter) -> str:

@@ -1,5 +1,33 @@
 """The family modules that make up the JAX backend's op table."""
 
-from kcore.backends.jax import activate, attention, create, elementwise, linalg, reduce, shape
+from kcore.backends.jax import (
+    activate,
+    attention,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)
 
-MODULES = (activate, attention, create, elementwise, linalg, reduce, shape)
+MODULES = (
+    activate,
+    attention,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore import dtypes
+from kcore import dtypes, ops
+from kcore.backends.host import float_range
+from kcore.backends.reference.tape import vjp
 
 
 def zeros(shape, dtype):
@@ -21,3 +23,30 @@ def zeros_like(x, dtype):
 
 def ones_like(x, dtype):
     return np.ones(x.shape, dtypes.to_numpy(dtype))
+
+
+def full(shape, fill_value, dtype):
+    return np.full(shape, fill_value, dtypes.to_numpy(dtype))
+
+
+def arange(start, stop, step, dtype):
+    if dtypes.is_int(dtype) and all(isinstance(v, int) for v in (start, stop, step)):
+        return np.arange(start, stop, step).astype(dtypes.to_numpy(dtype))
+    return float_range(start, stop, step, dtype)
+
+
+def eye(N, M, k, dtype):
+    return np.eye(N, M, k, dtypes.to_numpy(dtype))
+
+
+def tri(N, M, k, dtype):
+    return np.tri(N, M, k, "bool").astype(dtypes.to_numpy(dtype))
+
+
+def copy(x):
+    return np.array(x)
+
+
+@vjp(ops.copy)
+def _(g, y, x):
+    return g

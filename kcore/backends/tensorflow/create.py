@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from kcore import dtypes
+from kcore.backends.host import float_range
 from kcore.backends.tensorflow import DTYPES as _DTYPES
 
 
@@ -21,3 +23,18 @@ def zeros_like(x, dtype):
 
 def ones_like(x, dtype):
     return tf.ones_like(x, _DTYPES[dtype])
+
+
+def arange(start, stop, step, dtype):
+    if any(isinstance(v, tf.Tensor) for v in (start, stop, step)):
+        wide = tf.int64 if dtypes.is_int(dtype) else tf.float64
+        return tf.cast(tf.range(*(tf.cast(v, wide) for v in (start, stop, step))), _DTYPES[dtype])
+    if dtypes.is_int(dtype) and all(isinstance(v, int) for v in (start, stop, step)):
+        if (stop - start) * step < 0:  # TensorFlow refuses a range that ends before it starts
+            stop = start
+        return tf.cast(tf.range(start, stop, step, tf.int64), _DTYPES[dtype])
+    return tf.constant(float_range(start, stop, step, dtype))
+
+
+def copy(x):
+    return tf.identity(x)

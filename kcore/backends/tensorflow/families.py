@@ -1,5 +1,31 @@
 """The family modules that make up the tensorflow backend's op table."""
 
-from kcore.backends.tensorflow import activate, create, elementwise, linalg, reduce, shape
+from kcore.backends.tensorflow import (
+    activate,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)
 
-MODULES = (activate, create, elementwise, linalg, reduce, shape)
+MODULES = (
+    activate,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)

@@ -1,5 +1,33 @@
 """The family modules that make up the torch backend's op table."""
 
-from kcore.backends.torch import activate, attention, create, elementwise, linalg, reduce, shape
+from kcore.backends.torch import (
+    activate,
+    attention,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)
 
-MODULES = (activate, attention, create, elementwise, linalg, reduce, shape)
+MODULES = (
+    activate,
+    attention,
+    conv,
+    create,
+    elementwise,
+    index,
+    linalg,
+    pool,
+    random,
+    reduce,
+    shape,
+    sort,
+    special,
+)

@@ -1,0 +1,52 @@
+"""Ops that pick elements by position, in JAX."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from kcore import dtypes
+
+tril, triu = jnp.tril, jnp.triu
+
+
+def get_item(x, key):
+    if not any(hasattr(k, "dtype") for k in key):
+        return x[key]
+    return x.at[tuple(jnp.asarray(k) if hasattr(k, "dtype") else k for k in key)].get(mode="fill")
+
+
+def take(x, indices, axis):
+    if not (x.size if axis is None else x.shape[axis]):  # JAX takes nothing from nothing
+        shape = indices.shape if axis is None else (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+        return jnp.full(shape, dtypes.missing(dtypes.name_of(x.dtype)), x.dtype)
+    return jnp.take(x, indices, axis, mode="fill")
+
+
+def take_along_axis(x, indices, axis):
+    if axis is None:
+        return take(x, indices, None)
+    if not x.shape[axis]:
+        x = jnp.pad(x, [(0, int(a == axis)) for a in range(x.ndim)])
+        indices = jnp.ones_like(indices)  # out of range of that one element
+    return jnp.take_along_axis(x, indices, axis, mode="fill")
+
+
+def slice(inputs, start_indices, shape):
+    if all(isinstance(s, int) for s in start_indices):
+        return jax.lax.slice(inputs, start_indices, [s + n for s, n in zip(start_indices, shape, strict=True)])
+    return jax.lax.dynamic_slice(inputs, _starts(start_indices), shape)
+
+
+def slice_update(inputs, start_indices, updates):
+    return jax.lax.dynamic_update_slice(inputs, updates, _starts(start_indices))
+
+
+def _starts(start_indices):
+    return [jnp.asarray(s, "int32") for s in start_indices]
+
+
+def scatter_rows(x, indices, updates, reduction):
+    at = x.at[indices]
+    method = {None: at.set, "add": at.add, "max": at.max, "min": at.min, "mul": at.multiply}[reduction]
+    return method(updates, mode="drop")

@@ -1,0 +1,235 @@
+"""Definitions and gradient rules of the ops that pick elements by position."""
+
+from __future__ import annotations
+
+import builtins
+import math
+
+import numpy as np
+
+from kcore import dtypes, ops
+from kcore.backends.host import to_array
+from kcore.backends.reference.tape import vjp
+from kcore.ops.index import flat_indices
+from kcore.ops.mechanism import Plan, Tensor, private_op
+
+# -- x[key] -----------------------------------------------------------------------------
+
+
+def get_item(x, key):
+    key = tuple(to_array(k) if hasattr(k, "dtype") else k for k in key)
+    outside = _outside(key, x.shape)
+    if not outside:
+        return x[key]
+    # One more place at the end of each such axis holds what an index out of range gives.
+    fill = dtypes.missing(dtypes.name_of(x.dtype))
+    return np.pad(x, [(0, int(a in outside)) for a in range(x.ndim)], constant_values=fill)[_sent_outside(key, x.shape)]
+
+
+def _axes(key):
+    """(axis of x, part) for each part of a key but None."""
+    axis = 0
+    for part in key:
+        if part is not None:
+            yield axis, part
+            axis += part.ndim if _is_mask(part) else 1
+
+
+def _is_mask(part):
+    return isinstance(part, np.ndarray) and part.dtype == bool
+
+
+def _is_indices(part):
+    return isinstance(part, np.ndarray) and part.dtype != bool
+
+
+def _outside(key, shape):
+    """The axes that some array of indices leaves."""
+    return [
+        a for a, k in _axes(key) if _is_indices(k) and k.size and not -shape[a] <= k.min() <= k.max() < shape[a]
+    ]
+
+
+def _sent_outside(key, shape):
+    """The key with indices from 0 on, those out of range as the size of their axis."""
+    sizes = {id(k): shape[a] for a, k in _axes(key) if _is_indices(k)}
+    return tuple(_from_zero(k, sizes[id(k)]) if id(k) in sizes else k for k in key)
+
+
+def _from_zero(indices, size):
+    i = np.where(indices < 0, indices.astype("int64") + size, indices)
+    return np.where((i < 0) | (i >= size), size, i)
+
+
+@private_op(rule=lambda g, key, shape: Plan(shape, g.dtype))
+def put_item(g: Tensor, key, shape):
+    """Zeros of `shape` with `g` added at `key`: the gradient of `get_item`."""
+    key = tuple(to_array(k) if hasattr(k, "dtype") else k for k in key)
+    y = np.zeros(shape, g.dtype)
+    if not any(isinstance(k, np.ndarray) for k in key):
+        y[key] = g
+        return y
+    outside = _outside(key, shape)
+    if outside:
+        y = np.pad(y, [(0, int(a in outside)) for a in range(y.ndim)])
+    np.add.at(y, _sent_outside(key, shape), g)
+    return y[tuple(builtins.slice(d) for d in shape)]
+
+
+@vjp(ops.get_item)
+def _(g, y, x, key):
+    return put_item(g, key, x.shape)
+
+
+@vjp(put_item)
+def _(g, y, g0, key, shape):
+    out = ops.get_item(g, key)
+    return ops.where(ops.isnan(out), ops.zeros_like(out), out) if _leaves(key, shape) else out
+
+
+def _leaves(key, shape):
+    return bool(_outside(tuple(to_array(k) if hasattr(k, "dtype") else k for k in key), shape))
+
+
+# -- elements by index ------------------------------------------------------------------
+
+
+def take(x, indices, axis):
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    i = _from_zero(indices, x.shape[axis])
+    if not (i == x.shape[axis]).any():
+        return np.take(x, i, axis)
+    fill = dtypes.missing(dtypes.name_of(x.dtype))
+    return np.take(np.pad(x, [(0, int(a == axis)) for a in range(x.ndim)], constant_values=fill), i, axis)
+
+
+@vjp(ops.take)
+def _(g, y, x, indices, axis):
+    # Rows of g are added up where they come from.
+    if axis is None:
+        rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), ops.ravel(indices), ops.ravel(g), "add")
+        return ops.reshape(rows, x.shape)
+    picked = tuple(range(axis, axis + indices.ndim))
+    others = [a for a in range(g.ndim) if a not in picked]
+    rest = tuple(d for a, d in enumerate(x.shape) if a != axis)
+    updates = ops.reshape(ops.transpose(g, (*picked, *others)), (indices.size, *rest))
+    rows = ops.scatter_rows(ops.zeros((x.shape[axis], *rest), g.dtype), ops.ravel(indices), updates, "add")
+    return ops.moveaxis(rows, 0, axis)
+
+
+def take_along_axis(x, indices, axis):
+    if axis is None:
+        return take(x, indices, None)
+    size = x.shape[axis]
+    i = _from_zero(indices, size)
+    if (i == size).any():
+        fill = dtypes.missing(dtypes.name_of(x.dtype))
+        x = np.pad(x, [(0, int(a == axis)) for a in range(x.ndim)], constant_values=fill)
+    return np.take_along_axis(x, i, axis)
+
+
+@vjp(ops.take_along_axis)
+def _(g, y, x, indices, axis):
+    if axis is None:
+        rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), indices, g, "add")
+        return ops.reshape(rows, x.shape)
+    return added_along(g, indices, axis, x.shape)
+
+
+def added_along(g, indices, axis, shape):
+    """Zeros of `shape` with g added where `take_along_axis` takes from."""
+    # An axis of size 1 that is broadcast has the one row for all.
+    places = [
+        indices if a == axis else np.arange(d).reshape([-1 if b == a else 1 for b in range(len(shape))])
+        for a, d in enumerate(shape)
+    ]
+    flat = ops.broadcast_to(flat_indices(places, shape), g.shape)
+    rows = ops.scatter_rows(ops.zeros((math.prod(shape),), g.dtype), ops.ravel(flat), ops.ravel(g), "add")
+    return ops.reshape(rows, shape)
+
+
+# -- blocks -----------------------------------------------------------------------------
+
+
+def _block(sizes, starts, shape):
+    found = []
+    for size, start, length in zip(sizes, starts, shape, strict=True):
+        start = int(start)
+        start = min(max(start + size if start < 0 else start, 0), size - length)
+        found.append(builtins.slice(start, start + length))
+    return tuple(found)
+
+
+def slice(inputs, start_indices, shape):
+    return inputs[_block(inputs.shape, start_indices, shape)]
+
+
+@vjp(ops.slice)
+def _(g, y, inputs, start_indices, shape):
+    return ops.slice_update(ops.zeros(inputs.shape, g.dtype), start_indices, g)
+
+
+def slice_update(inputs, start_indices, updates):
+    y = inputs.copy()
+    y[_block(inputs.shape, start_indices, updates.shape)] = updates
+    return y
+
+
+@vjp(ops.slice_update)
+def _(g, y, inputs, start_indices, updates):
+    cut = ops.slice_update(g, start_indices, ops.zeros(updates.shape, g.dtype))
+    return cut, ops.slice(g, start_indices, updates.shape)
+
+
+# -- scattered --------------------------------------------------------------------------
+
+
+def scatter_rows(x, indices, updates, reduction):
+    i = _from_zero(indices, len(x))
+    inside = i < len(x)
+    i, updates = i[inside], updates[inside]
+    if reduction is None:
+        y = x.copy()
+        y[i] = updates
+        return y
+    narrow = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"  # sums of 16-bit floats are carried in 32
+    y = x.astype("float32" if narrow else x.dtype)
+    with np.errstate(all="ignore"):
+        {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction].at(y, i, updates)
+    return y.astype(x.dtype)
+
+
+@vjp(ops.scatter_rows)
+def _(g, y, x, indices, updates, reduction):
+    def rows(t):  # what each update meets; 0 for those that are dropped
+        inside = ops.reshape(_from_zero(np.asarray(indices), len(x)) < len(x), (-1,) + (1,) * (x.ndim - 1))
+        return ops.where(inside, ops.take(t, indices, 0), ops.zeros((), t.dtype))
+
+    if reduction == "add":
+        return g, None, rows(g)
+    if reduction is None:
+        return ops.scatter_rows(g, indices, ops.zeros(updates.shape, g.dtype)), None, rows(g)
+    none = ops.zeros(x.shape, g.dtype)
+    if reduction in ("max", "min"):
+        kept, won = ops.cast(x == y, g.dtype), ops.cast(rows(y) == updates, g.dtype)
+        share = g / ops.maximum(ops.scatter_rows(kept, indices, won, "add"), 1)
+        return share * kept, None, rows(share) * won
+    # The product of all but one: by division, and around zeros, which divide nothing.
+    zero = updates == 0
+    divisor = ops.where(zero, ops.ones_like(updates), updates)
+    zeros = rows(ops.scatter_rows(none, indices, ops.cast(zero, g.dtype), "add")) - ops.cast(zero, g.dtype)
+    others = rows(ops.scatter_rows(none + 1, indices, divisor, "mul")) / divisor
+    others = ops.where(zeros > 0, ops.zeros_like(others), others)
+    return g * ops.scatter_rows(none + 1, indices, updates, "mul"), None, rows(g * x) * others
+
+
+# -- triangles --------------------------------------------------------------------------
+
+
+def tril(x, k):
+    return np.tril(x, k)
+
+
+def triu(x, k):
+    return np.triu(x, k)

@@ -1,0 +1,109 @@
+"""Ops that pick elements by position, in torch."""
+
+from __future__ import annotations
+
+import builtins
+
+import torch
+
+from kcore import dtypes, ops
+from kcore.backends.torch import backend
+
+tril, triu = torch.tril, torch.triu
+
+# torch indexes few unsigned dtypes; their bits it does.
+_SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
+
+
+def get_item(x, key):
+    if any(hasattr(k, "dtype") for k in key):
+        return ops.get_item.op.body(x, key)
+    parts, backwards = [], []
+    axis = made = 0
+    for k in key:
+        if isinstance(k, builtins.slice) and k.step is not None and k.step < 0:  # torch steps forward only
+            places = range(x.shape[axis])[k]
+            k = builtins.slice(places[-1], places[0] + 1, -k.step) if places else builtins.slice(0, 0)
+            backwards.append(made)
+        parts.append(k)
+        axis += k is not None
+        made += not isinstance(k, int)
+    y = x[tuple(parts)]
+    return torch.flip(y, backwards) if backwards else y
+
+
+def _from_zero(indices, size):
+    """(indices from 0 on and in range, which of them were out of range)."""
+    i = torch.where(indices < 0, indices + size, indices)
+    outside = (i < 0) | (i >= size)
+    return torch.where(outside, 0, i), outside
+
+
+def _by_bits(fn):
+    """`fn(x, indices, axis, fill)` with what fills in for indices out of range, for unsigned x too."""
+
+    def function(x, indices, axis):
+        if x.dtype in _SIGNED:
+            return fn(x.view(_SIGNED[x.dtype]), indices, axis, -1).view(x.dtype)  # the greatest, all bits set
+        return fn(x, indices, axis, dtypes.missing(backend.dtype(x)))
+
+    return function
+
+
+@_by_bits
+def take(x, indices, axis, fill):
+    if axis is None:
+        x, axis = x.reshape(-1), 0
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+    if x.shape[axis] == 0:
+        return torch.full(shape, fill, dtype=x.dtype, device=x.device)
+    i, outside = _from_zero(indices, x.shape[axis])
+    y = torch.index_select(x, axis, i.reshape(-1)).reshape(shape)
+    return y.masked_fill(outside.reshape(*outside.shape, *(1,) * (x.ndim - axis - 1)), fill)
+
+
+@_by_bits
+def take_along_axis(x, indices, axis, fill):
+    if axis is None:
+        return take(x, indices, None)
+    others = torch.broadcast_shapes(*((*t.shape[:axis], 1, *t.shape[axis + 1 :]) for t in (x, indices)))
+    x, indices = (t.expand(*others[:axis], t.shape[axis], *others[axis + 1 :]) for t in (x, indices))
+    if x.shape[axis] == 0:
+        return torch.full(indices.shape, fill, dtype=x.dtype, device=x.device)
+    i, outside = _from_zero(indices, x.shape[axis])
+    return torch.gather(x, axis, i.long()).masked_fill(outside, fill)
+
+
+def _block(sizes, starts, shape):
+    found = []
+    for size, start, length in zip(sizes, starts, shape, strict=True):
+        start = int(start)
+        start = min(max(start + size if start < 0 else start, 0), size - length)
+        found.append(builtins.slice(start, start + length))
+    return tuple(found)
+
+
+def slice(inputs, start_indices, shape):
+    return inputs[_block(inputs.shape, start_indices, shape)]
+
+
+def slice_update(inputs, start_indices, updates):
+    y = inputs.clone()
+    y[_block(inputs.shape, start_indices, updates.shape)] = updates
+    return y
+
+
+def scatter_rows(x, indices, updates, reduction):
+    n = len(x)
+    i = torch.where(indices < 0, indices + n, indices)
+    i = torch.where((i < 0) | (i >= n), n, i).long()
+    # A row more at the end takes what is out of range.
+    y = torch.cat([x, x.new_zeros((1, *x.shape[1:]))])
+    if reduction is None:
+        y = y.index_put((i,), updates)
+    elif reduction == "add":
+        y = y.index_add(0, i, updates)
+    else:
+        way = {"max": "amax", "min": "amin", "mul": "prod"}[reduction]
+        y = y.scatter_reduce(0, i.reshape(-1, *(1,) * (x.ndim - 1)).expand(updates.shape), updates, way)
+    return y[:n]

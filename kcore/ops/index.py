@@ -1,0 +1,566 @@
+"""Ops that pick elements by position, and ops that put elements there.
+
+An index below 0 counts from the end. An index that is still out of range is an error where it
+is a Python integer. In a tensor of indices, which may only be known on a device, reading
+there gives nan (of integers the least value if they are signed, the greatest if not; of
+bools true) with a gradient of 0, and writing there does nothing.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kcore import config, dtypes, ops
+from kcore.backends.host import to_array
+from kcore.ops import rules
+from kcore.ops.mechanism import Plan, Shape, Tensor, op
+from kcore.ops.symbolic import Spec
+
+# -- x[key] -----------------------------------------------------------------------------
+
+
+def _indexed(x: Spec, key: Any) -> Plan:
+    """Backends get a part for every axis of x, and None for new ones: slices, integers, arrays."""
+    parts = _spread([_index_part(k) for k in (key if isinstance(key, tuple) else (key,))], x)
+    shape: list[int | None] = []
+    arrays: list[Any] = []
+    axis = 0
+    for part in parts:
+        size = None if part is None else x.shape[axis]
+        if part is None:
+            shape.append(1)
+            continue
+        if isinstance(part, builtins.slice):
+            shape.append(_slice_size(part, size))
+        elif isinstance(part, int):
+            if size is not None and not -size <= part < size:
+                raise IndexError(f"index {part} is out of range for axis {axis} of x of shape {x.shape}.")
+        else:
+            arrays.append(part)
+            axis += _consumed(part) - 1
+        axis += 1
+    if arrays:
+        picked = rules.broadcast(*(_picked_shape(a, x) for a in arrays))
+        place = _placement(parts)
+        shape[place:place] = picked
+    return Plan(shape, dtypes.concrete(x.dtype), key=parts)
+
+
+def _index_part(k: Any) -> Any:
+    """One part of a key: None, ..., a slice of integers, an integer, or an array of integers or bools."""
+    if k is None or k is Ellipsis:
+        return k
+    if isinstance(k, builtins.slice):
+        return builtins.slice(*(None if e is None else _slice_bound(e) for e in (k.start, k.stop, k.step)))
+    if isinstance(k, (bool, np.bool_)):
+        raise TypeError("a single bool is no index; use None for a new axis.")
+    if isinstance(k, (int, np.integer)):
+        return int(k)
+    if hasattr(k, "__kcore_value__"):
+        k = k.__kcore_value__()
+    if not hasattr(k, "dtype"):
+        k = _index_array(k)
+    dtype = dtypes.name_of(k.dtype)
+    if not (dtypes.is_int(dtype) or (dtypes.is_bool(dtype) and len(k.shape))):
+        raise IndexError(f"an index array should be of integers, or of bools for each element, not {dtype}.")
+    return k
+
+
+def _index_array(k: Any) -> Any:
+    if hasattr(k, "__index__"):
+        return np.asarray(operator.index(k))
+    if not len(k):
+        return np.zeros(np.shape(k), "int32")
+    try:
+        return to_array(k)
+    except Exception:  # a list that holds tracers
+        return ops.stack(k)
+
+
+def _slice_bound(e: Any) -> Any:
+    return e if rules.is_traced(e) else operator.index(e)
+
+
+def _consumed(part: Any) -> int:
+    """How many axes of x a part of a key is for."""
+    if part is None:
+        return 0
+    return len(part.shape) if hasattr(part, "shape") and dtypes.is_bool(dtypes.name_of(part.dtype)) else 1
+
+
+def _spread(parts: list, x: Spec) -> tuple:
+    """The parts with the Ellipsis, or the end, filled up with whole slices."""
+    at = [i for i, p in enumerate(parts) if p is Ellipsis]
+    if len(at) > 1:
+        raise IndexError("key has more than one Ellipsis.")
+    used = sum(_consumed(p) for p in parts if p is not Ellipsis)
+    if used > x.ndim:
+        raise IndexError(f"key has {used} indices, but x of shape {x.shape} has {x.ndim} dimensions.")
+    fill = [builtins.slice(None)] * (x.ndim - used)
+    i = at[0] if at else len(parts)
+    full = [*parts[:i], *fill, *parts[i + 1 :]]
+    axis = 0
+    for p in full:
+        if _consumed(p) and hasattr(p, "dtype") and dtypes.is_bool(dtypes.name_of(p.dtype)):
+            for have, want in zip(p.shape, x.shape[axis:], strict=False):
+                if None not in (have, want) and have != want:
+                    raise IndexError(f"a mask of shape {tuple(p.shape)} does not fit x of shape {x.shape}.")
+        axis += _consumed(p)
+    return tuple(full)
+
+
+def _slice_size(part: Any, size: int | None) -> int | None:
+    """The size of a slice of an axis; known on an unknown axis too if every axis would give it."""
+    if any(rules.is_traced(e) for e in (part.start, part.stop, part.step)):
+        return None
+    sizes = {len(range(*part.indices(n))) for n in ((1, 104723, 104729) if size is None else (size,))}
+    return sizes.pop() if len(sizes) == 1 else None
+
+
+def _picked_shape(part: Any, x: Spec) -> Shape:
+    """The shape of indices that an array stands for; a mask stands for as many as it has true."""
+    if not dtypes.is_bool(dtypes.name_of(part.dtype)):
+        return tuple(part.shape)
+    return (int(np.count_nonzero(part)),) if isinstance(part, np.ndarray) else (None,)
+
+
+def _placement(parts: Sequence[Any]) -> int:
+    """The axis of the result where indices of arrays go: that of the first, or 0 if others come between."""
+    at = [i for i, p in enumerate(parts) if p is not None and not isinstance(p, builtins.slice)]
+    return at[0] if at[-1] - at[0] + 1 == len(at) else 0
+
+
+@op(rule=_indexed)
+def get_item(x: Tensor, key: Any) -> Tensor:
+    """x[key], by NumPy's rules.
+
+    Args:
+        x: At least as many dimensions as `key` indexes.
+        key: An integer, slice, None, Ellipsis, an array of integers or bools, or a tuple of these.
+
+    The gradient adds up where an element is taken more than once. For indices out of range in
+    an array see `kcore.ops.index`.
+
+    Raises:
+        IndexError: An integer is out of range, there are too many indices, a mask does not fit, or an
+            array is of neither integers nor bools.
+    """
+    # Slices and integers first; then the axes that arrays index become one, and `take` does the rest.
+    place = _placement(key)
+    plain: list[Any] = []
+    indices: list[Any] = []
+    axes: list[int] = []
+    axis = 0
+    for part in key:
+        if not hasattr(part, "dtype"):
+            plain.append(part)
+            axis += not isinstance(part, int)
+            continue
+        for found in ops.where(part) if _consumed(part) != 1 or _is_mask(part) else (part,):
+            plain.append(builtins.slice(None))
+            indices.append(ops.convert_to_tensor(found))
+            axes.append(axis)
+            axis += 1
+    y = ops.get_item(x, tuple(plain))
+    rest = [a for a in range(len(y.shape)) if a not in axes]
+    order = rest[:place] + axes + rest[place:]
+    if order != sorted(order):
+        y = ops.transpose(y, order)
+    if len(axes) == 1:
+        return ops.take(y, indices[0], place)
+    sizes = ops.shape(y)
+    last = place + len(axes)
+    merged = ops.reshape(y, (*sizes[:place], math.prod(sizes[place:last]), *sizes[last:]))
+    return ops.take(merged, flat_indices(indices, sizes[place:last]), place)
+
+
+def _is_mask(part: Any) -> bool:
+    return dtypes.is_bool(dtypes.name_of(part.dtype))
+
+
+def flat_indices(indices: Sequence[Tensor], sizes: Sequence[Any]) -> Tensor:
+    """The row-major position of each point of a block of `sizes`; the number of elements if it is outside."""
+    total = math.prod(sizes)
+    wide = isinstance(total, int) and total > 2**31 - 1
+    flat: Any = 0
+    inside: Any = True
+    for i, size in zip(indices, sizes, strict=True):
+        i = ops.cast(i, "int64" if wide else "int32")
+        i = ops.where(ops.less(i, 0), ops.add(i, size), i)
+        inside = ops.logical_and(inside, ops.logical_and(ops.greater_equal(i, 0), ops.less(i, size)))
+        flat = ops.add(ops.multiply(flat, size), i)
+    return ops.where(inside, flat, total)
+
+
+# -- elements by index ------------------------------------------------------------------
+
+
+def _index_dtype(indices: Spec, name: str = "indices") -> str:
+    """The dtype that indices are carried in: 32 bits, or 64 where they have more.
+
+    Raises:
+        TypeError: They are not integers.
+    """
+    if not dtypes.is_int(indices.dtype):
+        raise TypeError(f"{name} should be integers, not {dtypes.concrete(indices.dtype)}.")
+    return "int64" if indices.dtype in ("int64", "uint32", "uint64") else "int32"
+
+
+def _taken(x: Spec, indices: Spec, axis: int | None = None) -> Plan:
+    cast = {"x": dtypes.concrete(x.dtype), "indices": _index_dtype(indices)}
+    if axis is None:
+        return Plan(indices.shape, cast["x"], cast=cast)
+    at = rules.normalize_axis(axis, x.ndim, x.shape)
+    return Plan((*x.shape[:at], *indices.shape, *x.shape[at + 1 :]), cast["x"], cast=cast, axis=at)
+
+
+@op(rule=_taken)
+def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    """The slices of x at `indices` along an axis.
+
+    Args:
+        x: Any shape and dtype.
+        indices: Integers of any shape, which takes the place of the axis.
+        axis: An int; None takes elements of the flattened x.
+
+    The gradient adds up where an index comes again. For indices out of range see `kcore.ops.index`.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: The axis is out of range.
+    """
+
+
+def _taken_along(x: Spec, indices: Spec, axis: int | None = None) -> Plan:
+    cast = {"x": dtypes.concrete(x.dtype), "indices": _index_dtype(indices)}
+    if axis is None:
+        rules.require_ndim(indices, 1, "indices")
+        return Plan(indices.shape, cast["x"], cast=cast)
+    at = rules.normalize_axis(axis, x.ndim, x.shape)
+    if indices.ndim != x.ndim:
+        raise ValueError(f"indices of shape {indices.shape} should have as many dimensions as x of shape {x.shape}.")
+    others = [(*s[:at], 1, *s[at + 1 :]) for s in (x.shape, indices.shape)]
+    try:
+        shape = list(rules.broadcast(*others))
+    except ValueError:
+        raise ValueError(
+            f"x of shape {x.shape} and indices of shape {indices.shape} don't broadcast outside axis={axis!r}."
+        ) from None
+    shape[at] = indices.shape[at]
+    return Plan(shape, cast["x"], cast=cast, axis=at)
+
+
+@op(rule=_taken_along)
+def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
+    """The element of each row of x, along an axis, at the index that `indices` has in that row.
+
+    Args:
+        x: Any shape and dtype.
+        indices: Integers; as many dimensions as x, and sizes that broadcast with x's outside the axis.
+        axis: An int; None takes elements of the flattened x, and `indices` is a vector.
+
+    The gradient adds up where an index comes again. For indices out of range see `kcore.ops.index`.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: Shapes don't fit, or the axis is out of range.
+    """
+
+
+# -- blocks -----------------------------------------------------------------------------
+
+
+def _starts(start_indices: Any, sizes: Shape, lengths: Shape, name: str) -> tuple:
+    """Where a block of `lengths` starts on each axis: known ones checked, counted from the start."""
+    if rules.is_traced(start_indices) and not isinstance(start_indices, (tuple, list)):
+        many = [start_indices[i] for i in range(start_indices.shape[0])] if len(start_indices.shape) else [start_indices]
+    elif isinstance(start_indices, (tuple, list)):
+        many = list(start_indices)
+    else:
+        many = list(np.atleast_1d(to_array(start_indices)))
+    if len(many) != len(sizes):
+        raise ValueError(f"start_indices={start_indices!r} should be {len(sizes)} integers, one for each axis.")
+    found = []
+    for start, size, length in zip(many, sizes, lengths, strict=True):
+        if hasattr(start, "shape") and not isinstance(start, np.generic):
+            found.append(start)  # a tensor: clamped where it runs
+            continue
+        start = operator.index(start)
+        if size is not None and start < 0:
+            start += size
+        if size is not None and (start < 0 or start + (length or 0) > size):
+            raise ValueError(f"start_indices={start_indices!r} and {name}={tuple(lengths)} don't fit in shape {sizes}.")
+        found.append(start)
+    return tuple(found)
+
+
+def _sliced(inputs: Spec, start_indices: Any, shape: Shape) -> Plan:
+    sizes, given, unsized = rules.open_shape([None if _is_rest(d) else d for d in shape])
+    if len(sizes) != inputs.ndim:
+        raise ValueError(f"shape={tuple(shape)} should have a size for each axis of inputs of shape {inputs.shape}.")
+    starts = _starts(start_indices, inputs.shape, sizes, "shape")
+    lengths, backend_sizes = list(sizes), list(given)
+    for i, d in enumerate(shape):
+        if _is_rest(d):
+            if not isinstance(starts[i], int):
+                raise ValueError("a size of -1 is the rest of the axis, which a start that is a tensor does not tell.")
+            size = inputs.shape[i]
+            lengths[i] = None if size is None else size - starts[i]
+            backend_sizes[i] = -1 if lengths[i] is None else lengths[i]
+    return Plan(lengths, dtypes.concrete(inputs.dtype), start_indices=starts, shape=tuple(backend_sizes))
+
+
+def _is_rest(size: Any) -> bool:
+    return isinstance(size, (int, np.integer)) and int(size) == -1
+
+
+@op(rule=_sliced)
+def slice(inputs: Tensor, start_indices: Any, shape: Shape) -> Tensor:
+    """The block of `shape` that starts at `start_indices`.
+
+    Args:
+        inputs: Any shape and dtype.
+        start_indices: An integer for each axis, known or in tensors. Negative ones count from the end. Those in
+            tensors are moved so that the block lies inside.
+        shape: The sizes of the block; -1 is the rest of an axis.
+
+    Raises:
+        ValueError: Not one start or size for each axis, or a block that is known to reach outside.
+    """
+
+
+def _slice_updated(inputs: Spec, start_indices: Any, updates: Spec) -> Plan:
+    if updates.ndim != inputs.ndim:
+        raise ValueError(f"updates of shape {updates.shape} should have as many dimensions as inputs of shape {inputs.shape}.")
+    starts = _starts(start_indices, inputs.shape, updates.shape, "updates' shape")
+    dtype = dtypes.concrete(inputs.dtype)
+    return Plan(inputs.shape, dtype, cast=dtype, start_indices=starts)
+
+
+@op(rule=_slice_updated)
+def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
+    """inputs with `updates` in place of the block that starts at `start_indices`.
+
+    Args:
+        inputs: Any shape and dtype.
+        start_indices: An integer for each axis, known or in tensors. Negative ones count from the end. Those in
+            tensors are moved so that the block lies inside.
+        updates: As many dimensions as `inputs`; cast to their dtype.
+
+    Raises:
+        ValueError: Not one start for each axis, or a block that is known to reach outside.
+    """
+
+
+# -- scattered --------------------------------------------------------------------------
+
+_REDUCTIONS = (None, "add", "max", "min", "mul")
+
+
+def _scatter_updated(inputs: Spec, indices: Spec, updates: Spec, reduction: str | None = None) -> Plan:
+    rules.one_of(reduction, _REDUCTIONS, "reduction")
+    rows = _scattered_shape(indices, inputs.shape, "inputs of")
+    if len(updates.shape) > len(rows) or rules.broadcast(updates.shape, rows) != rules.broadcast((), rows):
+        raise ValueError(
+            f"updates of shape {updates.shape} should be of shape {rows}: indices of shape {indices.shape} into "
+            f"inputs of shape {inputs.shape}."
+        )
+    dtype = dtypes.concrete(inputs.dtype)
+    return Plan(inputs.shape, dtype, cast={"inputs": dtype, "indices": _index_dtype(indices), "updates": dtype})
+
+
+def _scattered_shape(indices: Spec, shape: Shape, name: str) -> Shape:
+    """The shape of what `indices` pick: its own but for the last axis, whose size is the number of axes indexed."""
+    depth = indices.shape[-1] if indices.ndim else None
+    if depth is None or not 1 <= depth <= len(shape):
+        raise ValueError(f"indices of shape {indices.shape} should have 1 to {len(shape)} columns, for {name} shape {shape}.")
+    return (*indices.shape[:-1], *shape[depth:])
+
+
+@op(rule=_scatter_updated)
+def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
+    """inputs with `updates` at `indices`.
+
+    Args:
+        inputs: Any shape and dtype.
+        indices: Integers (..., k): each row is a position in the first k axes of `inputs`.
+        updates: (..., *inputs.shape[k:]), or a shape that broadcasts to it; cast to inputs' dtype.
+        reduction: How an update meets what is there: None replaces it, "add", "mul", "max" and "min" combine.
+
+    Where indices repeat, updates combine; with None one of them stays, and which one is not specified.
+    Updates out of range are dropped. At a tie of "max" or "min", those that tie share the gradient equally.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: Shapes don't fit, or the reduction is another.
+    """
+    depth = indices.shape[-1]
+    sizes = ops.shape(inputs)
+    rows = flat_indices(ops.unstack(indices, depth, -1), sizes[:depth])
+    updates = ops.broadcast_to(updates, (*ops.shape(rows), *sizes[depth:]))
+    updates = ops.reshape(updates, (-1 if 0 not in updates.shape else math.prod(rows.shape), *sizes[depth:]))
+    table = ops.reshape(inputs, (math.prod(sizes[:depth]), *sizes[depth:]))
+    return ops.reshape(ops.scatter_rows(table, ops.ravel(rows), updates, reduction), sizes)
+
+
+def _rows_scattered(x: Spec, indices: Spec, updates: Spec, reduction: str | None = None) -> Plan:
+    rules.one_of(reduction, _REDUCTIONS, "reduction")
+    rules.require_ndim(x, (1, 32))
+    rules.require_ndim(indices, 1, "indices")
+    want = (*indices.shape, *x.shape[1:])
+    if len(updates.shape) != len(want) or any(None not in (a, b) and a != b for a, b in zip(updates.shape, want, strict=True)):
+        raise ValueError(f"updates of shape {updates.shape} should be of shape {want}.")
+    dtype = dtypes.concrete(x.dtype)
+    return Plan(x.shape, dtype, cast={"x": dtype, "indices": _index_dtype(indices), "updates": dtype})
+
+
+@op(rule=_rows_scattered)
+def scatter_rows(x: Tensor, indices: Tensor, updates: Tensor, reduction: str | None = None) -> Tensor:
+    """`scatter_update` along the first axis: x with the rows `updates` at `indices`.
+
+    Args:
+        x: (n, ...).
+        indices: Integers (m,).
+        updates: (m, ...); cast to x's dtype.
+        reduction: How an update meets what is there: None replaces it, "add", "mul", "max" and "min" combine.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: Shapes don't fit, or the reduction is another.
+    """
+
+
+def _scattered(indices: Spec, values: Spec, shape: Shape) -> Plan:
+    sizes, given, unsized = rules.open_shape(shape)
+    dtype = dtypes.concrete(values.dtype)
+    dtype = "int32" if dtype == "bool" else dtype
+    plan = _scatter_updated(Spec(sizes, dtype), indices, values)
+    plan.cast = {"indices": plan.cast_of("indices"), "values": dtype}
+    plan.arguments["shape"] = given
+    plan.unsized = unsized
+    return plan
+
+
+@op(rule=_scattered)
+def scatter(indices: Tensor, values: Tensor, shape: Shape) -> Tensor:
+    """Zeros of `shape` with `values` added at `indices`.
+
+    Args:
+        indices: Integers (..., k): each row is a position in the first k axes of the result.
+        values: (..., *shape[k:]); bools count as int32. Where indices repeat they add up.
+        shape: The result's.
+
+    Values out of range are dropped.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: Shapes don't fit.
+    """
+    return ops.scatter_update(ops.zeros(shape, values.dtype), indices, values, "add")
+
+
+# -- classes ----------------------------------------------------------------------------
+
+
+def _hot(x: Spec, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Plan:
+    count = operator.index(num_classes)
+    if count < 0:
+        raise ValueError(f"num_classes={num_classes!r} is negative.")
+    if sparse:
+        raise ValueError("sparse=True is not available; the result is dense.")
+    at = rules.normalize_axis(axis, x.ndim + 1)
+    name = rules.dtype_or(dtype, config.floatx())
+    return Plan((*x.shape[:at], count, *x.shape[at:]), name, num_classes=count, axis=at, dtype=name)
+
+
+@op(rule=_hot)
+def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+    """1 at the place of each class along a new axis, 0 elsewhere.
+
+    Args:
+        x: Classes from 0 to num_classes - 1. Any other number gives zeros only.
+        num_classes: The size of the new axis.
+        axis: Where the new axis is in the result.
+        dtype: The default float for None.
+        sparse: Only False.
+
+    Raises:
+        ValueError: `num_classes` is negative, the axis is out of range, or `sparse` is true.
+    """
+    x = ops.cast(x, "int32") if dtypes.name_of(x.dtype) in _NARROW else x
+    classes = ops.arange(num_classes, dtype="int32")
+    ndim = len(x.shape) + 1
+    classes = ops.reshape(classes, [num_classes if i == axis else 1 for i in range(ndim)])
+    return ops.cast(ops.equal(ops.expand_dims(x, axis), classes), dtype)
+
+
+_NARROW = ("bool", "int8", "uint8", "int16", "uint16")
+
+
+def multi_hot(
+    inputs: Tensor,
+    num_classes: int | None = None,
+    axis: int = -1,
+    dtype: Any = None,
+    sparse: bool = False,
+    **kwargs: Any,
+) -> Tensor:
+    """1 at the place of each class that occurs along the last axis but the batch's, 0 elsewhere.
+
+    Args:
+        inputs: Classes from 0 to num_classes - 1, (n,) or (batch, n, ...). Any other number is left out.
+        num_classes: The number of classes; `num_tokens` is its old name.
+        axis: Where the axis of classes is before the classes of one sample are joined.
+        dtype: The default float for None.
+        sparse: Only False.
+
+    Returns:
+        `one_hot(inputs)` with the maximum taken over axis 1, for a vector over axis 0.
+
+    Raises:
+        ValueError: `num_classes` is missing, the axis is out of range, or `sparse` is true.
+        TypeError: Another keyword is given.
+    """
+    num_classes = kwargs.pop("num_tokens", num_classes)
+    if kwargs:
+        raise TypeError(f"multi_hot: {next(iter(kwargs))} is no argument.")
+    if num_classes is None:
+        raise ValueError("multi_hot: num_classes is missing.")
+    hot = one_hot(inputs, num_classes, axis, dtype, sparse)
+    return ops.max(hot, 1 if len(hot.shape) > 2 else 0)
+
+
+# -- triangles --------------------------------------------------------------------------
+
+
+def _triangle(x: Spec, k: int = 0) -> Plan:
+    rules.require_ndim(x, (2, 32))
+    return Plan(x.shape, dtypes.concrete(x.dtype), k=operator.index(k))
+
+
+@op(rule=_triangle)
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros above the k-th diagonal of the last two axes.
+
+    Raises:
+        ValueError: x has fewer than 2 dimensions.
+    """
+    rows, columns = ops.shape(x)[-2:]
+    return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
+
+
+@op(rule=_triangle)
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros below the k-th diagonal of the last two axes.
+
+    Raises:
+        ValueError: x has fewer than 2 dimensions.
+    """
+    rows, columns = ops.shape(x)[-2:]
+    return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
