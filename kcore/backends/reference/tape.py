@@ -118,6 +118,29 @@ def vjp(op: Callable) -> Callable[[Callable], Callable]:
     return register
 
 
+def recorded_as(op: Callable) -> Callable[[Callable], Callable]:
+    """Registers what runs in place of an op while it is recorded: a function of its arguments.
+
+    For an op whose gradient needs something that its definition finds on the way and does not
+    return. The function calls private ops that do return it, and have the rules.
+    """
+
+    def register(function: Callable) -> Callable:
+        op.op.vjp = Detour(function)
+        return function
+
+    return register
+
+
+class Detour:
+    """Stands where an op's gradient rule would: the function to run instead while recording."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+
+
 class Rule:
     """A gradient rule and what it reads: of the result, and of each argument by position."""
 
@@ -138,8 +161,10 @@ def tracked(args: Any) -> bool:
     return False
 
 
-def run_recorded(rule: Rule, roles: list[str], fn: Callable, args: list) -> Any:
+def run_recorded(rule: Rule | Detour, roles: list[str], fn: Callable, args: list) -> Any:
     """Runs a definition on plain arrays and leaves a node on its result."""
+    if isinstance(rule, Detour):
+        return rule.function(*args)
     y = fn(*[_plain(a) for a in args])
     y = wrap(y)
     # A definition may hand an argument back; a node must not end up on the caller's tensor.

@@ -1,0 +1,69 @@
+"""Convolutions in torch.
+
+torch wants channels first and kernels as (filters, channels, *size). Both are permuted views:
+images that are channels-last in memory stay so, which torch calls memory_format=channels_last. A
+single spatial axis is a row of height 1, because torch keeps no such format for it.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as _F
+
+_CONV = {2: _F.conv2d, 3: _F.conv3d}
+_TRANSPOSE = {2: _F.conv_transpose2d, 3: _F.conv_transpose3d}
+
+
+def _first(x, data_format):
+    """Images as channels-first, with two spatial axes at least; a view."""
+    if data_format == "channels_last":
+        x = x.movedim(-1, 1)
+    return x.unsqueeze(2) if x.ndim == 3 else x
+
+
+def _back(y, data_format, rank):
+    """The reverse of `_first`."""
+    if rank == 1:
+        y = y.squeeze(2)
+    return y.movedim(1, -1) if data_format == "channels_last" else y
+
+
+def _kernel(w):
+    w = w.permute(w.ndim - 1, w.ndim - 2, *range(w.ndim - 2))
+    return w.unsqueeze(2) if w.ndim == 3 else w
+
+
+def _widened(values, fill):
+    return (fill, *values) if len(values) == 1 else values
+
+
+def _padded(x, pads, value=0.0):
+    """x with its spatial axes padded."""
+    return _F.pad(x, [p for pair in reversed(pads) for p in pair], value=value)
+
+
+def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
+    x, w = _first(inputs, data_format), _kernel(kernel)
+    groups = x.shape[1] // w.shape[1] if x.shape[1] else 1
+    pads = _widened(padding, (0, 0))
+    if any(before != after for before, after in pads):  # torch pads both ends alike
+        x, pads = _padded(x, pads), ((0, 0),) * len(pads)
+    y = _CONV[len(pads)](
+        x, w, None, _widened(strides, 1), [before for before, _ in pads], _widened(dilation_rate, 1), groups
+    )
+    return _back(y, data_format, len(strides))
+
+
+def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
+    if not inputs.is_floating_point() and not inputs.is_complex():  # torch has no such kernel for integers
+        whole = (inputs.double(), kernel.double(), strides, padding, output_padding, data_format, dilation_rate)
+        return conv_transpose(*whole).to(inputs.dtype)
+    x, w = _first(inputs, data_format), _kernel(kernel)
+    strides, dilation = _widened(strides, 1), _widened(dilation_rate, 1)
+    pads, extras = _widened(padding, (0, 0)), _widened(output_padding, 0)
+    both = [min(pair) for pair in pads]  # torch cuts both ends alike
+    near = [min(e, max(s, d) - 1) for e, s, d in zip(extras, strides, dilation, strict=True)]  # and adds no more
+    y = _TRANSPOSE[len(pads)](x, w, None, strides, both, near, 1, dilation)
+    rest = [(b - before, b - after + e - n) for (before, after), b, e, n in zip(pads, both, extras, near, strict=True)]
+    if any(r != (0, 0) for r in rest):
+        y = _padded(y, rest)  # negative numbers cut
+    return _back(y, data_format, len(output_padding))

@@ -1,0 +1,40 @@
+"""Pooling in torch. Images are taken as in conv.py: channels-first views with two or three spatial axes."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as _F
+
+from kcore.backends.torch.conv import _back, _first, _padded, _widened
+from kcore.ops.windows import inside as _inside
+
+_MAX = {2: _F.max_pool2d, 3: _F.max_pool3d}
+_MEAN = {2: _F.avg_pool2d, 3: _F.avg_pool3d}
+
+
+def _even(padding):
+    return all(before == after for before, after in padding)
+
+
+def max_pool(inputs, pool_size, strides, padding, data_format):
+    x = _first(inputs, data_format)
+    size, steps, pads = _widened(pool_size, 1), _widened(strides, 1), _widened(padding, (0, 0))
+    if not _even(pads):  # torch pads both ends alike
+        lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
+        x, pads = _padded(x, pads, lowest), ((0, 0),) * len(pads)
+    y = _MAX[len(size)](x, size, steps, [before for before, _ in pads])
+    return _back(y, data_format, len(strides))
+
+
+def average_pool(inputs, pool_size, strides, padding, data_format):
+    x = _first(inputs, data_format)
+    size, steps, pads = _widened(pool_size, 1), _widened(strides, 1), _widened(padding, (0, 0))
+    if _even(pads):
+        y = _MEAN[len(size)](x, size, steps, [before for before, _ in pads], count_include_pad=False)
+    else:  # torch pads both ends alike: sums, by counts of our own
+        counts = _inside(x.shape[2:], size, steps, pads)[..., 0]
+        sums = _MEAN[len(size)](_padded(x, pads), size, steps, divisor_override=1)
+        y = sums / torch.tensor(counts, dtype=x.dtype, device=x.device)
+    return _back(y, data_format, len(strides))

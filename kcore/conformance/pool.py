@@ -1,0 +1,130 @@
+"""Records of pooling."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kcore import ops
+from kcore.conformance.conv import padding_of, per_axis
+from kcore.conformance.record import Bad, Case, Sample
+from kcore.conformance.samples import draw, whole
+
+inf, nan = np.inf, np.nan
+
+
+def pooled(fold):
+    """A formula that folds, for each window, what it has inside the image."""
+
+    def formula(x, pool_size, strides=None, padding="valid", data_format="channels_last"):
+        if data_format == "channels_first":
+            return np.moveaxis(formula(np.moveaxis(x, 1, -1), pool_size, strides, padding), -1, 1)
+        rank = x.ndim - 2
+        size = per_axis(pool_size, rank)
+        steps = size if strides is None else per_axis(strides, rank)
+        pads = padding_of(x.shape[1:-1], size, steps, (1,) * rank, padding)
+        counts = [(n + sum(p) - k) // s + 1 for n, p, k, s in zip(x.shape[1:-1], pads, size, steps, strict=True)]
+        y = np.empty((x.shape[0], *counts, x.shape[-1]), fold(np.ones(1, x.dtype), 0).dtype)
+        for place in np.ndindex(*counts):
+            starts = [p * s - before for p, s, (before, _) in zip(place, steps, pads, strict=True)]
+            part = tuple(slice(max(i, 0), i + k) for i, k in zip(starts, size, strict=True))
+            y[(slice(None), *place)] = fold(x[(slice(None), *part)], tuple(range(1, rank + 1)))
+        return y
+
+    return formula
+
+
+FIRST = {"data_format": "channels_first"}
+
+
+def shared_samples():
+    return [
+        Sample(draw(2, 7, 3), 2),
+        Sample(draw(2, 7, 3), 3, 2, padding="same"),
+        Sample(draw(2, 8, 3), 3, 2, padding="same", why="the window reaches over the end alone"),
+        Sample(draw(2, 3, 7), 3, 1, padding="same", **FIRST),
+        Sample(draw(2, 7, 3), 2, 3, why="gaps between the windows"),
+        Sample(draw(2, 5, 7, 3), 2),
+        Sample(draw(2, 5, 7, 3), (2, 3), padding="same"),
+        Sample(draw(2, 5, 6, 3), (3, 2), 1, padding="same"),
+        Sample(draw(2, 6, 7, 3), 3, 2),
+        Sample(draw(2, 6, 7, 3), 3, 2, padding="same"),
+        Sample(draw(1, 6, 7, 2), (4, 3), (1, 2), padding="same", why="one more over the end than over the start"),
+        Sample(draw(2, 3, 5, 6), 2, 1, padding="same", **FIRST),
+        Sample(draw(2, 3, 5, 6), (3, 2), **FIRST),
+        Sample(draw(2, 3, 4, 2), 1, 2, why="windows of one element"),
+        Sample(draw(1, 4, 5, 6, 2), 2),
+        Sample(draw(1, 4, 5, 6, 2), (2, 3, 2), (1, 2, 2), padding="same"),
+        Sample(draw(1, 2, 4, 3, 5), 2, 1, padding="same", **FIRST),
+        Sample(draw(0, 5, 6, 3), 2, why="no images"),
+        Sample(
+            -1 - draw(1, 5, 5, 2, low=0, high=1),
+            3,
+            2,
+            padding="same",
+            why="zeros from the padding must not win or count",
+        ),
+    ]
+
+
+SHORT = [
+    Bad(np.ones((5, 5)), 2, match=r"should have 3 to 5 dimensions, not shape \(5, 5\)"),
+    Bad(np.ones((2, 2, 5, 4)), 3, match=r"does not fit spatial sizes \(2, 5\)"),
+    Bad(np.ones((2, 5, 5, 4)), (2, 2, 2), match=r"pool_size=\(2, 2, 2\)"),
+    Bad(np.ones((2, 5, 5, 4)), 2, 0, match=r"strides=0"),
+    Bad(np.ones((2, 5, 5, 4)), 2, padding="full", match=r"padding='full'"),
+    Bad(np.ones((2, 5, 5, 4)), 2, data_format="NHWC", match=r"data_format='NHWC'"),
+]
+
+Case(
+    ops.max_pool,
+    reference=pooled(np.max),
+    samples=[
+        *shared_samples(),
+        Sample(
+            np.array([1.0, nan, 2.0, 3.0, nan, 0.5]).reshape(1, 6, 1),
+            2,
+            expect=np.array([nan, 3.0, nan]).reshape(1, 3, 1),
+            grad=False,
+            why="a nan wins, first or last",
+        ),
+        Sample(
+            np.full((1, 4, 3, 1), -inf), 2, 1, padding="same", expect=-inf, grad=False, why="nothing greater than -inf"
+        ),
+        Sample(
+            np.ones((1, 6, 1)),
+            3,
+            2,
+            padding="same",
+            gradient=[np.array([1.0, 0, 1, 0, 1, 0]).reshape(1, 6, 1)],
+            why="the first of equals gets the gradient",
+        ),
+        Sample(
+            np.ones((1, 3, 4, 1)),
+            (2, 3),
+            1,
+            gradient=[np.array([[1.0, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0]]).reshape(1, 3, 4, 1)],
+            why="the first of equals, row by row",
+        ),
+        Sample(
+            np.ones((1, 2, 2, 2, 1)),
+            2,
+            gradient=[np.array([1.0, 0, 0, 0, 0, 0, 0, 0]).reshape(1, 2, 2, 2, 1)],
+            why="the first of equals, over three axes",
+        ),
+        Sample(whole(2, 5, 6, 3, low=-9), 2, padding="same", grad=False, why="integers stay"),
+    ],
+    errors=SHORT,
+)
+
+Case(
+    ops.average_pool,
+    reference=pooled(np.mean),
+    samples=[
+        *shared_samples(),
+        Sample(np.ones((1, 5, 4, 1)), 3, 2, padding="same", expect=1.0, why="only what is inside is counted"),
+        Sample(
+            np.array([1.0, inf, 2.0, 4.0]).reshape(1, 4, 1), 2, expect=np.array([inf, 3.0]).reshape(1, 2, 1), grad=False
+        ),
+    ],
+    errors=SHORT,
+)
