@@ -58,6 +58,8 @@ class Backend:
     tensor_types: tuple[type, ...]
     module_base: type = object
     wider: ClassVar[dict[str, str | None]] = {}
+    # Whether an eager op is compiled anew for each shape and dtype, so that new ones are slow at first.
+    compiles_shapes: ClassVar[bool] = False
     # Of several such dtypes in one call, the first here decides.
     widening_order: ClassVar[tuple[str, ...]] = ("uint64", "uint32", "uint16", "bool", "int8", "uint8", "int16", "float16", "bfloat16")
 
@@ -224,6 +226,10 @@ class Backend:
         """Tells the framework's own module which layers `layer` keeps, in lists and dicts too."""
 
     # -- running ------------------------------------------------------------------------
+
+    def jit(self, fn: Fn) -> Fn:
+        """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is."""
+        return fn
 
     def compile(self, step: Fn, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Fn:
         """A training, test or predict step, made as fast as the backend can.

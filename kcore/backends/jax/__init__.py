@@ -25,6 +25,7 @@ class JaxBackend(Backend):
     """
 
     name = "jax"
+    compiles_shapes = True
     tensor_types = (jax.Array,)
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
@@ -80,6 +81,15 @@ class JaxBackend(Backend):
                 return list(pull(list(gs)))
 
         return list(outputs), aux, pullback
+
+    def jit(self, fn: Callable) -> Callable:
+        compiled = jax.jit(fn)
+
+        def run(*args: Any) -> Any:
+            with _mode(any(isinstance(a, jax.Array) and _wide(a) for a in args)):
+                return compiled(*args)
+
+        return run
 
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
         with _mode(dtypes.is_wide(dtype)):

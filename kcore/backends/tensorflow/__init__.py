@@ -94,6 +94,9 @@ class TensorFlowBackend(Backend):
 
         return outputs, aux, pullback
 
+    def jit(self, fn: Callable) -> Callable:
+        return tf.function(fn, autograph=False)
+
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
         with tf.init_scope():
             return tf.Variable(self.convert(value, dtype), trainable=trainable, name=name)
