@@ -7,10 +7,15 @@ are kept, and integer arithmetic wraps around.
 
 from __future__ import annotations
 
+import builtins
+import math
 from collections.abc import Callable
 from typing import Any
 
-from kcore import dtypes
+import ml_dtypes
+import numpy as np
+
+from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
@@ -57,15 +62,58 @@ def divided(x1: Spec, x2: Spec) -> Plan:
     return rules.promoted_float(x1, x2)
 
 
+def require_real(*xs: Spec) -> None:
+    """Raises TypeError for complex numbers."""
+    for x in xs:
+        if dtypes.is_complex(x.dtype):
+            raise TypeError(f"this is of real numbers, not of {dtypes.concrete(x.dtype)}.")
+
+
+def real_map(x: Spec) -> Plan:
+    """As `float_map`, of real numbers only."""
+    require_real(x)
+    return rules.float_map(x)
+
+
+def real_predicate(x: Spec) -> Plan:
+    """As `predicate`, of real numbers only."""
+    require_real(x)
+    return rules.predicate(x)
+
+
 def whole(x: Spec) -> Plan:
-    """Rounding: integers are whole already, bools too; both keep their dtype (bool as int32)."""
-    return rules.numeric_map(x)
+    """Rounding: integers are whole already, bools too; both keep their dtype."""
+    return rules.same(x)
 
 
 def magnitude(x: Spec) -> Plan:
-    """|x|: complex numbers answer their real dtype, bools int32."""
-    dtype = "int32" if dtypes.is_bool(x.dtype) else dtypes.concrete(x.dtype)
+    """|x|: complex numbers answer their real dtype."""
+    dtype = dtypes.concrete(x.dtype)
     return Plan(x.shape, dtypes.real_of(dtype), cast=dtype)
+
+
+def ordered(x1: Spec, x2: Spec) -> Plan:
+    """As `promoted`, of real numbers only."""
+    require_real(x1, x2)
+    return rules.promoted(x1, x2)
+
+
+def ordered_arithmetic(x1: Spec, x2: Spec) -> Plan:
+    """As `arithmetic`, of real numbers only."""
+    require_real(x1, x2)
+    return arithmetic(x1, x2)
+
+
+def ordered_float(x1: Spec, x2: Spec) -> Plan:
+    """As `promoted_float`, of real numbers only."""
+    require_real(x1, x2)
+    return rules.promoted_float(x1, x2)
+
+
+def ordered_compared(x1: Spec, x2: Spec) -> Plan:
+    """As `compared`, of real numbers only."""
+    require_real(x1, x2)
+    return rules.compared(x1, x2)
 
 
 def arithmetic(x1: Spec, x2: Spec) -> Plan:
@@ -106,16 +154,24 @@ def _require_bits(dtype: str) -> None:
 add = binary("add", "x1 + x2, with broadcasting and dtype promotion.")
 subtract = binary("subtract", "x1 - x2, with broadcasting and dtype promotion; two bools give int32.", arithmetic)
 multiply = binary("multiply", "x1 * x2, with broadcasting and dtype promotion.")
-divide = binary("divide", "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.", divided)
+divide = binary(
+    "divide", "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.", divided
+)
+true_divide = divide
 floor_divide = binary(
     "floor_divide",
     "The largest whole number not above x1 / x2. Floats follow Python's //; an integer divided by 0 gives 0.",
-    arithmetic,
+    ordered_arithmetic,
 )
 mod = binary(
     "mod",
     "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan.",
-    arithmetic,
+    ordered_arithmetic,
+)
+fmod = binary(
+    "fmod",
+    "The remainder of division towards 0, as C has it, with the sign of x1. An integer modulo 0 gives 0, a float nan.",
+    ordered_arithmetic,
 )
 power = binary(
     "power",
@@ -123,13 +179,19 @@ power = binary(
     "1 for 1, +-1 for -1, else 0. The gradient in x2 at x1 = 0 is 0.",
     arithmetic,
 )
-maximum = binary("maximum", "The greater of x1 and x2; nan if either is. At a tie each gets half of the gradient.")
-minimum = binary("minimum", "The lesser of x1 and x2; nan if either is. At a tie each gets half of the gradient.")
-arctan2 = binary("arctan2", "The angle of the point (x2, x1) in (-pi, pi]. Its gradient at the origin is 0.", divided)
+maximum = binary(
+    "maximum", "The greater of x1 and x2; nan if either is. At a tie each gets half of the gradient.", ordered
+)
+minimum = binary(
+    "minimum", "The lesser of x1 and x2; nan if either is. At a tie each gets half of the gradient.", ordered
+)
+arctan2 = binary(
+    "arctan2", "The angle of the point (x2, x1) in [-pi, pi]. Its gradient at the origin is 0.", ordered_float
+)
 
 negative = unary("negative", "-x; unsigned integers wrap around.", rules.numeric_map)
 positive = unary("positive", "+x, as an operator needs it.", rules.numeric_map)
-absolute = unary("absolute", "|x|. The gradient at 0 is 0.", magnitude)
+absolute = abs = unary("absolute", "|x|. The gradient at 0 is 0.", magnitude)
 sign = unary("sign", "-1, 0 or 1; nan for nan. Its gradient is 0 everywhere.", rules.numeric_map)
 square = unary("square", "x * x.", rules.numeric_map)
 reciprocal = unary("reciprocal", "1 / x.")
@@ -137,6 +199,7 @@ reciprocal = unary("reciprocal", "1 / x.")
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
 exp = unary("exp", "e**x.")
+exp2 = unary("exp2", "2**x.")
 expm1 = unary("expm1", "e**x - 1, precise near 0.")
 log = unary("log", "The natural logarithm: -inf at 0, nan below.")
 log1p = unary("log1p", "log(1 + x), precise near 0.")
@@ -144,6 +207,7 @@ log2 = unary("log2", "The logarithm to base 2.")
 log10 = unary("log10", "The logarithm to base 10.")
 sqrt = unary("sqrt", "The square root; nan below 0. The gradient at 0 is inf.")
 rsqrt = unary("rsqrt", "1 / sqrt(x): inf at 0, nan below.")
+cbrt = unary("cbrt", "The real cube root, of negative numbers too. Its gradient at 0 is not finite.", real_map)
 
 # -- trigonometry -----------------------------------------------------------------------
 
@@ -160,31 +224,27 @@ arcsinh = unary("arcsinh", "Inverse hyperbolic sine.")
 arccosh = unary("arccosh", "Inverse hyperbolic cosine; nan below 1.")
 arctanh = unary("arctanh", "Inverse hyperbolic tangent: infinite at -1 and 1, nan outside.")
 
-# -- special functions ------------------------------------------------------------------
-
-erf = unary("erf", "The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.")
-erfinv = unary("erfinv", "The inverse of `erf`: infinite at -1 and 1, nan outside.")
-
 # -- rounding ---------------------------------------------------------------------------
 
-floor = unary("floor", "The largest whole number not above x. Its gradient is 0.", whole)
-ceil = unary("ceil", "The smallest whole number not below x. Its gradient is 0.", whole)
-trunc = unary("trunc", "The whole part of x. Its gradient is 0.", whole)
+floor = unary("floor", "The largest whole number not above x, as a float. Its gradient is 0.", real_map)
+ceil = unary("ceil", "The smallest whole number not below x, as a float. Its gradient is 0.", real_map)
+trunc = unary("trunc", "The whole part of x, in x's dtype. Its gradient is 0.", lambda x: require_real(x) or whole(x))
 
 # -- comparisons and logic --------------------------------------------------------------
 
 equal = binary("equal", "x1 == x2; nan equals nothing.", rules.compared)
 not_equal = binary("not_equal", "x1 != x2; true where either is nan.", rules.compared)
-less = binary("less", "x1 < x2; false where either is nan.", rules.compared)
-less_equal = binary("less_equal", "x1 <= x2; false where either is nan.", rules.compared)
-greater = binary("greater", "x1 > x2; false where either is nan.", rules.compared)
-greater_equal = binary("greater_equal", "x1 >= x2; false where either is nan.", rules.compared)
+less = binary("less", "x1 < x2; false where either is nan.", ordered_compared)
+less_equal = binary("less_equal", "x1 <= x2; false where either is nan.", ordered_compared)
+greater = binary("greater", "x1 > x2; false where either is nan.", ordered_compared)
+greater_equal = binary("greater_equal", "x1 >= x2; false where either is nan.", ordered_compared)
 logical_and = binary("logical_and", "Both true; nonzero numbers and nan count as true.", rules.logical)
 logical_or = binary("logical_or", "Either true; nonzero numbers and nan count as true.", rules.logical)
 logical_xor = binary("logical_xor", "Exactly one true; nonzero numbers and nan count as true.", rules.logical)
 isnan = unary("isnan", "Whether x is not a number.", rules.predicate)
 isinf = unary("isinf", "Whether x is an infinity.", rules.predicate)
 isfinite = unary("isfinite", "Whether x is neither infinite nor nan.", rules.predicate)
+signbit = unary("signbit", "Whether x has a minus sign; -0.0 has one, and so may nan.", real_predicate)
 
 
 @op(rule=lambda x: Plan(x.shape, "bool", cast="bool"))
@@ -197,9 +257,11 @@ def logical_not(x: Tensor) -> Tensor:
 bitwise_and = bits("bitwise_and", "The bits that both have; `logical_and` on bools.", bitwise)
 bitwise_or = bits("bitwise_or", "The bits that either has; `logical_or` on bools.", bitwise)
 bitwise_xor = bits("bitwise_xor", "The bits that exactly one has; `logical_xor` on bools.", bitwise)
-bitwise_not = unary("bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted)
-left_shift = bits("left_shift", "x * 2**y, wrapping around; 0 where y is the number of bits or more.", shifted)
-right_shift = bits("right_shift", "floor(x / 2**y): signed integers keep their sign.", shifted)
+bitwise_not = bitwise_invert = unary("bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted)
+left_shift = bitwise_left_shift = bits(
+    "left_shift", "x * 2**y, wrapping around; 0 where y is the number of bits or more.", shifted
+)
+right_shift = bitwise_right_shift = bits("right_shift", "floor(x / 2**y): signed integers keep their sign.", shifted)
 
 
 # -- with further arguments -------------------------------------------------------------
@@ -230,6 +292,7 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
 
 
 def _clipped(x: Spec, x_min: Spec, x_max: Spec) -> Plan:
+    require_real(x, x_min, x_max)
     dtype = dtypes.promote(x.dtype, x_min.dtype, x_max.dtype)
     dtype = "int32" if dtype == "bool" else dtype
     return Plan(rules.broadcast(x.shape, x_min.shape, x_max.shape), dtype, cast=dtype)
@@ -265,6 +328,193 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
 
 # -- complex numbers --------------------------------------------------------------------
 
-conj = unary("conj", "The complex conjugate; real numbers are their own.", rules.same)
+conj = conjugate = unary("conj", "The complex conjugate; real numbers are their own.", rules.same)
 real = unary("real", "The real part.", lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))))
-imag = unary("imag", "The imaginary part; 0 for real numbers.", lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))))
+imag = unary(
+    "imag", "The imaginary part; 0 for real numbers.", lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype)))
+)
+
+
+@op(rule=lambda x: Plan(x.shape, dtypes.real_of(dtypes.float_of(x.dtype)), cast=dtypes.float_of(x.dtype)))
+def angle(x: Tensor) -> Tensor:
+    """The argument of a complex number, in [-pi, pi]; of a real one 0, or pi where its sign is minus.
+
+    Its gradient at 0 is 0.
+    """
+    return arctan2(imag(x), real(x))
+
+
+@op(rule=rules.predicate)
+def isreal(x: Tensor) -> Tensor:
+    """Whether the imaginary part is 0; true for real dtypes."""
+    return equal(imag(x), 0)
+
+
+# -- compositions -----------------------------------------------------------------------
+
+
+@op(rule=real_map)
+def fabs(x: Tensor) -> Tensor:
+    """|x| as a float."""
+    return absolute(x)
+
+
+@op(rule=rules.float_map)
+def deg2rad(x: Tensor) -> Tensor:
+    """Degrees as radians: x * pi / 180."""
+    return x * (math.pi / 180)
+
+
+@op(rule=rules.float_map)
+def rad2deg(x: Tensor) -> Tensor:
+    """Radians as degrees: x * 180 / pi."""
+    return x * (180 / math.pi)
+
+
+@op(rule=real_predicate)
+def isposinf(x: Tensor) -> Tensor:
+    """Whether x is positive infinity."""
+    return equal(x, math.inf)
+
+
+@op(rule=real_predicate)
+def isneginf(x: Tensor) -> Tensor:
+    """Whether x is negative infinity."""
+    return equal(x, -math.inf)
+
+
+@op(rule=ordered)
+def fmax(x1: Tensor, x2: Tensor) -> Tensor:
+    """The greater of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient."""
+    return where(isnan(x1), x2, where(isnan(x2), x1, maximum(x1, x2)))
+
+
+@op(rule=ordered)
+def fmin(x1: Tensor, x2: Tensor) -> Tensor:
+    """The lesser of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient."""
+    return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
+
+
+@op(rule=ordered_float)
+def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
+    """0 where x1 is negative, 1 where it is positive, x2 where it is 0, nan where it is nan.
+
+    The gradient of x1 is 0; that of x2 is 1 where x1 is 0.
+    """
+    step = where(isnan(x1), math.nan, cast(greater(x1, 0), dtypes.name_of(x1.dtype)))
+    return where(equal(x1, 0), x2, step)
+
+
+@op(rule=divided)
+def divide_no_nan(x1: Tensor, x2: Tensor) -> Tensor:
+    """x1 / x2, and 0 where x2 is 0; the gradients there are 0 too."""
+    zero = equal(x2, 0)
+    return where(zero, 0, divide(x1, where(zero, 1, x2)))
+
+
+@op(rule=ordered_float)
+def hypot(x1: Tensor, x2: Tensor) -> Tensor:
+    """sqrt(x1**2 + x2**2) without overflow; inf if either is infinite, even beside nan. The gradient at (0, 0) is 0."""
+    size = ops.stop_gradient(maximum(absolute(x1), absolute(x2)))
+    scale = where(logical_and(greater(size, 0), isfinite(size)), size, 1)  # the result does not depend on it
+    total = square(x1 / scale) + square(x2 / scale)
+    zero = equal(total, 0)
+    y = where(zero, 0, scale * sqrt(where(zero, 1, total)))
+    return where(logical_or(isinf(x1), isinf(x2)), math.inf, y)
+
+
+def _close(x1: Spec, x2: Spec, rtol: float, atol: float, equal_nan: bool) -> Plan:
+    dtype = dtypes.promote(x1.dtype, x2.dtype)
+    # Elements must not be rounded together before they are compared.
+    dtype = "float64" if dtype in ("int32", "uint32", "int64", "uint64") else dtypes.float_of(dtype)
+    return Plan(rules.broadcast(x1.shape, x2.shape), "bool", cast=dtype)
+
+
+@op(rule=_close)
+def isclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether |x1 - x2| <= atol + rtol * |x2|, elementwise.
+
+    An infinity is close to itself alone. nan is close to nothing, or to nan with `equal_nan`.
+    """
+    finite = logical_and(isfinite(x1), isfinite(x2))
+    near = less_equal(absolute(x1 - x2), atol + rtol * absolute(x2))
+    found = logical_or(logical_and(finite, near), equal(x1, x2))
+    return logical_or(found, logical_and(isnan(x1), isnan(x2))) if equal_nan else found
+
+
+def _all_close(x1: Spec, x2: Spec, rtol: float, atol: float, equal_nan: bool) -> Plan:
+    rules.broadcast(x1.shape, x2.shape)
+    return Plan((), "bool")
+
+
+@op(rule=_all_close)
+def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
+    """Whether `isclose` holds everywhere."""
+    return ops.all(isclose(x1, x2, rtol, atol, equal_nan))
+
+
+def _numbered(x: Spec, nan: float, posinf: float | None, neginf: float | None) -> Plan:
+    dtype = dtypes.concrete(x.dtype)
+    if not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
+        return Plan(x.shape, dtype)
+    most = _limits(dtypes.real_of(dtype))[1]
+    found = {"posinf": most if posinf is None else posinf, "neginf": -most if neginf is None else neginf}
+    return Plan(x.shape, dtype, cast=dtype, **found)
+
+
+@op(rule=_numbered)
+def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Tensor:
+    """x with nan and infinities replaced; None is the greatest and least finite number of the dtype.
+
+    Integers are returned as they are, complex numbers part by part. The gradient is 0 where x is replaced.
+    """
+    dtype = dtypes.name_of(x.dtype)
+    if dtypes.is_complex(dtype):
+        parts = [nan_to_num(part(x), nan, posinf, neginf) for part in (real, imag)]
+        return add(parts[0], multiply(1j, parts[1]))
+    if not dtypes.is_float(dtype):
+        return x
+    x = where(isnan(x), nan, x)
+    x = where(equal(x, math.inf), posinf, x)
+    return where(equal(x, -math.inf), neginf, x)
+
+
+def _saturated(x: Spec, dtype: Any) -> Plan:
+    require_real(x)
+    name = dtypes.name_of(dtype)
+    require_real(Spec((), name))
+    return Plan(x.shape, name, dtype=name)
+
+
+@op(rule=_saturated)
+def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
+    """x in another dtype, held inside its finite range: what is beyond becomes the nearest number that it has.
+
+    nan stays nan in a float dtype and becomes 0 in an integer one.
+    """
+    source = dtypes.name_of(x.dtype)
+    if dtypes.is_bool(dtype) or dtypes.is_bool(source):
+        return cast(x, dtype)
+    (low, high), (least, most) = _limits(source), _limits(dtype)
+    low, high = builtins.max(low, least), builtins.min(high, most)
+    if dtypes.is_int(source):
+        low, high = math.ceil(low), math.floor(high)
+    elif dtypes.is_int(dtype):
+        x = where(isnan(x), 0, x)
+        high = _float_below(high, source)
+    return cast(clip(x, low, high), dtype)
+
+
+def _limits(dtype: str) -> tuple[Any, Any]:
+    """The least and the greatest finite number of an integer or float dtype."""
+    if dtypes.is_int(dtype):
+        info = np.iinfo(dtype)
+        return info.min, info.max
+    most = float(ml_dtypes.finfo(dtypes.to_numpy(dtype)).max)
+    return -most, most
+
+
+def _float_below(bound: float, dtype: str) -> float:
+    """The greatest number of a float dtype that is not above `bound`; the cast of a greater one to an integer overflows."""
+    found = dtypes.to_numpy(dtype).type(bound)
+    return float(np.nextafter(found, dtypes.to_numpy(dtype).type(0)) if float(found) > bound else found)

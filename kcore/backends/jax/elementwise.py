@@ -12,18 +12,17 @@ negative, positive, absolute, sign = jnp.negative, jnp.positive, jnp.abs, jnp.si
 square, reciprocal = jnp.square, jnp.reciprocal
 maximum, minimum = jnp.maximum, jnp.minimum
 
-exp, expm1, log, log1p = jnp.exp, jnp.expm1, jnp.log, jnp.log1p
-log2, log10, sqrt, rsqrt = jnp.log2, jnp.log10, jnp.sqrt, jax.lax.rsqrt
+exp, exp2, expm1, log, log1p = jnp.exp, jnp.exp2, jnp.expm1, jnp.log, jnp.log1p
+log2, log10, sqrt, rsqrt, cbrt = jnp.log2, jnp.log10, jnp.sqrt, jax.lax.rsqrt, jnp.cbrt
 sin, cos, tan = jnp.sin, jnp.cos, jnp.tan
 arcsin, arccos, arctan = jnp.arcsin, jnp.arccos, jnp.arctan
 sinh, cosh, tanh = jnp.sinh, jnp.cosh, jnp.tanh
 arcsinh, arccosh, arctanh = jnp.arcsinh, jnp.arccosh, jnp.arctanh
-erf, erfinv = jax.lax.erf, jax.lax.erf_inv
 
 equal, not_equal = jnp.equal, jnp.not_equal
 less, less_equal, greater, greater_equal = jnp.less, jnp.less_equal, jnp.greater, jnp.greater_equal
 logical_and, logical_or, logical_xor, logical_not = jnp.logical_and, jnp.logical_or, jnp.logical_xor, jnp.logical_not
-isnan, isinf, isfinite = jnp.isnan, jnp.isinf, jnp.isfinite
+isnan, isinf, isfinite, signbit = jnp.isnan, jnp.isinf, jnp.isfinite, jnp.signbit
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = jnp.bitwise_and, jnp.bitwise_or, jnp.bitwise_xor, jnp.bitwise_not
 left_shift, right_shift = jnp.left_shift, jnp.right_shift
 conj, real, imag = jnp.conj, jnp.real, jnp.imag
@@ -36,6 +35,11 @@ def floor_divide(x1, x2):
 
 def mod(x1, x2):
     y = jnp.mod(x1, x2)
+    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+
+
+def fmod(x1, x2):
+    y = jnp.fmod(x1, x2)
     return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
 
 
@@ -53,12 +57,7 @@ def arctan2(x1, x2):
     return jnp.where(origin, jax.lax.stop_gradient(jnp.arctan2(x1, x2)), safe)
 
 
-def floor(x):
-    return jnp.floor(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
-
-
-def ceil(x):
-    return jnp.ceil(x) if jnp.issubdtype(x.dtype, jnp.inexact) else x
+floor, ceil = jnp.floor, jnp.ceil
 
 
 def trunc(x):
@@ -66,7 +65,7 @@ def trunc(x):
 
 
 def round(x, decimals):
-    return jnp.round(x, decimals)
+    return x if x.dtype == bool else jnp.round(x, decimals)
 
 
 def cast(x, dtype):

@@ -85,6 +85,17 @@ def _(g, y, x1, x2):
     return g, -g * ops.floor_divide(x1, x2)
 
 
+def fmod(x1, x2):
+    with np.errstate(all="ignore"):
+        y = np.fmod(x1, x2)
+    return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
+
+
+@vjp(ops.fmod)
+def _(g, y, x1, x2):
+    return g, -g * ops.trunc(x1 / x2)
+
+
 @vjp(ops.power)
 def _(g, y, x1, x2):
     # At x1 = 0 the logarithm is infinite where the power is flat in x2: 0 there.
@@ -141,15 +152,21 @@ def _(g, y, x):
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
-exp, expm1 = _silent(np.exp), _silent(np.expm1)
+exp, exp2, expm1 = _silent(np.exp), _silent(np.exp2), _silent(np.expm1)
 log, log1p, log2, log10 = _silent(np.log), _silent(np.log1p), _silent(np.log2), _silent(np.log10)
 sqrt = _silent(np.sqrt)
 rsqrt = _silent(lambda x: 1 / np.sqrt(x))
+cbrt = np.cbrt
 
 
 @vjp(ops.exp)
 def _(g, y, x):
     return g * y
+
+
+@vjp(ops.exp2)
+def _(g, y, x):
+    return g * y * math.log(2)
 
 
 @vjp(ops.expm1)
@@ -185,6 +202,11 @@ def _(g, y, x):
 @vjp(ops.rsqrt)
 def _(g, y, x):
     return g * -0.5 * y / x
+
+
+@vjp(ops.cbrt)
+def _(g, y, x):
+    return g / (3 * y * y)
 
 
 # -- trigonometry -----------------------------------------------------------------------
@@ -255,48 +277,18 @@ def _(g, y, x):
     return g / ((1 - x) * (1 + x))
 
 
-# -- special functions ------------------------------------------------------------------
-
-
-def _special(name: str) -> Callable:
-    """A function of scipy.special, which takes half a second to import and so waits for its first use."""
-
-    def function(x):
-        import scipy.special
-
-        narrow = x.dtype.itemsize == 2  # scipy has no 16-bit loops
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            y = getattr(scipy.special, name)(x.astype("float32") if narrow else x)
-        return y.astype(x.dtype) if narrow else y
-
-    return function
-
-
-erf, erfinv = _special("erf"), _special("erfinv")
-
-
-@vjp(ops.erf)
-def _(g, y, x):
-    return g * (2 / math.sqrt(math.pi)) * ops.exp(-x * x)
-
-
-@vjp(ops.erfinv)
-def _(g, y, x):
-    return g * (math.sqrt(math.pi) / 2) * ops.exp(y * y)
-
-
 # -- rounding ---------------------------------------------------------------------------
 
 
 def _whole(ufunc: Callable) -> Callable:
-    return lambda x: x if x.dtype.kind in "iu" else ufunc(x)
+    return lambda x: x if x.dtype.kind in "biu" else ufunc(x)
 
 
-floor, ceil, trunc = _whole(np.floor), _whole(np.ceil), _whole(np.trunc)
+floor, ceil, trunc = np.floor, np.ceil, _whole(np.trunc)
 
 
 def round(x, decimals):
-    if x.dtype.kind in "iu" and decimals >= 0:
+    if x.dtype.kind == "b" or (x.dtype.kind in "iu" and decimals >= 0):
         return x
     if x.dtype.kind not in "iu" and x.dtype.itemsize == 2:
         return np.round(x.astype("float32"), decimals).astype(x.dtype)
@@ -309,6 +301,12 @@ equal, not_equal = np.equal, np.not_equal
 less, less_equal, greater, greater_equal = np.less, np.less_equal, np.greater, np.greater_equal
 logical_and, logical_or, logical_xor, logical_not = np.logical_and, np.logical_or, np.logical_xor, np.logical_not
 isnan, isinf, isfinite = np.isnan, np.isinf, np.isfinite
+
+
+def signbit(x):
+    return np.signbit(x) if x.dtype.kind not in "biu" else x < 0
+
+
 bitwise_and, bitwise_or, bitwise_xor, bitwise_not = np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.bitwise_not
 left_shift, right_shift = np.left_shift, np.right_shift
 

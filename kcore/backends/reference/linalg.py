@@ -1,17 +1,20 @@
-"""Definitions and gradient rules of linear algebra."""
+"""Definitions and gradient rules of products."""
 
 from __future__ import annotations
 
+import string
+
 import numpy as np
 
-from kcore import ops
+from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
 
 
 def matmul(x1, x2):
     if x1.dtype.itemsize == 2 and x1.dtype.kind not in "iu":
         return np.matmul(x1.astype("float32"), x2.astype("float32")).astype(x1.dtype)
-    return np.matmul(x1, x2)
+    with np.errstate(all="ignore"):
+        return np.matmul(x1, x2)
 
 
 @vjp(ops.matmul)
@@ -32,3 +35,99 @@ def _(g, y, x1, x2):
     if x2.ndim == 1:
         g2 = ops.reshape(g2, g2.shape[:-1])
     return g1, g2
+
+
+# -- einsum -----------------------------------------------------------------------------
+
+
+def einsum(subscripts, operands):
+    terms, output, operands = _lettered(subscripts, operands, np.reshape)
+    dtype = operands[0].dtype
+    if dtype.itemsize == 2 and dtype.kind not in "iu":
+        operands = [x.astype("float32") for x in operands]
+    with np.errstate(all="ignore"):
+        x, term = operands[0], terms[0]
+        for i in range(1, len(terms)):
+            x, term = _contract(x, term, operands[i], terms[i], set(output).union(*terms[i + 1 :]))
+        return _alone(x, term, output).astype(dtype, copy=False)
+
+
+def _lettered(subscripts, operands, reshape):
+    """(terms, output, operands) with letters for "...", and without axes that an operand only broadcasts there."""
+    inputs, _, output = subscripts.partition("->")
+    terms = inputs.split(",")
+    spare = [c for c in string.ascii_letters if c not in subscripts]
+    ndims = [x.ndim - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True)]
+    dots = spare[: max(ndims)]
+    sizes = [1] * len(dots)
+    for x, t, n in zip(operands, terms, ndims, strict=True):
+        before = t.partition("...")[0]
+        for i in range(n):
+            at = len(dots) - n + i
+            sizes[at] = x.shape[len(before) + i] if sizes[at] == 1 else sizes[at]
+    found_terms, found = [], []
+    for x, t, n in zip(operands, terms, ndims, strict=True):
+        before, _, after = t.partition("...")
+        middle = range(len(dots) - n, len(dots))
+        shape = x.shape[len(before) : len(before) + n]
+        keep = [i for i, size in zip(middle, shape, strict=True) if size == sizes[i]]
+        found_terms.append(before + "".join(dots[i] for i in keep) + after)
+        found.append(
+            x
+            if len(keep) == n
+            else reshape(x, (*x.shape[: len(before)], *(sizes[i] for i in keep), *x.shape[len(before) + n :]))
+        )
+    return found_terms, output.replace("...", "".join(dots)), found
+
+
+def _alone(x, term, output):
+    """One operand: its diagonals, the sums of letters that the output lacks, its axes in the output's order."""
+    return np.einsum(f"{term}->{output}", x)
+
+
+def _contract(a, term_a, b, term_b, needed):
+    """The product of two operands, summed over the letters that only they have: a batched matrix product."""
+    both = [c for c in dict.fromkeys(term_a) if c in term_b]
+    batch, inner = [c for c in both if c in needed], [c for c in both if c not in needed]
+    rows = [c for c in dict.fromkeys(term_a) if c not in both and c in needed]
+    columns = [c for c in dict.fromkeys(term_b) if c not in both and c in needed]
+    sizes = dict(zip(term_a + term_b, a.shape + b.shape, strict=True))
+    a = _alone(a, term_a, "".join(batch + rows + inner))
+    b = _alone(b, term_b, "".join(batch + inner + columns))
+
+    def size(letters):
+        return int(np.prod([sizes[c] for c in letters], dtype=np.int64))
+
+    a = a.reshape(*(sizes[c] for c in batch), size(rows), size(inner))
+    b = b.reshape(*(sizes[c] for c in batch), size(inner), size(columns))
+    y = np.matmul(a, b) if inner else a * b
+    term = batch + rows + columns
+    return y.reshape([sizes[c] for c in term]), "".join(term)
+
+
+@vjp(ops.einsum)
+def _(g, y, subscripts, operands):
+    terms, output, reduced = _lettered(subscripts, operands, ops.reshape)
+    found = []
+    for k, x in enumerate(operands):
+        others = [(t, ops.conj(o)) for i, (t, o) in enumerate(zip(terms, reduced, strict=True)) if i != k]
+        found.append(ops.reshape(_einsum_gradient(g, output, others, terms[k], reduced[k].shape), x.shape))
+    return (found,)
+
+
+def _einsum_gradient(g, output, others, term, shape):
+    """The gradient of the operand `term`: the einsum of g and the other operands that has its letters."""
+    inputs, tensors = [output, *(t for t, _ in others)], [g, *(o for _, o in others)]
+    spare = [c for c in string.ascii_letters if c not in "".join([*inputs, term])]
+    letters: list[str] = []
+    for c, size in zip(term, shape, strict=True):
+        if c in letters:  # a diagonal: the gradient is 0 off it
+            double = spare.pop()
+            inputs.append(c + double)
+            tensors.append(ops.eye(size, dtype=dtypes.name_of(g.dtype)))
+            c = double
+        elif not any(c in t for t in inputs):  # summed over in this operand alone: all get the same
+            inputs.append(c)
+            tensors.append(ops.ones((size,), dtypes.name_of(g.dtype)))
+        letters.append(c)
+    return ops.einsum(f"{','.join(inputs)}->{''.join(letters)}", *tensors)

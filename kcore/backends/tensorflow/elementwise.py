@@ -8,7 +8,6 @@ import tensorflow as tf
 
 add, subtract, multiply, divide = tf.add, tf.subtract, tf.multiply, tf.divide
 negative, absolute, square, reciprocal = tf.negative, tf.abs, tf.square, tf.math.reciprocal
-maximum, minimum = tf.maximum, tf.minimum
 
 exp, expm1, log, log1p = tf.exp, tf.math.expm1, tf.math.log, tf.math.log1p
 sqrt, rsqrt = tf.sqrt, tf.math.rsqrt
@@ -16,7 +15,6 @@ sin, cos, tan = tf.sin, tf.cos, tf.tan
 arcsin, arccos, arctan = tf.asin, tf.acos, tf.atan
 sinh, cosh, tanh = tf.sinh, tf.cosh, tf.tanh
 arcsinh, arccosh, arctanh = tf.asinh, tf.acosh, tf.atanh
-erf, erfinv = tf.math.erf, tf.math.erfinv
 
 equal, not_equal = tf.equal, tf.not_equal
 less, less_equal, greater, greater_equal = tf.less, tf.less_equal, tf.greater, tf.greater_equal
@@ -33,6 +31,47 @@ def positive(x):
 
 def sign(x):
     return tf.sign(x)
+
+
+def _fitted(g, x):
+    """A gradient summed back to the shape of an operand that was broadcast."""
+    axes = tf.raw_ops.BroadcastGradientArgs(s0=tf.shape(x), s1=tf.shape(g)).r0
+    return tf.reshape(tf.reduce_sum(g, axes), tf.shape(x))
+
+
+def _shared(x1, x2, y, first):
+    """`y`, the greater or the lesser: half of a tie's gradient for each, where TensorFlow gives x1 all."""
+
+    @tf.custom_gradient
+    def run(x1, x2):
+        def gradient(g):
+            half, ties = g / 2, x1 == x2
+            g1, g2 = (tf.where(wins, g, tf.zeros_like(g)) for wins in (first(x1, x2), first(x2, x1)))
+            return _fitted(tf.where(ties, half, g1), x1), _fitted(tf.where(ties, half, g2), x2)
+
+        return y, gradient
+
+    return run(x1, x2) if _inexact(x1) else y
+
+
+def maximum(x1, x2):
+    return _shared(x1, x2, tf.maximum(x1, x2), tf.greater)
+
+
+def minimum(x1, x2):
+    return _shared(x1, x2, tf.minimum(x1, x2), tf.less)
+
+
+def exp2(x):
+    return tf.pow(tf.constant(2, x.dtype), x)
+
+
+def cbrt(x):
+    y = tf.sign(x) * tf.pow(tf.abs(x), tf.constant(1 / 3, x.dtype))
+    # 1 / 3 is rounded; a step of Newton's method makes up for it.
+    usual = tf.math.is_finite(x) & (x != 0)
+    z = tf.where(usual, y, tf.ones_like(y))
+    return tf.where(usual, z - (z - x / (z * z)) / 3, y)
 
 
 def log2(x):
@@ -66,6 +105,17 @@ def mod(x1, x2):
     return _whole_division(tf.math.floormod, x1, x2)
 
 
+def fmod(x1, x2):
+    @tf.custom_gradient
+    def run(x1, x2):
+        def gradient(g):  # TensorFlow has none
+            return _fitted(g, x1), _fitted(-g * trunc(x1 / x2), x2)
+
+        return tf.raw_ops.TruncateMod(x=x1, y=x2), gradient
+
+    return run(x1, x2) if _inexact(x1) else _whole_division(tf.truncatemod, x1, x2)
+
+
 def power(x1, x2):
     if _inexact(x1):
         return tf.pow(x1, x2)
@@ -75,12 +125,7 @@ def power(x1, x2):
     return tf.where((x2 >= 0) | (tf.abs(x1) == 1), y, tf.zeros_like(y))
 
 
-def floor(x):
-    return tf.floor(x) if _inexact(x) else x
-
-
-def ceil(x):
-    return tf.math.ceil(x) if _inexact(x) else x
+floor, ceil = tf.floor, tf.math.ceil
 
 
 def trunc(x):
@@ -91,7 +136,9 @@ def round(x, decimals):
     if decimals == 0:
         return tf.round(x)
     if not _inexact(x):
-        return x if decimals > 0 else tf.cast(tf.round(tf.cast(x, tf.float64) * 10.0**decimals) / 10.0**decimals, x.dtype)
+        return (
+            x if decimals > 0 else tf.cast(tf.round(tf.cast(x, tf.float64) * 10.0**decimals) / 10.0**decimals, x.dtype)
+        )
     scale = tf.constant(10.0**decimals, x.dtype)
     return tf.round(x * scale) / scale
 
@@ -106,6 +153,12 @@ def isinf(x):
 
 def isfinite(x):
     return tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
+
+
+def signbit(x):
+    if not x.dtype.is_floating:
+        return x < tf.zeros_like(x)
+    return tf.bitcast(x, {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]) < 0
 
 
 def bitwise_and(x, y):

@@ -1,4 +1,4 @@
-"""Linear algebra in TensorFlow."""
+"""Products in TensorFlow."""
 
 from __future__ import annotations
 
@@ -13,3 +13,7 @@ def matmul(x1, x2):
     if x2.shape.rank == 1:
         return tf.squeeze(tf.matmul(x1, x2[:, None]), -1)
     return tf.matmul(x1, x2)
+
+
+def einsum(subscripts, operands):
+    return tf.einsum(subscripts, *operands)

@@ -8,19 +8,28 @@ add, subtract, multiply, divide = torch.add, torch.sub, torch.mul, torch.true_di
 negative, absolute, square, reciprocal = torch.neg, torch.abs, torch.square, torch.reciprocal
 maximum, minimum, arctan2 = torch.maximum, torch.minimum, torch.arctan2
 
-exp, expm1, log, log1p = torch.exp, torch.expm1, torch.log, torch.log1p
+exp, exp2, expm1, log, log1p = torch.exp, torch.exp2, torch.expm1, torch.log, torch.log1p
 log2, log10, sqrt, rsqrt = torch.log2, torch.log10, torch.sqrt, torch.rsqrt
 sin, cos, tan = torch.sin, torch.cos, torch.tan
 arcsin, arccos, arctan = torch.arcsin, torch.arccos, torch.arctan
 sinh, cosh, tanh = torch.sinh, torch.cosh, torch.tanh
 arcsinh, arccosh, arctanh = torch.arcsinh, torch.arccosh, torch.arctanh
-erf, erfinv = torch.erf, torch.erfinv
 
 equal, not_equal = torch.eq, torch.ne
 less, less_equal, greater, greater_equal = torch.lt, torch.le, torch.gt, torch.ge
-logical_and, logical_or, logical_xor, logical_not = torch.logical_and, torch.logical_or, torch.logical_xor, torch.logical_not
-isnan, isinf, isfinite = torch.isnan, torch.isinf, torch.isfinite
-bitwise_and, bitwise_or, bitwise_xor, bitwise_not = torch.bitwise_and, torch.bitwise_or, torch.bitwise_xor, torch.bitwise_not
+logical_and, logical_or, logical_xor, logical_not = (
+    torch.logical_and,
+    torch.logical_or,
+    torch.logical_xor,
+    torch.logical_not,
+)
+isnan, isinf, isfinite, signbit = torch.isnan, torch.isinf, torch.isfinite, torch.signbit
+bitwise_and, bitwise_or, bitwise_xor, bitwise_not = (
+    torch.bitwise_and,
+    torch.bitwise_or,
+    torch.bitwise_xor,
+    torch.bitwise_not,
+)
 
 
 def _inexact(x):
@@ -50,6 +59,21 @@ def mod(x1, x2):
     return torch.where(zero, 0, torch.remainder(x1, torch.where(zero, 1, x2)))
 
 
+def fmod(x1, x2):
+    if _inexact(x1):
+        return torch.fmod(x1, x2)
+    zero = x2 == 0  # torch raises
+    return torch.where(zero, 0, torch.fmod(x1, torch.where(zero, 1, x2)))
+
+
+def cbrt(x):
+    y = torch.sign(x) * torch.pow(torch.abs(x), 1 / 3)
+    # 1 / 3 is rounded; a step of Newton's method makes up for it.
+    usual = torch.isfinite(x) & (x != 0)
+    z = torch.where(usual, y, 1)
+    return torch.where(usual, z - (z - x / (z * z)) / 3, y)
+
+
 def power(x1, x2):
     if _inexact(x1):
         return torch.pow(x1, x2)
@@ -57,12 +81,7 @@ def power(x1, x2):
     return torch.where((x2 >= 0) | (torch.abs(x1) == 1), y, 0)
 
 
-def floor(x):
-    return torch.floor(x) if _inexact(x) else x
-
-
-def ceil(x):
-    return torch.ceil(x) if _inexact(x) else x
+floor, ceil = torch.floor, torch.ceil
 
 
 def trunc(x):
@@ -70,7 +89,7 @@ def trunc(x):
 
 
 def round(x, decimals):
-    if not _inexact(x) and decimals >= 0:
+    if x.dtype == torch.bool or (not _inexact(x) and decimals >= 0):
         return x
     if not _inexact(x):
         return torch.round(x.double(), decimals=decimals).to(x.dtype)

@@ -1,4 +1,4 @@
-"""Reductions in torch."""
+"""Reductions in torch. Where torch folds every axis for an empty dim, kcore folds none."""
 
 from __future__ import annotations
 
@@ -6,21 +6,63 @@ import torch
 
 
 def sum(x, axis, keepdims):
-    if axis == ():  # torch folds every axis for an empty dim, kcore folds none
-        return x
-    return torch.sum(x, axis, keepdim=keepdims, dtype=x.dtype)  # torch widens small ints
+    return torch.sum(x, axis, keepdim=keepdims, dtype=x.dtype) if axis else x  # torch widens small ints
 
 
-def max(x, axis, keepdims, initial):
-    if axis == ():
-        y = x
-    elif 0 in x.shape and initial is not None:  # torch folds no empty axis
-        shape = [1 if i in axis else d for i, d in enumerate(x.shape) if keepdims or i not in axis]
-        y = torch.full(shape, initial, dtype=x.dtype)
-    else:
-        y = torch.amax(x, axis, keepdim=keepdims)
-    return y if initial is None else torch.maximum(y, torch.tensor(initial, dtype=x.dtype))
+def prod(x, axis, keepdims, dtype):
+    for a in reversed(axis):  # torch.prod takes one axis
+        x = torch.prod(x, a, keepdim=keepdims, dtype=x.dtype)
+    return x
 
 
 def mean(x, axis, keepdims):
-    return x if axis == () else torch.mean(x, axis, keepdim=keepdims)
+    return torch.mean(x, axis, keepdim=keepdims) if axis else x
+
+
+def var(x, axis, keepdims):
+    if not axis:
+        return torch.zeros_like(x.real if x.is_complex() else x) * x.abs()  # nan for inf and nan
+    return torch.var(x, axis, correction=0, keepdim=keepdims)
+
+
+def _peak(fold, meet, x, axis, keepdims, initial):
+    if not axis:
+        y = x
+    elif 0 in x.shape and initial is not None:  # torch folds no empty axis
+        shape = [1 if i in axis else d for i, d in enumerate(x.shape) if keepdims or i not in axis]
+        return torch.full(shape, initial, dtype=x.dtype, device=x.device)
+    else:
+        y = fold(x, axis, keepdim=keepdims)
+    return y if initial is None else meet(y, torch.tensor(initial, dtype=x.dtype, device=x.device))
+
+
+def max(x, axis, keepdims, initial):
+    return _peak(torch.amax, torch.maximum, x, axis, keepdims, initial)
+
+
+def min(x, axis, keepdims, initial):
+    return _peak(torch.amin, torch.minimum, x, axis, keepdims, initial)
+
+
+def argmax(x, axis, keepdims):
+    return torch.argmax(x, axis, keepdim=keepdims).to(torch.int32)
+
+
+def argmin(x, axis, keepdims):
+    return torch.argmin(x, axis, keepdim=keepdims).to(torch.int32)
+
+
+def any(x, axis, keepdims):
+    return torch.any(x, axis, keepdim=keepdims) if axis else x
+
+
+def all(x, axis, keepdims):
+    return torch.all(x, axis, keepdim=keepdims) if axis else x
+
+
+def cumsum(x, axis, dtype):
+    return torch.cumsum(x.reshape(-1) if axis is None else x, axis or 0, dtype=x.dtype)
+
+
+def cumprod(x, axis, dtype):
+    return torch.cumprod(x.reshape(-1) if axis is None else x, axis or 0, dtype=x.dtype)

@@ -1,0 +1,67 @@
+"""Special functions in TensorFlow."""
+
+from __future__ import annotations
+
+import math
+
+import tensorflow as tf
+
+from kcore.backends.tensorflow.elementwise import _fitted
+
+erf, erfc, erfinv, i0 = tf.math.erf, tf.math.erfc, tf.math.erfinv, tf.math.bessel_i0
+
+
+@tf.custom_gradient
+def _log_add_exp(x1, x2):
+    ties = x1 == x2  # infinities among them
+    low, high = tf.minimum(x1, x2), tf.maximum(x1, x2)
+    y = tf.where(ties, x1 + tf.constant(math.log(2), x1.dtype), high + tf.math.log1p(tf.exp(low - high)))
+
+    def gradient(g):
+        again = _log_add_exp(x1, x2)  # with its own gradient, for the second one
+        same = ties & tf.math.is_inf(again)
+        shares = (tf.where(same, tf.constant(0.5, g.dtype), tf.exp(x - again)) for x in (x1, x2))
+        return tuple(_fitted(g * share, x) for share, x in zip(shares, (x1, x2), strict=True))
+
+    return y, gradient
+
+
+def logaddexp(x1, x2):
+    return _log_add_exp(x1, x2)
+
+
+def gcd(x1, x2):
+    shape = tf.broadcast_dynamic_shape(tf.shape(x1), tf.shape(x2))
+    a, b = tf.broadcast_to(x1, shape), tf.broadcast_to(x2, shape)
+
+    def step(a, b):
+        done = b == 0
+        remainder = tf.math.floormod(a, tf.where(done, tf.ones_like(b), b))
+        return tf.where(done, a, b), tf.where(done, b, remainder)
+
+    a, _ = tf.while_loop(lambda a, b: tf.reduce_any(b != 0), step, (a, b))
+    return a if a.dtype.is_unsigned else tf.abs(a)
+
+
+def ldexp(x1, x2):
+    # In thirds: 2.0**x2 at once may overflow where the result does not.
+    third = tf.where(x2 < 0, -(-x2 // 3), x2 // 3)
+    for part in (third, third, x2 - 2 * third):
+        x1 = x1 * tf.pow(tf.constant(2, x1.dtype), tf.cast(part, x1.dtype))
+    return x1
+
+
+def nextafter(x1, x2):
+    if x1.dtype.size > 2:
+        return tf.math.nextafter(x1, x2)
+    shape = tf.broadcast_dynamic_shape(tf.shape(x1), tf.shape(x2))
+    return _next_of_16_bits(tf.broadcast_to(x1, shape), tf.broadcast_to(x2, shape))
+
+
+def _next_of_16_bits(x1, x2):
+    # As integers, floats of one sign are in the order of their size.
+    bits = tf.bitcast(x1, tf.int16)
+    away = tf.cast((x2 > x1) == (x1 > 0), tf.int16) * 2 - 1
+    tiny = tf.where(x2 > 0, tf.constant(1, tf.int16), tf.constant(-0x7FFF, tf.int16))
+    moved = tf.bitcast(tf.where(x1 == 0, tiny, bits + away), x1.dtype)
+    return tf.where(tf.math.is_nan(x1) | tf.math.is_nan(x2), x1 + x2, tf.where(x1 == x2, x2, moved))
