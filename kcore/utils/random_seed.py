@@ -23,5 +23,5 @@ def set_random_seed(seed: int) -> None:
     """
     number = checked_seed(seed)
     random.seed(number)
-    np.random.seed(number)
+    np.random.seed(number)  # noqa: NPY002 - the global generator is the point
     reset_global_seed_generator()
