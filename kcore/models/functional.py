@@ -159,6 +159,14 @@ class Functional(Model):
             )
         return x
 
+    def get_config(self) -> dict:
+        from kcore import saving
+
+        return saving.functional_config(self)
+
+    def get_build_config(self) -> dict | None:
+        return {"input_shape": None}  # as Keras writes it: the graph says it all
+
     def compute_output_shape(self, input_shape: Any) -> Any:
         return Layer.compute_output_shape(self, input_shape)
 

@@ -138,7 +138,7 @@ class Model(Trainer, Layer):
         from kcore.saving import functional_from_config
 
         if {"name", "layers", "input_layers", "output_layers"} <= set(config):
-            return functional_from_config(cls if issubclass(cls, Functional) or cls is not Model else Functional, config, custom_objects)
+            return functional_from_config(Functional if cls is Model else cls, config, custom_objects)
         return cls(**config)
 
 

@@ -19,7 +19,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kcore import backends, config, dtypes, tree
+from kcore import backends, config, dtypes, naming, tree
 from kcore.ops import symbolic
 from kcore.ops.symbolic import KerasTensor, Spec
 
@@ -284,7 +284,7 @@ class Op:
                 sources.append(Source("plain", value=plan.arguments.get(name, a), changed=name in plan.arguments))
         return backend.bind(self, plan, sources)
 
-    def trace(self, args: tuple) -> Any:
+    def trace(self, args: tuple, call: OpCall | None = None) -> Any:
         """The symbolic result: the rule's shapes and dtypes as KerasTensors that know this call."""
         args = tuple(
             tuple(self._sequence(name, a)) if role == "tensors" and not isinstance(a, KerasTensor) else a
@@ -292,7 +292,7 @@ class Op:
         )
         outputs = tree.map_structure(lambda s: KerasTensor(s.shape, s.dtype), self.plan(args).outputs)
         if any(t.record_history for t in tree.flatten(args) if isinstance(t, KerasTensor)):
-            symbolic.record(OpCall(self), args, {}, outputs)
+            symbolic.record(call or OpCall(self), args, {}, outputs)
         else:
             for t in tree.flatten(outputs):
                 t.record_history = False
@@ -300,20 +300,38 @@ class Op:
 
 
 class OpCall:
-    """One use of an op in a symbolic model: what `Node.operation` is for an op."""
+    """One use of an op in a symbolic model: what `Node.operation` is for an op.
 
-    def __init__(self, op: Op) -> None:
-        self.op = op
-        self.name = op.name
+    Args:
+        op: The op.
+        plain: Plain arguments known already, for a call that is made again from a config.
+    """
+
+    def __init__(self, op: Op, plain: dict[str, Any] | None = None) -> None:
+        self.op, self.plain = op, plain or {}
+        self.name = naming.auto_name(op.name)
         self._inbound_nodes: list[symbolic.Node] = []
 
     def __call__(self, *args: Any) -> Any:
-        variadic = [p.name for p in self.op.signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
         bound = dict(zip(self.op.roles, args, strict=True))
         positional: list[Any] = []
         for name, value in bound.items():
-            positional += value if name in variadic else [value]
+            variadic = self.op.signature.parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+            positional += value if variadic else [value]
         return self.op.call(*positional)
+
+    def recall(self, args: tuple, kwargs: dict) -> Any:
+        """The symbolic result of the call that a config describes: tensors in `args`, the rest known."""
+        roles, given, known = self.op.roles, list(args), {**self.plain, **kwargs}
+        full = []
+        for name, role in roles.items():
+            if name in known:
+                full.append(known[name])
+            elif role != "plain" and given:
+                full.append(given.pop(0))
+            else:
+                full.append(self.op.signature.parameters[name].default)
+        return self.op.trace(tuple(full), self)
 
 
 def op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
