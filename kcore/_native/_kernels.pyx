@@ -189,6 +189,16 @@ cdef Conv one_to_one(Conv s) noexcept:
     return s
 
 
+cdef cnp.ndarray sum_repeats(cnp.ndarray x, index times):
+    """Each `times` neighbouring channels summed; a sum over so short an axis is slow in NumPy."""
+    n, h, w, c = (<object>x).shape
+    split = x.reshape(n, h, w, c // times, times)
+    total = split[..., 0].copy()
+    for i in range(1, times):
+        total += split[..., i]
+    return total
+
+
 def conv2d(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation, index groups=1, int threads=1):
     """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j].
 
@@ -206,7 +216,7 @@ def conv2d(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilati
     threads = team(threads)
     if is_depthwise(s):
         if s.oc > s.c:
-            x = np.repeat(x, s.oc // s.c, axis=-1)
+            x = np.repeat(x, s.oc // s.c, axis=3)
             s = one_to_one(s)
         with nogil:
             ok = depthwise(single(x), s, data(x), data(w), data(y), threads)
@@ -238,7 +248,7 @@ def conv2d_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_sh
         with nogil:
             ok = depthwise_input_grad(single(g), s, data(g), data(w), data(dx), threads)
         if multiplier > 1:
-            dx = dx.reshape(x_shape + (multiplier,)).sum(axis=-1)
+            dx = sum_repeats(dx, multiplier)
     else:
         dx = empty(x_shape, g)
         with nogil:
@@ -263,7 +273,7 @@ def conv2d_weight_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_s
     threads = team(threads)
     if is_depthwise(s):
         if s.oc > s.c:
-            x = np.repeat(x, s.oc // s.c, axis=-1)
+            x = np.repeat(x, s.oc // s.c, axis=3)
             s = one_to_one(s)
         with nogil:
             ok = depthwise_weight_grad(single(x), s, data(x), data(g), data(dw), threads)

@@ -8,15 +8,19 @@ namespace kcore {
 namespace call {
 
 template <class T, class A>
-A typed(A value) { return value; }
+A typed(A value) {
+  return value;
+}
 template <class T>
-T* typed(void* array) { return static_cast<T*>(array); }
+T* typed(void* array) {
+  return static_cast<T*>(array);
+}
 
-#define KCORE_CALL(name)                                                 \
-  template <class... A>                                                  \
-  auto name(bool single, A... args) {                                    \
-    return single ? active->f32->name(typed<float>(args)...)             \
-                  : active->f64->name(typed<double>(args)...);           \
+#define KCORE_CALL(name)                                       \
+  template <class... A>                                        \
+  auto name(bool single, A... args) {                          \
+    return single ? active->f32->name(typed<float>(args)...)   \
+                  : active->f64->name(typed<double>(args)...); \
   }
 KCORE_CALL(conv)
 KCORE_CALL(conv_input_grad)

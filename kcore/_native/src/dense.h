@@ -11,8 +11,8 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
-constexpr index block_bytes = 256 << 10;    // of padded input per task: a part of the L2 cache
-constexpr index longest_sum = 1024;         // products summed in one chain of roundings
+constexpr index block_bytes = 256 << 10;  // of padded input per task: a part of the L2 cache
+constexpr index longest_sum = 1024;       // products summed in one chain of roundings
 constexpr index max_block_rows = 256;
 
 // Copies of the input rows that output rows [r0, r1) and columns [q0, q1) read, zeros around
@@ -30,7 +30,8 @@ struct Block {
   }
 
   // starts[r - r0] is where output row r begins to read.
-  void copy(const T* in, index r0, index r1, index q0, index q1, T* dst, const T** starts, int threads) const {
+  void copy(const T* in, index r0, index r1, index q0, index q1, T* dst, const T** starts,
+            int threads) const {
     const index size = row(q0, q1);
     while (r0 < r1) {
       const index image = r0 / walk.oh, h0 = r0 % walk.oh;
@@ -54,12 +55,14 @@ struct Block {
     std::memset(dst, 0, low * pixel * sizeof(T));
     if (high > low) {
       if (pixel == channels && walk.pixel == channels)
-        std::memcpy(dst + low * pixel, src + (first + low) * pixel, (high - low) * pixel * sizeof(T));
+        std::memcpy(dst + low * pixel, src + (first + low) * pixel,
+                    (high - low) * pixel * sizeof(T));
       else
         for (index i = low; i < high; ++i) {
           const T* from = src + (first + i) * walk.pixel;
           T* to = dst + i * pixel;
-          over_lanes<T>(0, channels, [&](index c, auto part) { part.put(to + c, part.get(from + c)); });
+          over_lanes<T>(0, channels,
+                        [&](index c, auto part) { part.put(to + c, part.get(from + c)); });
           for (index c = channels; c < pixel; ++c) to[c] = 0;
         }
     }
@@ -73,15 +76,18 @@ struct Runs {
   index outer, inner, length, outer_step, inner_step;
   Runs(const Walk& walk, index channels, index pixel, index row) {
     if ((walk.dw == 1 && pixel == channels) || walk.kw == 1)
-      outer = 1, inner = walk.kh, length = walk.kw * channels, outer_step = 0, inner_step = walk.dh * row;
+      outer = 1, inner = walk.kh, length = walk.kw * channels, outer_step = 0,
+      inner_step = walk.dh * row;
     else
-      outer = walk.kh, inner = walk.kw, length = channels, outer_step = walk.dh * row, inner_step = walk.dw * pixel;
+      outer = walk.kh, inner = walk.kw, length = channels, outer_step = walk.dh * row,
+      inner_step = walk.dw * pixel;
   }
 };
 
 // One output channel group of a convolution, whose weights are columns [0, oc) of `weights`.
 template <class T>
-bool convolve(const Walk& walk, index channels, index oc, const T* in, const Weights<T>& weights, T* out, int threads) {
+bool convolve(const Walk& walk, index channels, index oc, const T* in, const Weights<T>& weights,
+              T* out, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index sums = walk.kh * walk.kw * channels, rows = walk.n * walk.oh;
 
@@ -89,7 +95,8 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
   const index wide = tile_rows[2];
   const index row_bytes = min_of(walk.span_h(), walk.h) * walk.pixel * walk.sw * sizeof(T);
   index q_step = walk.ow;
-  if (q_step * row_bytes > block_bytes) q_step = min_of(walk.ow, max_of<index>(block_bytes / row_bytes / wide, 1) * wide);
+  if (q_step * row_bytes > block_bytes)
+    q_step = min_of(walk.ow, max_of<index>(block_bytes / row_bytes / wide, 1) * wide);
   const index q_blocks = ceil_div(walk.ow, q_step);
 
   // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
@@ -98,11 +105,14 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
   const Block<T> block{walk, channels, channels + (skew ? lanes : 0)};
   const index pixel = copied ? block.pixel : walk.pixel;
 
-  index r_step = max_of<index>(1, block_bytes / static_cast<index>(sizeof(T)) / (walk.sh * block.row(0, q_step)));
+  index r_step = max_of<index>(
+      1, block_bytes / static_cast<index>(sizeof(T)) / (walk.sh * block.row(0, q_step)));
   r_step = min_of(min_of(r_step, rows), max_block_rows);
-  const Panels<T> panels{oc, tile_rows[4] && q_step <= tile_rows[4] && oc >= 4 * lanes ? index{4} : index{2}};
+  const Panels<T> panels{
+      oc, tile_rows[4] && q_step <= tile_rows[4] && oc >= 4 * lanes ? index{4} : index{2}};
   const index wanted = threads > 1 ? 4 * threads : 1;
-  if (ceil_div(rows, r_step) * q_blocks * panels.count() < wanted) r_step = max_of<index>(1, rows * q_blocks * panels.count() / wanted);
+  if (ceil_div(rows, r_step) * q_blocks * panels.count() < wanted)
+    r_step = max_of<index>(1, rows * q_blocks * panels.count() / wanted);
   const index r_blocks = ceil_div(rows, r_step);
   const index p_blocks = min_of(panels.count(), ceil_div(wanted, r_blocks * q_blocks));
   const index p_step = ceil_div(panels.count(), p_blocks);
@@ -112,63 +122,75 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
   const index piece_rows = longest_sum;
   const index slot_input = copied ? block.room(r_step, 0, q_step) : 0;
   const index slot_weights = packed ? 0 : min_of(sums, piece_rows) * panels.width();
-  Scratch scratch(room<T>(packed ? sums * panels.packed() : 0) + threads * (room<T>(slot_input) + room<T>(slot_weights)));
+  Scratch scratch(room<T>(packed ? sums * panels.packed() : 0) +
+                  threads * (room<T>(slot_input) + room<T>(slot_weights)));
   if (!scratch) return false;
   T* all_weights = take<T>(scratch, packed ? sums * panels.packed() : 0);
   T* inputs = take<T>(scratch, threads * round_up(slot_input, 64 / sizeof(T)));
   T* pieces = take<T>(scratch, threads * round_up(slot_weights, 64 / sizeof(T)));
   if (packed)
     parallel_for(panels.count(), threads, [&](index p, int) {
-      pack(weights, walk.kw, channels, 0, sums, panels.first(p), panels.columns(p), panels.padded_width(p),
-           all_weights + sums * panels.first(p));
+      pack(weights, walk.kw, channels, 0, sums, panels.first(p), panels.columns(p),
+           panels.padded_width(p), all_weights + sums * panels.first(p));
     });
 
   parallel_for(r_blocks * q_blocks * p_blocks, threads, [&](index task, int slot) {
-    const index pb = task % p_blocks, qb = task / p_blocks % q_blocks, rb = task / p_blocks / q_blocks;
+    const index pb = task % p_blocks, qb = task / p_blocks % q_blocks,
+                rb = task / p_blocks / q_blocks;
     const index r0 = rb * r_step, r1 = min_of(rows, r0 + r_step);
     const index q0 = qb * q_step, q1 = min_of(walk.ow, q0 + q_step), columns = q1 - q0;
     const T* starts[max_block_rows];
     if (copied) {
-      block.copy(in, r0, r1, q0, q1, inputs + slot * round_up(slot_input, 64 / sizeof(T)), starts, 1);
+      block.copy(in, r0, r1, q0, q1, inputs + slot * round_up(slot_input, 64 / sizeof(T)), starts,
+                 1);
     } else {
       for (index r = r0; r < r1; ++r)
-        starts[r - r0] = in + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w + q0 * walk.sw - walk.pl) * walk.pixel;
+        starts[r - r0] = in + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w +
+                               q0 * walk.sw - walk.pl) *
+                                  walk.pixel;
     }
     const Runs runs(walk, channels, pixel, copied ? block.row(q0, q1) : walk.w * walk.pixel);
     const index together = max_of<index>(1, longest_sum / runs.length);
     const index cut = ceil_div(runs.length, ceil_div(runs.length, longest_sum));
     for (index p = pb * p_step; p < min_of(panels.count(), (pb + 1) * p_step); ++p) {
-      const index vectors = panels.vectors(p), width = panels.padded_width(p), used = panels.columns(p);
+      const index vectors = panels.vectors(p), width = panels.padded_width(p),
+                  used = panels.columns(p);
       const index tile = ceil_div(columns, ceil_div(columns, tile_rows[vectors]));
       bool add = false;
       for (index o = 0; o < runs.outer; ++o)
         for (index i = 0; i < runs.inner; i += together)
           for (index k = 0; k < runs.length; k += cut, add = true) {
-            const index count = min_of(together, runs.inner - i), length = min_of(cut, runs.length - k);
+            const index count = min_of(together, runs.inner - i),
+                        length = min_of(cut, runs.length - k);
             const index from = (o * runs.inner + i) * runs.length + k;
             const T* b = all_weights + sums * panels.first(p) + from * width;
             if (!packed) {
               T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
-              pack(weights, walk.kw, channels, from, from + (count - 1) * runs.length + length, panels.first(p), used, width, piece);
+              pack(weights, walk.kw, channels, from, from + (count - 1) * runs.length + length,
+                   panels.first(p), used, width, piece);
               b = piece;
             }
             for (index r = r0; r < r1; ++r) {
               const T* a = starts[r - r0] + o * runs.outer_step + i * runs.inner_step + k;
-              T* c = out + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h + q0 * walk.out_w + panels.first(p);
+              T* c = out + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h + q0 * walk.out_w +
+                     panels.first(p);
               for (index q = 0; q < columns; q += tile) {
                 const index here = min_of(tile, columns - q);
                 const Product<T> multiply = product_for<T>(here, vectors);
                 const T* aq = a + q * walk.sw * pixel;
                 T* cq = c + q * walk.out_w;
                 if (used == width) {
-                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b, runs.length * width, cq, walk.out_w, add);
+                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b,
+                           runs.length * width, cq, walk.out_w, add);
                 } else {
                   TileSums<T> sum;
-                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b, runs.length * width, sum.at, width, false);
+                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b,
+                           runs.length * width, sum.at, width, false);
                   for (index t = 0; t < here; ++t)
                     over_lanes<T>(0, used, [&](index j, auto part) {
                       const Vec<T> v = load(sum.at + t * width + j);
-                      part.put(cq + t * walk.out_w + j, add ? part.get(cq + t * walk.out_w + j) + v : v);
+                      part.put(cq + t * walk.out_w + j,
+                               add ? part.get(cq + t * walk.out_w + j) + v : v);
                     });
                 }
               }
@@ -181,8 +203,9 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
 
 // Whether the walk just maps each pixel of an unbroken array: a 1x1 kernel, stride 1, no padding.
 inline bool maps_pixels(const Walk& walk) {
-  return walk.kh == 1 && walk.kw == 1 && walk.sh == 1 && walk.sw == 1 && walk.pt == 0 && walk.pl == 0 &&
-         walk.oh == walk.h && walk.ow == walk.w && walk.out_h == walk.ow * walk.out_w && walk.out_n == walk.oh * walk.out_h;
+  return walk.kh == 1 && walk.kw == 1 && walk.sh == 1 && walk.sw == 1 && walk.pt == 0 &&
+         walk.pl == 0 && walk.oh == walk.h && walk.ow == walk.w &&
+         walk.out_h == walk.ow * walk.out_w && walk.out_n == walk.oh * walk.out_h;
 }
 
 // Such a walk over one image, with its pixels laid out as `rows` rows.
@@ -216,9 +239,10 @@ bool conv_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) 
   over_phases(s, [&](const Walk& phase, const Phase& row, const Phase& col) {
     const Walk walk = as_one_row(phase);
     for (index i = 0; i < s.groups && ok; ++i) {
-      const Weights<T> weights{w + (row.tap * s.kw + col.tap) * c * s.oc + i * oc, row.tap_step * s.kw * c * s.oc,
-                               col.tap_step * c * s.oc, 1, s.oc};
-      ok = convolve(walk, oc, c, g + i * oc, weights, dx + (row.first * s.w + col.first) * s.c + i * c, threads);
+      const Weights<T> weights{w + (row.tap * s.kw + col.tap) * c * s.oc + i * oc,
+                               row.tap_step * s.kw * c * s.oc, col.tap_step * c * s.oc, 1, s.oc};
+      ok = convolve(walk, oc, c, g + i * oc, weights,
+                    dx + (row.first * s.w + col.first) * s.c + i * c, threads);
     }
   });
   return ok;
@@ -227,23 +251,32 @@ bool conv_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) 
 constexpr index shared_bytes = 4 << 20;  // of copied input and gradient between two barriers
 constexpr index tiles_together = 8;      // tiles of x that meet a panel of g while it is cached
 
-// dw[k, j] = sum over output pixels of x[pixel, k] * g[pixel, j], with `ld` elements in a row of dw.
+// dw[k, j] = sum over output pixels of x[pixel, k] * g[pixel, j], with `ld` elements in a row of
+// dw.
 template <class T>
-bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* g, T* dw, index ld, int threads) {
+bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* g, T* dw, index ld,
+               int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index rows = walk.n * walk.oh;
   const bool x_copied = walk.padded(), g_copied = oc % lanes != 0;
   const Block<T> block{walk, channels, channels};
-  const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_w, 1, 1, 1, 1, 1, 1, 0, 0, walk.oh, walk.ow, 0, 0, 0};
+  const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_w, 1,       1, 1, 1, 1,
+                  1,      0,       0,       walk.oh,    walk.ow, 0, 0, 0};
   const Block<T> g_block{of_g, oc, round_up(oc, lanes)};
-  const index x_pixel = x_copied ? channels : walk.pixel, g_pixel = g_copied ? g_block.pixel : walk.out_w;
+  const index x_pixel = x_copied ? channels : walk.pixel,
+              g_pixel = g_copied ? g_block.pixel : walk.out_w;
 
   // Rows whose x and g stay in the L2 cache, and rows that are copied at a time.
-  const index row_bytes = (walk.sh * block.row(0, walk.ow) + walk.ow * round_up(oc, lanes)) * sizeof(T);
+  const index row_bytes =
+      (walk.sh * block.row(0, walk.ow) + walk.ow * round_up(oc, lanes)) * sizeof(T);
   const index r_step = min_of(rows, max_of<index>(1, 5 * block_bytes / 4 / row_bytes));
-  const index s_step = x_copied || g_copied ? min_of(rows, r_step * max_of<index>(1, shared_bytes / (r_step * row_bytes))) : rows;
+  const index s_step =
+      x_copied || g_copied
+          ? min_of(rows, r_step * max_of<index>(1, shared_bytes / (r_step * row_bytes)))
+          : rows;
 
-  const index x_room = x_copied ? block.room(s_step, 0, walk.ow) : 0, g_room = g_copied ? g_block.room(s_step, 0, walk.ow) : 0;
+  const index x_room = x_copied ? block.room(s_step, 0, walk.ow) : 0,
+              g_room = g_copied ? g_block.room(s_step, 0, walk.ow) : 0;
   Scratch scratch(room<T>(x_room) + room<T>(g_room) + 2 * room<const T*>(s_step));
   if (!scratch) return false;
   T* x_copy = take<T>(scratch, x_room);
@@ -264,7 +297,9 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
     if (g_copied) g_block.copy(g, s0, s1, 0, walk.ow, g_copy, g_rows, threads);
     for (index r = s0; r < s1; ++r) {
       if (!x_copied)
-        x_rows[r - s0] = x + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) * walk.pixel;
+        x_rows[r - s0] =
+            x + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) *
+                    walk.pixel;
       if (!g_copied) g_rows[r - s0] = g + r * walk.ow * walk.out_w;
     }
     // Each thread owns some items for all rows, and with them a part of dw: nothing is shared.
@@ -275,9 +310,12 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
         for (index item = first; item < last; ++item) {
           const index group = item % tile_groups, p = item / tile_groups % panels.count();
           const index run = item / tile_groups / panels.count();
-          const index offset = run / runs.inner * runs.outer_step + run % runs.inner * runs.inner_step;
-          const index vectors = panels.vectors(p), width = panels.padded_width(p), used = panels.columns(p);
-          for (index t = group * tiles_together; t < min_of(tiles, (group + 1) * tiles_together); ++t) {
+          const index offset =
+              run / runs.inner * runs.outer_step + run % runs.inner * runs.inner_step;
+          const index vectors = panels.vectors(p), width = panels.padded_width(p),
+                      used = panels.columns(p);
+          for (index t = group * tiles_together; t < min_of(tiles, (group + 1) * tiles_together);
+               ++t) {
             const index k = t * tile, size = min_of(tile, runs.length - k);
             const OuterProduct<T> multiply = outer_for<T>(size, vectors);
             T* c = dw + (run * runs.length + k) * ld + panels.first(p);
@@ -285,10 +323,12 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
             const T* const* gr = g_rows + (r0 - s0);
             const index x_step = walk.sw * x_pixel;
             if (used == width) {
-              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, c, ld, r0 > 0);
+              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, c, ld,
+                       r0 > 0);
             } else {
               TileSums<T> sum;
-              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, sum.at, width, false);
+              multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, sum.at,
+                       width, false);
               for (index i = 0; i < size; ++i)
                 over_lanes<T>(0, used, [&](index j, auto part) {
                   const Vec<T> v = load(sum.at + i * width + j);

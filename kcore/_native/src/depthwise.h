@@ -28,8 +28,9 @@ struct DepthKernel {
 
 // out[0 .. count) pixels of one row, all with the same taps; `in` is the first tap of the first.
 template <int count, class T, class Part>
-KCORE_INLINE void depth_pixels(const Walk& walk, const Taps& rows, const Taps& cols, const DepthKernel<T>& kernel,
-                               const T* in, index in_row, T* out, Part part) {
+KCORE_INLINE void depth_pixels(const Walk& walk, const Taps& rows, const Taps& cols,
+                               const DepthKernel<T>& kernel, const T* in, index in_row, T* out,
+                               Part part) {
   Vec<T> sum[count];
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) sum[i] = Vec<T>{};
@@ -48,19 +49,22 @@ KCORE_INLINE void depth_pixels(const Walk& walk, const Taps& rows, const Taps& c
 }
 
 template <int count, class T>
-void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& cols, const DepthKernel<T>& kernel,
-                const T* in, index in_row, T* out) {
+void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& cols,
+                const DepthKernel<T>& kernel, const T* in, index in_row, T* out) {
   over_lanes<T>(0, channels, [&](index c, auto part) {
-    depth_pixels<count>(walk, rows, cols, DepthKernel<T>{kernel.w + c, kernel.tap_h, kernel.tap_w}, in + c, in_row, out + c, part);
+    depth_pixels<count>(walk, rows, cols, DepthKernel<T>{kernel.w + c, kernel.tap_h, kernel.tap_w},
+                        in + c, in_row, out + c, part);
   });
 }
 
 template <class T>
-void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel, T* out, int threads) {
+void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel,
+                    T* out, int threads) {
   const Taps all(0, 1, walk.kw, walk.kw);
   // Output columns [low, high) have all their taps inside.
   const index low = min_of(walk.ow, max_of<index>(0, ceil_div(walk.pl, walk.sw)));
-  const index high = max_of(low, min_of(walk.ow, floor_div(walk.w - walk.span_w() + walk.pl, walk.sw) + 1));
+  const index high =
+      max_of(low, min_of(walk.ow, floor_div(walk.w - walk.span_w() + walk.pl, walk.sw) + 1));
   parallel_for(walk.n * walk.oh, threads, [&](index r, int) {
     const index image = r / walk.oh, h = r % walk.oh, top = h * walk.sh - walk.pt;
     const Taps rows(top, walk.dh, walk.kh, walk.h);
@@ -74,9 +78,12 @@ void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKe
     };
     index q = 0;
     for (; q < low; ++q) edge(q);
-    for (; q + 8 <= high; q += 8) depth_tile<8>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
-    for (; q + 4 <= high; q += 4) depth_tile<4>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
-    for (; q < high; ++q) depth_tile<1>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+    for (; q + 8 <= high; q += 8)
+      depth_tile<8>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+    for (; q + 4 <= high; q += 4)
+      depth_tile<4>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+    for (; q < high; ++q)
+      depth_tile<1>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
     for (; q < walk.ow; ++q) edge(q);
   });
 }
@@ -91,7 +98,8 @@ template <class T>
 bool depthwise_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
   if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.h * s.w * s.c * sizeof(T));
   over_phases(s, [&](const Walk& walk, const Phase& row, const Phase& col) {
-    const DepthKernel<T> kernel{w + (row.tap * s.kw + col.tap) * s.c, row.tap_step * s.kw * s.c, col.tap_step * s.c};
+    const DepthKernel<T> kernel{w + (row.tap * s.kw + col.tap) * s.c, row.tap_step * s.kw * s.c,
+                                col.tap_step * s.c};
     depth_convolve(walk, s.c, g, kernel, dx + (row.first * s.w + col.first) * s.c, threads);
   });
   return true;
@@ -100,7 +108,8 @@ bool depthwise_input_grad(const Conv& s, const T* g, const T* w, T* dx, int thre
 // Adds one output row's part of kernel row `a`: sum over q of x[q * sw + b * dw] * g[q], for taps
 // b .. b + count. Columns where some tap falls outside go tap by tap.
 template <int count, class T, class Part>
-KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, index channels, T* dw, Part part) {
+KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, index channels,
+                             T* dw, Part part) {
   Vec<T> sum[count];
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) sum[i] = Vec<T>{};
@@ -111,7 +120,9 @@ KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, 
     high = min_of(high, floor_div(walk.w - 1 - start, walk.sw) + 1);
   }
   high = max_of(low, high);
-  const auto column = [&](index q, int i) { return x + (q * walk.sw + (b + i) * walk.dw - walk.pl) * walk.pixel; };
+  const auto column = [&](index q, int i) {
+    return x + (q * walk.sw + (b + i) * walk.dw - walk.pl) * walk.pixel;
+  };
   const auto edge = [&](index q) {
     const Vec<T> gv = part.get(g + q * channels);
 #pragma GCC unroll 8
@@ -128,7 +139,8 @@ KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, 
   }
   for (index q = high; q < walk.ow; ++q) edge(q);
 #pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) part.put(dw + (b + i) * channels, part.get(dw + (b + i) * channels) + sum[i]);
+  for (int i = 0; i < count; ++i)
+    part.put(dw + (b + i) * channels, part.get(dw + (b + i) * channels) + sum[i]);
 }
 
 template <class T>
@@ -137,7 +149,8 @@ bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int thr
   std::memset(dw, 0, s.kh * s.kw * s.c * sizeof(T));
   // A thread owns some channels of dw, and if there is but one vector of them, one kernel row.
   // Whole pixels in one pass are best: narrow strips read little of each memory page.
-  const index together = round_up(ceil_div(s.c, threads), Simd<T>::lanes), blocks = ceil_div(s.c, together);
+  const index together = round_up(ceil_div(s.c, threads), Simd<T>::lanes),
+              blocks = ceil_div(s.c, together);
   const index parts = blocks < threads ? s.kh : 1;
   parallel_for(parts * blocks, threads, [&](index item, int) {
     const index c0 = item / parts * together, c1 = min_of(s.c, c0 + together);

@@ -32,8 +32,8 @@ KCORE_INLINE double root(double x) { return __builtin_sqrt(x); }
 
 // 1 - beta is taken in double: in float, 1 - 0.999f is off by 5e-5 of itself.
 template <bool decays, class T>
-KCORE_INLINE void adam_block(index begin, index end, T* param, const T* grad, T* m, T* v, T step_size, T gain1, T gain2,
-                             T epsilon, T weight_decay) {
+KCORE_INLINE void adam_block(index begin, index end, T* param, const T* grad, T* m, T* v,
+                             T step_size, T gain1, T gain2, T epsilon, T weight_decay) {
 #pragma GCC ivdep
   for (index i = begin; i < end; ++i) {
     const T g = grad[i];
@@ -47,9 +47,10 @@ KCORE_INLINE void adam_block(index begin, index end, T* param, const T* grad, T*
 }
 
 template <class T>
-void adam(index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1, double beta2, double epsilon,
-          double weight_decay, int threads) {
-  const T step = static_cast<T>(step_size), gain1 = static_cast<T>(1 - beta1), gain2 = static_cast<T>(1 - beta2);
+void adam(index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1,
+          double beta2, double epsilon, double weight_decay, int threads) {
+  const T step = static_cast<T>(step_size), gain1 = static_cast<T>(1 - beta1),
+          gain2 = static_cast<T>(1 - beta2);
   const T eps = static_cast<T>(epsilon), decay = static_cast<T>(weight_decay);
   parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
     if (weight_decay != 0)
@@ -60,8 +61,8 @@ void adam(index size, T* param, const T* grad, T* m, T* v, double step_size, dou
 }
 
 template <class T>
-void sgd(index size, T* param, const T* grad, T* velocity, double learning_rate, double decay, bool nesterov,
-         int threads) {
+void sgd(index size, T* param, const T* grad, T* velocity, double learning_rate, double decay,
+         bool nesterov, int threads) {
   const T rate = static_cast<T>(learning_rate), momentum = static_cast<T>(decay);
   parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
     if (!velocity) {

@@ -17,25 +17,29 @@ struct Walk {
   index span_h() const { return (kh - 1) * dh + 1; }
   index span_w() const { return (kw - 1) * dw + 1; }
   bool padded() const {
-    return pt > 0 || pl > 0 || (oh - 1) * sh + span_h() - pt > h || (ow - 1) * sw + span_w() - pl > w;
+    return pt > 0 || pl > 0 || (oh - 1) * sh + span_h() - pt > h ||
+           (ow - 1) * sw + span_w() - pl > w;
   }
 };
 
 inline Walk forward_walk(const Conv& s) {
-  return {s.n,  s.h,  s.w,  s.c,  s.kh, s.kw, s.sh,          s.sw, s.dh, s.dw,
-          s.pt, s.pl, s.oh, s.ow, s.oh * s.ow * s.oc, s.ow * s.oc, s.oc};
+  return {s.n,         s.h,  s.w,  s.c,  s.kh,
+          s.kw,        s.sh, s.sw, s.dh, s.dw,
+          s.pt,        s.pl, s.oh, s.ow, s.oh * s.ow * s.oc,
+          s.ow * s.oc, s.oc};
 }
 
 // The input gradient of a strided convolution falls apart into phases: the rows i of x with
 // (i + pad) % stride == phase meet only the kernel rows k with k * dilation % stride == phase,
 // and they meet them as in a convolution of g with stride 1. One dimension of that:
 struct Phase {
-  index taps, tap, tap_step;     // how many, the first (kernel order reversed), to the next (< 0)
-  index dilation, pad;           // of the convolution over g
-  index size, first, step;       // the rows of x it gives: how many, the first, to the next
+  index taps, tap, tap_step;  // how many, the first (kernel order reversed), to the next (< 0)
+  index dilation, pad;        // of the convolution over g
+  index size, first, step;    // the rows of x it gives: how many, the first, to the next
 };
 
-inline Phase phase_of(index phase, index stride, index dilation, index pad, index kernel, index size) {
+inline Phase phase_of(index phase, index stride, index dilation, index pad, index kernel,
+                      index size) {
   Phase p{};
   index common = stride, rest = dilation;
   while (rest) {
@@ -69,9 +73,23 @@ void over_phases(const Conv& s, F&& f) {
     for (index b = 0; b < s.sw; ++b) {
       const Phase col = phase_of(b, s.sw, s.dw, s.pl, s.kw, s.w);
       if (row.taps <= 0 || col.taps <= 0 || row.size <= 0 || col.size <= 0) continue;
-      const Walk walk{s.n,          s.oh,         s.ow,     s.oc,     row.taps,        col.taps,
-                      1,            1,            row.dilation, col.dilation, row.pad, col.pad,
-                      row.size,     col.size,     s.h * s.w * s.c, row.step * s.w * s.c, col.step * s.c};
+      const Walk walk{s.n,
+                      s.oh,
+                      s.ow,
+                      s.oc,
+                      row.taps,
+                      col.taps,
+                      1,
+                      1,
+                      row.dilation,
+                      col.dilation,
+                      row.pad,
+                      col.pad,
+                      row.size,
+                      col.size,
+                      s.h * s.w * s.c,
+                      row.step * s.w * s.c,
+                      col.step * s.c};
       f(walk, row, col);
     }
   }

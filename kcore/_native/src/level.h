@@ -12,10 +12,26 @@ namespace KCORE_LEVEL {
 
 template <class T>
 constexpr Kernels<T> table() {
-  return {conv<T>,     conv_input_grad<T>, conv_weight_grad<T>, depthwise<T>,        depthwise_input_grad<T>,
-          depthwise_weight_grad<T>, max_pool<T>, max_pool_grad<T>, avg_pool<T>,      avg_pool_grad<T>,
-          softmax<T>,  softmax_grad<T>,    log_softmax<T>,      log_softmax_grad<T>, column_sums<T>,
-          bias_add<T>, relu<T>,            relu_grad<T>,        adam<T>,             sgd<T>};
+  return {conv<T>,
+          conv_input_grad<T>,
+          conv_weight_grad<T>,
+          depthwise<T>,
+          depthwise_input_grad<T>,
+          depthwise_weight_grad<T>,
+          max_pool<T>,
+          max_pool_grad<T>,
+          avg_pool<T>,
+          avg_pool_grad<T>,
+          softmax<T>,
+          softmax_grad<T>,
+          log_softmax<T>,
+          log_softmax_grad<T>,
+          column_sums<T>,
+          bias_add<T>,
+          relu<T>,
+          relu_grad<T>,
+          adam<T>,
+          sgd<T>};
 }
 
 extern const Kernels<float> f32;

@@ -31,9 +31,13 @@ struct Codes {
   }
 };
 template <class T>
-KCORE_INLINE index lanes_of(Whole) { return Simd<T>::lanes; }
+KCORE_INLINE index lanes_of(Whole) {
+  return Simd<T>::lanes;
+}
 template <class T>
-KCORE_INLINE index lanes_of(Part part) { return part.n; }
+KCORE_INLINE index lanes_of(Part part) {
+  return part.n;
+}
 
 // Calls f(row, column, taps over rows, taps over columns, pixel) for every output pixel.
 template <class F>
@@ -67,35 +71,38 @@ struct Cover {
   bool apart, all;
   explicit Cover(const Pool& s) {
     apart = s.sh >= s.kh && s.sw >= s.kw;
-    all = s.sh == s.kh && s.sw == s.kw && s.pt == 0 && s.pl == 0 && s.h == s.oh * s.kh && s.w == s.ow * s.kw;
+    all = s.sh == s.kh && s.sw == s.kw && s.pt == 0 && s.pl == 0 && s.h == s.oh * s.kh &&
+          s.w == s.ow * s.kw;
   }
 };
 
 template <class T, class Code>
 void max_pool_as(const Pool& s, const T* x, T* y, Code* argmax, int threads) {
   typedef typename Bits<T>::V Index;
-  over_windows(s, threads, [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
-    over_lanes<T>(0, s.c, [&](index c, auto part) {
-      Vec<T> best = broadcast<T>(-__builtin_inf());
-      Index where{};
-      if (rows.first < rows.last && cols.first < cols.last) {
-        best = part.get(x + ((row + rows.first) * s.w + column + cols.first) * s.c + c);
-        where += static_cast<typename Bits<T>::Word>(rows.first * s.kw + cols.first);
-      }
-      for (index a = rows.first; a < rows.last; ++a) {
-        const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
-        for (index b = cols.first; b < cols.last; ++b, p += s.c) {
-          const Vec<T> v = part.get(p);
-          // The first nan wins: a number is replaced by what is greater or unordered, a nan never.
-          const Index better = (v > best) | ((v != v) & (best == best));
-          best = better ? v : best;
-          where = better ? Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b) : where;
-        }
-      }
-      part.put(y + pixel * s.c + c, best);
-      Codes<T, Code>::put(argmax + pixel * s.c + c, lanes_of<T>(part), where);
-    });
-  });
+  over_windows(
+      s, threads, [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
+        over_lanes<T>(0, s.c, [&](index c, auto part) {
+          Vec<T> best = broadcast<T>(-__builtin_inf());
+          Index where{};
+          if (rows.first < rows.last && cols.first < cols.last) {
+            best = part.get(x + ((row + rows.first) * s.w + column + cols.first) * s.c + c);
+            where += static_cast<typename Bits<T>::Word>(rows.first * s.kw + cols.first);
+          }
+          for (index a = rows.first; a < rows.last; ++a) {
+            const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
+            for (index b = cols.first; b < cols.last; ++b, p += s.c) {
+              const Vec<T> v = part.get(p);
+              // The first nan wins: a number is replaced by what is greater or unordered, a nan
+              // never.
+              const Index better = (v > best) | ((v != v) & (best == best));
+              best = better ? v : best;
+              where = better ? Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b) : where;
+            }
+          }
+          part.put(y + pixel * s.c + c, best);
+          Codes<T, Code>::put(argmax + pixel * s.c + c, lanes_of<T>(part), where);
+        });
+      });
 }
 
 template <class T, class Code>
@@ -116,7 +123,8 @@ void max_pool_grad_as(const Pool& s, const T* g, const Code* argmax, T* dx, int 
             const Vec<T> gv = part.get(g + at + c);
             for (index b = cols.first; b < cols.last; ++b) {
               T* p = dx + (r * s.w + left + b) * s.c + c;
-              const Index here = where == Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b);
+              const Index here =
+                  where == Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b);
               const Vec<T> share = here ? gv : Vec<T>{};
               part.put(p, cover.apart ? share : part.get(p) + share);
             }
@@ -136,7 +144,8 @@ void max_pool(const Pool& s, const T* x, T* y, void* argmax, int code_bytes, int
 }
 
 template <class T>
-void max_pool_grad(const Pool& s, const T* g, const void* argmax, int code_bytes, T* dx, int threads) {
+void max_pool_grad(const Pool& s, const T* g, const void* argmax, int code_bytes, T* dx,
+                   int threads) {
   if (code_bytes == 1)
     max_pool_grad_as(s, g, static_cast<const std::uint8_t*>(argmax), dx, threads);
   else if (code_bytes == 2)
@@ -151,19 +160,20 @@ KCORE_INLINE index divisor(const Pool& s, bool count_pads, const Taps& rows, con
 
 template <class T>
 void avg_pool(const Pool& s, const T* x, T* y, bool count_pads, int threads) {
-  over_windows(s, threads, [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
-    const T count = static_cast<T>(divisor(s, count_pads, rows, cols));
-    over_lanes<T>(0, s.c, [&](index c, auto part) {
-      Vec<T> total{};
-      for (index a = rows.first; a < rows.last; ++a) {
-        Vec<T> sum{};  // row by row: shorter chains of roundings in a large window
-        const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
-        for (index b = cols.first; b < cols.last; ++b, p += s.c) sum += part.get(p);
-        total += sum;
-      }
-      part.put(y + pixel * s.c + c, total / count);
-    });
-  });
+  over_windows(s, threads,
+               [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
+                 const T count = static_cast<T>(divisor(s, count_pads, rows, cols));
+                 over_lanes<T>(0, s.c, [&](index c, auto part) {
+                   Vec<T> total{};
+                   for (index a = rows.first; a < rows.last; ++a) {
+                     Vec<T> sum{};  // row by row: shorter chains of roundings in a large window
+                     const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
+                     for (index b = cols.first; b < cols.last; ++b, p += s.c) sum += part.get(p);
+                     total += sum;
+                   }
+                   part.put(y + pixel * s.c + c, total / count);
+                 });
+               });
 }
 
 template <class T>

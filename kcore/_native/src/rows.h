@@ -25,9 +25,9 @@ struct Exp<double> {
   static constexpr double log2e = 1.4426950408889634, round = 6755399441055744.0;
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
   static constexpr int bias = 1023, fraction = 52;
-  static constexpr double terms[] = {1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0,
-                                     1 / 362880.0, 1 / 40320.0, 1 / 5040.0, 1 / 720.0,
-                                     1 / 120.0, 1 / 24.0, 1 / 6.0, 1 / 2.0};
+  static constexpr double terms[] = {
+      1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0, 1 / 40320.0,
+      1 / 5040.0,       1 / 720.0,       1 / 120.0,      1 / 24.0,      1 / 6.0,      1 / 2.0};
 };
 
 // Within 2 ulp, subnormal results included; nan and infinities as they should be.
@@ -88,7 +88,9 @@ KCORE_INLINE T largest(const T* x, index n) {
 }
 
 constexpr index row_block_elements = 4096;
-KCORE_INLINE index rows_together(index cols) { return max_of<index>(1, row_block_elements / max_of<index>(cols, 1)); }
+KCORE_INLINE index rows_together(index cols) {
+  return max_of<index>(1, row_block_elements / max_of<index>(cols, 1));
+}
 
 template <class F>
 KCORE_INLINE void over_rows(index rows, index cols, int threads, F&& f) {
@@ -108,14 +110,16 @@ void softmax(index rows, index cols, const T* x, T* y, int threads) {
       return e;
     });
     const T scale = static_cast<T>(1 / total);
-    over_lanes<T>(0, cols, [&](index i, auto part) { part.put(y + at + i, part.get(y + at + i) * scale); });
+    over_lanes<T>(0, cols,
+                  [&](index i, auto part) { part.put(y + at + i, part.get(y + at + i) * scale); });
   });
 }
 
 template <class T>
 void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
-    const T mean = static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
+    const T mean = static_cast<T>(sum_over<T>(
+        cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
     over_lanes<T>(0, cols, [&](index i, auto part) {
       part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
     });
@@ -126,16 +130,20 @@ template <class T>
 void log_softmax(index rows, index cols, const T* x, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const T peak = largest(x + at, cols);
-    const double total = sum_over<T>(cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
+    const double total = sum_over<T>(
+        cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
     const T log_total = static_cast<T>(__builtin_log(total));
-    over_lanes<T>(0, cols, [&](index i, auto part) { part.put(y + at + i, part.get(x + at + i) - peak - log_total); });
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(y + at + i, part.get(x + at + i) - peak - log_total);
+    });
   });
 }
 
 template <class T>
 void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
-    const T total = static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i); }));
+    const T total =
+        static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i); }));
     over_lanes<T>(0, cols, [&](index i, auto part) {
       part.put(dx + at + i, part.get(g + at + i) - exp_of<T>(part.get(y + at + i)) * total);
     });
@@ -146,7 +154,8 @@ void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int
 template <class T>
 bool column_sums(index rows, index cols, const T* x, T* out, int threads) {
   constexpr index chain = 64;
-  const index block = max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
+  const index block =
+      max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
   const index blocks = ceil_div(rows, block);
   Scratch scratch(room<double>(blocks * cols));
   if (!scratch) return false;

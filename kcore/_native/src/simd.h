@@ -50,13 +50,19 @@ struct Bits<double> {
 #define KCORE_INLINE_MEMBER inline __attribute__((always_inline))
 
 template <class A>
-KCORE_INLINE constexpr A min_of(A a, A b) { return b < a ? b : a; }
+KCORE_INLINE constexpr A min_of(A a, A b) {
+  return b < a ? b : a;
+}
 template <class A>
-KCORE_INLINE constexpr A max_of(A a, A b) { return a < b ? b : a; }
+KCORE_INLINE constexpr A max_of(A a, A b) {
+  return a < b ? b : a;
+}
 KCORE_INLINE constexpr index ceil_div(index a, index b) { return (a + b - 1) / b; }
 KCORE_INLINE constexpr index round_up(index a, index b) { return ceil_div(a, b) * b; }
 // Division towards minus infinity, for offsets that may be negative; b > 0.
-KCORE_INLINE constexpr index floor_div(index a, index b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+KCORE_INLINE constexpr index floor_div(index a, index b) {
+  return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
 
 template <class T>
 KCORE_INLINE Vec<T> load(const T* p) {
@@ -68,7 +74,9 @@ KCORE_INLINE void store(T* p, Vec<T> v) {
 }
 // x - 0 is x for every x, so the compiler drops the subtraction; 0 + x loses -0 and stays.
 template <class T>
-KCORE_INLINE Vec<T> broadcast(T x) { return x - Vec<T>{}; }
+KCORE_INLINE Vec<T> broadcast(T x) {
+  return x - Vec<T>{};
+}
 
 // The first n of a vector's lanes, 0 <= n < lanes; `fill` in the others.
 #if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
@@ -102,16 +110,24 @@ KCORE_INLINE void store_part(T* p, index n, Vec<T> v) {
 // One walk for both cases: f(offset, Whole or Part(n)), so a body is written once.
 struct Whole {
   template <class T>
-  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T = 0) const { return load(p); }
+  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T = 0) const {
+    return load(p);
+  }
   template <class T>
-  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const { store(p, v); }
+  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const {
+    store(p, v);
+  }
 };
 struct Part {
   index n;
   template <class T>
-  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T fill = 0) const { return load_part(p, n, fill); }
+  KCORE_INLINE_MEMBER Vec<T> get(const T* p, T fill = 0) const {
+    return load_part(p, n, fill);
+  }
   template <class T>
-  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const { store_part(p, n, v); }
+  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const {
+    store_part(p, n, v);
+  }
 };
 template <class T, class F>
 KCORE_INLINE void over_lanes(index begin, index end, F&& f) {

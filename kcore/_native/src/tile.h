@@ -44,7 +44,11 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
       for (int i = 0; i < MR; ++i) {
         const T* p = i < 5 ? a0 : i < 10 ? a1 : a2;
         const int r = i % 5;
-        const Vec<T> x = broadcast(*(r == 0 ? p : r == 1 ? p + s : r == 2 ? p + 2 * s : r == 3 ? p + s3 : p + 4 * s));
+        const Vec<T> x = broadcast(*(r == 0   ? p
+                                     : r == 1 ? p + s
+                                     : r == 2 ? p + 2 * s
+                                     : r == 3 ? p + s3
+                                              : p + 4 * s));
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) sum[i][j] += x * row[j];
       }
@@ -111,7 +115,7 @@ using OuterProduct = decltype(&outer_product<T, 1, 1>);
 template <class T, int MR, int NV, bool fits>
 struct Tile {
   static constexpr Product<T> product_of = &product<T, MR, NV>;
-  static constexpr OuterProduct<T> outer_of = &outer_product<T, MR, NV <= 2 ? NV : 2>;
+  static constexpr OuterProduct<T> outer_of = &outer_product < T, MR, NV <= 2 ? NV : 2 > ;
 };
 template <class T, int MR, int NV>
 struct Tile<T, MR, NV, false> {
@@ -119,11 +123,22 @@ struct Tile<T, MR, NV, false> {
   static constexpr OuterProduct<T> outer_of = nullptr;
 };
 #define KCORE_TILE(MR) Tile<T, MR, NV, (MR <= tile_rows[NV])>
-#define KCORE_TILES(what)                                                                  \
-  {nullptr, KCORE_TILE(1)::what, KCORE_TILE(2)::what, KCORE_TILE(3)::what,                 \
-   KCORE_TILE(4)::what, KCORE_TILE(5)::what, KCORE_TILE(6)::what, KCORE_TILE(7)::what,     \
-   KCORE_TILE(8)::what, KCORE_TILE(9)::what, KCORE_TILE(10)::what, KCORE_TILE(11)::what,   \
-   KCORE_TILE(12)::what, KCORE_TILE(13)::what, KCORE_TILE(14)::what}
+#define KCORE_TILES(what) \
+  {nullptr,               \
+   KCORE_TILE(1)::what,   \
+   KCORE_TILE(2)::what,   \
+   KCORE_TILE(3)::what,   \
+   KCORE_TILE(4)::what,   \
+   KCORE_TILE(5)::what,   \
+   KCORE_TILE(6)::what,   \
+   KCORE_TILE(7)::what,   \
+   KCORE_TILE(8)::what,   \
+   KCORE_TILE(9)::what,   \
+   KCORE_TILE(10)::what,  \
+   KCORE_TILE(11)::what,  \
+   KCORE_TILE(12)::what,  \
+   KCORE_TILE(13)::what,  \
+   KCORE_TILE(14)::what}
 template <class T, int NV>
 struct Tiles {
   static constexpr Product<T> products[max_tile_rows + 1] = KCORE_TILES(product_of);
@@ -175,7 +190,8 @@ KCORE_INLINE void exchange_pairs(V* rows, int n) {
   for (int i = 0; i < n; ++i) {
     if (i & step) continue;
     if constexpr (sizeof(V) / sizeof(rows[0][0]) == 16)
-      exchange<step, V, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>(rows[i], rows[i + step]);
+      exchange<step, V, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>(rows[i],
+                                                                              rows[i + step]);
     else if constexpr (sizeof(V) / sizeof(rows[0][0]) == 8)
       exchange<step, V, 0, 1, 2, 3, 4, 5, 6, 7>(rows[i], rows[i + step]);
     else if constexpr (sizeof(V) / sizeof(rows[0][0]) == 4)
@@ -225,7 +241,8 @@ void pack(const Weights<T>& m, index kw, index channels, index first, index last
     if (m.cols == 1) {
       for (index r = 0; r < count; ++r) {
         T* d = dst + r * width;
-        over_lanes<T>(0, columns, [&](index j, auto part) { store(d + j, part.get(src + r * m.rows + j)); });
+        over_lanes<T>(0, columns,
+                      [&](index j, auto part) { store(d + j, part.get(src + r * m.rows + j)); });
         for (index j = round_up(columns, lanes); j < width; ++j) d[j] = 0;
       }
     } else {
@@ -235,7 +252,8 @@ void pack(const Weights<T>& m, index kw, index channels, index first, index last
           for (; r + lanes <= count; r += lanes)
             transpose_block(src + j * m.cols + r, m.cols, dst + r * width + j, width);
         for (; r < count; ++r)
-          for (index i = j; i < j + lanes; ++i) dst[r * width + i] = i < columns ? src[i * m.cols + r] : T(0);
+          for (index i = j; i < j + lanes; ++i)
+            dst[r * width + i] = i < columns ? src[i * m.cols + r] : T(0);
       }
     }
     dst += count * width;
