@@ -88,16 +88,10 @@ class BuildKernels(build_ext):
     def has_openmp(self):
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder) / "probe.cpp"
-            source.write_text(
-                "#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n"
-            )
+            source.write_text("#include <omp.h>\nint main() { return omp_get_max_threads() < 1; }\n")
             try:
-                objects = self.compiler.compile(
-                    [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
-                )
-                self.compiler.link_executable(
-                    objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"]
-                )
+                objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=["-fopenmp"])
+                self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=["-fopenmp"])
             except Exception:  # each compiler class raises its own
                 return False
         return True

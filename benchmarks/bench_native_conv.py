@@ -95,18 +95,14 @@ def minimums(functions, seconds):
 
 def main(words):
     seconds = 1.5
-    print(
-        f"SIMD level {_native.simd}; ratio = the better torch layout's time / kcore's, above 1 is faster"
-    )
+    print(f"SIMD level {_native.simd}; ratio = the better torch layout's time / kcore's, above 1 is faster")
     for layer in LAYERS:
         if any(w not in layer for w in words):
             continue
         for batch in (1, 8):
             cells = []
             for what in WHAT:
-                best = minimums(
-                    {name: call(name, what, layer, batch) for name in LIBRARIES}, seconds
-                )
+                best = minimums({name: call(name, what, layer, batch) for name in LIBRARIES}, seconds)
                 ratio = min(v for k, v in best.items() if k != "kcore") / best["kcore"]
                 cells.append(f"{what} {ratio:.2f} ({best['kcore'] * 1e3:.2f} ms)")
             print(f"{layer:24} batch {batch}  " + "  ".join(cells), flush=True)

@@ -26,9 +26,7 @@ def _initial() -> int:
     if not text:
         return _usable_cpus()
     if not text.isdecimal() or int(text) < 1:
-        raise ValueError(
-            f"KCORE_NUM_THREADS={text!r} is not a number of threads; expected an integer >= 1."
-        )
+        raise ValueError(f"KCORE_NUM_THREADS={text!r} is not a number of threads; expected an integer >= 1.")
     return int(text)
 
 
@@ -48,9 +46,7 @@ def set_threads(n: int) -> None:
     """
     global _threads
     if n < 1:
-        raise ValueError(
-            f"set_threads: n={n} is not a number of threads; expected an integer >= 1."
-        )
+        raise ValueError(f"set_threads: n={n} is not a number of threads; expected an integer >= 1.")
     _threads = int(n)
     try:
         import threadpoolctl

@@ -40,9 +40,7 @@ class Case:
         return (self.n, rows, cols, self.oc)
 
     def __str__(self):
-        return "-".join(
-            str(v).replace(" ", "").replace("(", "").replace(")", "") for v in vars(self).values()
-        )
+        return "-".join(str(v).replace(" ", "").replace("(", "").replace(")", "") for v in vars(self).values())
 
 
 def random_cases(count):
@@ -115,9 +113,7 @@ def grouped(t, groups):
 def conv(x, w, case):
     xp, y = padded(x, case), np.zeros(grouped(np.zeros(case.y_shape), case.groups).shape)
     for a, b, part in taps(case):
-        y += np.einsum(
-            "nhwgi,igo->nhwgo", grouped(xp[part], case.groups), grouped(w[a, b], case.groups)
-        )
+        y += np.einsum("nhwgi,igo->nhwgo", grouped(xp[part], case.groups), grouped(w[a, b], case.groups))
     return y.reshape(case.y_shape)
 
 
@@ -133,17 +129,13 @@ def conv_input_grad(g, w, case):
 def conv_weight_grad(x, g, case):
     xp, dw = padded(x, case), np.zeros(case.w_shape)
     for a, b, part in taps(case):
-        sums = np.einsum(
-            "nhwgi,nhwgo->igo", grouped(xp[part], case.groups), grouped(g, case.groups)
-        )
+        sums = np.einsum("nhwgi,nhwgo->igo", grouped(xp[part], case.groups), grouped(g, case.groups))
         dw[a, b] = sums.reshape(dw[a, b].shape)
     return dw
 
 
 def arrays(case, dtype, rng):
-    made = [
-        rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, case.y_shape)
-    ]
+    made = [rng.standard_normal(s).astype(dtype) for s in (case.x_shape, case.w_shape, case.y_shape)]
     for array in made:
         array.flags.writeable = False
     return made

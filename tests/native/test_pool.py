@@ -21,22 +21,16 @@ both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 def windows(shape, size, strides, pads):
     """(row, column) of each output, and its window as ranges of input rows and columns."""
-    outs = [
-        max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)
-    ]
+    outs = [max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)]
     for r in range(outs[0]):
         for q in range(outs[1]):
             starts = [i * s - p[0] for i, s, p in zip((r, q), strides, pads)]
-            rows, cols = (
-                np.arange(max(0, a), min(n, a + k)) for a, n, k in zip(starts, shape[1:3], size)
-            )
+            rows, cols = (np.arange(max(0, a), min(n, a + k)) for a, n, k in zip(starts, shape[1:3], size))
             yield (r, q), starts, rows, cols
 
 
 def out_shape(shape, size, strides, pads):
-    outs = [
-        max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)
-    ]
+    outs = [max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)]
     return (shape[0], *outs, shape[3])
 
 
@@ -47,9 +41,7 @@ def max_pool(x, size, strides, pads):
         part = x[:, rows][:, :, cols].reshape(len(x), len(rows) * len(cols), x.shape[3])
         first = part.argmax(axis=1)  # the first largest, or the first nan
         y[:, r, q] = np.take_along_axis(part, first[:, None], 1)[:, 0]
-        places[:, r, q] = (
-            (rows[first // len(cols)] - top) * size[1] + cols[first % len(cols)] - left
-        )
+        places[:, r, q] = (rows[first // len(cols)] - top) * size[1] + cols[first % len(cols)] - left
     return y, places
 
 
@@ -85,9 +77,7 @@ def readonly(array):
 
 @both_dtypes
 @every_case
-def test_max_pool_takes_the_first_largest_of_each_window(
-    kernels, rng, shape, size, strides, pads, dtype
-):
+def test_max_pool_takes_the_first_largest_of_each_window(kernels, rng, shape, size, strides, pads, dtype):
     x = readonly(rng.integers(-9, 9, shape).astype(dtype))  # ties in most windows
     want, want_places = max_pool(x, size, strides, pads)
     y, places = kernels.max_pool2d(x, size, strides, pads)
@@ -110,9 +100,7 @@ def test_max_pool_takes_the_first_largest_of_each_window(
 @both_dtypes
 @pytest.mark.parametrize("count_pads", [False, True])
 @every_case
-def test_avg_pool_divides_by_what_the_window_holds(
-    kernels, rng, shape, size, strides, pads, count_pads, dtype
-):
+def test_avg_pool_divides_by_what_the_window_holds(kernels, rng, shape, size, strides, pads, count_pads, dtype):
     x = readonly(rng.standard_normal(shape).astype(dtype))
     tolerance = {"rtol": 0, "atol": 1e-6 if dtype == "float32" else 1e-14}
     y = kernels.avg_pool2d(x, size, strides, pads, count_pads)

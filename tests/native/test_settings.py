@@ -15,9 +15,7 @@ compiled = pytest.mark.skipif(not _native.available, reason=str(_native.reason))
 def run(script, **environment):
     names = ("KCORE_NATIVE", "KCORE_SIMD", "KCORE_NUM_THREADS")
     kept = {k: v for k, v in os.environ.items() if k not in names}
-    return subprocess.run(
-        [sys.executable, "-c", script], env={**kept, **environment}, capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, "-c", script], env={**kept, **environment}, capture_output=True, text=True)
 
 
 def test_the_extension_can_be_switched_off():
