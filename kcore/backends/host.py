@@ -37,6 +37,14 @@ def to_array(x: Any, dtype: str | None = None) -> np.ndarray:
     return y
 
 
+def number(x: Any, dtype: str) -> np.ndarray:
+    """A Python number as an array of shape (), rounded once; integers wrap around."""
+    try:
+        return np.array(x, dtypes._NUMPY[dtype])
+    except (OverflowError, TypeError):  # out of range, or complex for a real dtype
+        return to_array(x, dtype)
+
+
 def _from_sequence(x: Any, dtype: str | None) -> np.ndarray:
     leaves = tree.flatten(list(x))
     if all(type(e) in dtypes.WEAK for e in leaves):

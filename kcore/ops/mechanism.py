@@ -77,7 +77,7 @@ class Source:
     """How one argument of a call becomes what the backend's function takes.
 
     Attributes:
-        kind: "tensor" (native already), "convert" (an array, a number...), "variable",
+        kind: "tensor" (native already), "number" (Python's), "convert" (an array...), "variable",
             "tensors" (a sequence of any of these) or "plain".
         cast: The dtype to convert to, or None.
         dtype: The dtype that the backend's function sees.
@@ -155,7 +155,8 @@ class Op:
     def _generate(self, function: Callable) -> Callable:
         """The public function: a look-up in `plans` by what the arguments are, then the call."""
         parameters = self.signature.parameters.values()
-        heads, names, key = [], [], ["chosen()"]
+        # Two keys for one plan: the first is quick, and fails for Python numbers, which have no dtype.
+        heads, names, key, number_key = [], [], ["chosen()"], ["chosen()"]
         for p in parameters:
             star = "*" if p.kind is p.VAR_POSITIONAL else ""
             if p.kind is p.KEYWORD_ONLY and not any(h.startswith("*") for h in heads):
@@ -163,8 +164,11 @@ class Op:
             heads.append(star + p.name + ("" if p.default is p.empty else f"=defaults[{p.name!r}]"))
             names.append(p.name)
             role = self.roles[p.name]
-            key.append(f"type({p.name}), {p.name}.dtype, {p.name}.shape" if role == "tensor" else f"type({p.name}), {p.name}")
+            plain = f"type({p.name}), {p.name}"
+            key.append(f"type({p.name}), {p.name}.dtype, {p.name}.shape" if role == "tensor" else plain)
+            number_key.append(f"*operand_key({p.name})" if role == "tensor" else plain)
         args = ", ".join(names) + ","
+        failures = "except (KeyError, AttributeError, TypeError, ValueError):"
         lines = [f"def {self.name}({', '.join(heads)}):"]
         if "tensors" in self.roles.values():  # a sequence has no key of its own
             lines += [f"    return dispatch(({args}))"]
@@ -172,14 +176,18 @@ class Op:
             lines += [
                 "    try:",
                 f"        run = plans[{', '.join(key)}]",
-                "    except (KeyError, AttributeError, TypeError, ValueError):",
-                f"        return dispatch(({args}))",
+                f"    {failures}",
+                "        try:",
+                f"            run = plans[{', '.join(number_key)}]",
+                f"        {failures}",
+                f"            return dispatch(({args}))",
                 f"    return run({args})",
             ]
         scope = {
             "chosen": backends.chosen.get,
             "plans": self.plans,
             "dispatch": self.dispatch,
+            "operand_key": _operand_key,
             "defaults": {p.name: p.default for p in parameters},
         }
         exec(compile("\n".join(lines), f"<op {self.name}>", "exec"), scope)  # as dataclasses do
@@ -451,7 +459,7 @@ def _source(backend: Any, a: Any, cast: str | None) -> Source:
         return Source("plain", value=None)
     if type(a) in SCALARS:
         dtype = cast or dtypes.concrete(dtypes.WEAK[type(a)])
-        return Source("convert", dtype, dtype)
+        return Source("number", dtype, dtype)
     own = dtypes.name_of(a.dtype)
     dtype = cast or own
     if cast == own:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kcore import dtypes, tree
 from kcore.backends.contract import Backend, collect
-from kcore.backends.host import to_array
+from kcore.backends.host import number, to_array
 from kcore.backends.reference import tape
 from kcore.backends.reference.tensor import Tensor, detach, wrap
 
@@ -100,6 +100,8 @@ def _specialized(plan: Any, sources: Sequence[Any], steps: list, definition: Cal
         names.append(n)
         if source.kind == "tensor" and step is None:
             given.append(f"{n}.view(ndarray)")
+        elif source.kind == "number":
+            given.append(f"number({n}, {source.cast!r})")
         elif source.kind == "plain":
             given.append(n if step is None else f"v{i}")
             scope[f"v{i}"] = source.value
@@ -117,7 +119,7 @@ def run({args}):
         return slowly({args})
     return {call + ".view(Tensor)" if single else f"wrap({call})"}
 """
-    scope |= {"ndarray": np.ndarray, "Tensor": Tensor, "wrap": wrap, "view": np.ndarray.view}
+    scope |= {"ndarray": np.ndarray, "number": number, "Tensor": Tensor, "wrap": wrap, "view": np.ndarray.view}
     exec(compile(code, "<reference>", "exec"), scope)  # as kcore.ops.mechanism does
     return scope["run"]
 

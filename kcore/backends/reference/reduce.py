@@ -10,10 +10,13 @@ import math
 
 import numpy as np
 
-from kcore import ops
+from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
 
-_WIDE = {"float16": "float32", "bfloat16": "float32", "float32": "float64", "complex64": "complex128"}
+_WIDE = {
+    dtypes.to_numpy(narrow): np.dtype(wide)
+    for narrow, wide in (("float16", "float32"), ("bfloat16", "float32"), ("float32", "float64"), ("complex64", "complex128"))
+}
 
 
 def _unfold(t, shape, axes, keepdims):
@@ -29,12 +32,12 @@ def _unfold(t, shape, axes, keepdims):
 def _sum(x, axis, keepdims=False):
     """The sum, in the wider dtype."""
     with np.errstate(all="ignore"):
-        return np.sum(x, axis, dtype=_WIDE.get(x.dtype.name, x.dtype), keepdims=keepdims)
+        return np.sum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims)
 
 
 def sum(x, axis, keepdims):
     with np.errstate(all="ignore"):
-        return _sum(x, axis, keepdims).astype(x.dtype)
+        return np.sum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims).astype(x.dtype)
 
 
 @vjp(ops.sum)
@@ -56,7 +59,7 @@ def _(g, y, x, axis, keepdims):
 
 
 def var(x, axis, keepdims):
-    wide = x.astype(_WIDE.get(x.dtype.name, x.dtype))
+    wide = x.astype(_WIDE.get(x.dtype, x.dtype))
     with np.errstate(all="ignore"):
         centred = wide - mean(wide, axis, True)
         return mean(np.square(centred.real) + np.square(centred.imag), axis, keepdims).astype(x.real.dtype)
@@ -71,7 +74,7 @@ def _(g, y, x, axis, keepdims):
 
 def prod(x, axis, keepdims, dtype):
     with np.errstate(all="ignore"):
-        return np.prod(x, axis, dtype=_WIDE.get(x.dtype.name, x.dtype), keepdims=keepdims).astype(x.dtype)
+        return np.prod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims).astype(x.dtype)
 
 
 @vjp(ops.prod)
@@ -152,7 +155,7 @@ def all(x, axis, keepdims):
 
 def cumsum(x, axis, dtype):
     with np.errstate(all="ignore"):
-        return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype.name, x.dtype)).astype(x.dtype)
+        return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
 
 @vjp(ops.cumsum)
@@ -167,7 +170,7 @@ def _backwards(x, axis):
 
 def cumprod(x, axis, dtype):
     with np.errstate(all="ignore"):
-        return np.cumprod(x, axis, dtype=_WIDE.get(x.dtype.name, x.dtype)).astype(x.dtype)
+        return np.cumprod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
 
 @vjp(ops.cumprod)
