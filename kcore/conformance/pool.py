@@ -88,7 +88,13 @@ Case(
             why="a nan wins, first or last",
         ),
         Sample(
-            np.full((1, 4, 3, 1), -inf), 2, 1, padding="same", expect=-inf, grad=False, why="nothing greater than -inf"
+            np.full((1, 4, 3, 1), -inf),
+            2,
+            1,
+            padding="same",
+            expect=np.full((1, 4, 3, 1), -inf),
+            grad=False,
+            why="nothing greater than -inf",
         ),
         Sample(
             np.ones((1, 6, 1)),
@@ -121,7 +127,14 @@ Case(
     reference=pooled(np.mean),
     samples=[
         *shared_samples(),
-        Sample(np.ones((1, 5, 4, 1)), 3, 2, padding="same", expect=1.0, why="only what is inside is counted"),
+        Sample(
+            np.ones((1, 5, 4, 1)),
+            3,
+            2,
+            padding="same",
+            expect=np.ones((1, 3, 2, 1)),
+            why="only what is inside is counted",
+        ),
         Sample(
             np.array([1.0, inf, 2.0, 4.0]).reshape(1, 4, 1), 2, expect=np.array([inf, 3.0]).reshape(1, 2, 1), grad=False
         ),

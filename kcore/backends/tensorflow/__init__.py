@@ -77,7 +77,7 @@ class TensorFlowBackend(Backend):
         text = str(error)
         return isinstance(error, kinds) and any(
             s in text
-            for s in ("Could not find device for node", "not in list of allowed values", "No OpKernel", "not supported", "Unsupported")
+            for s in ("Could not find device for node", "list of allowed values", "No OpKernel", "not supported", "Unsupported")
         )
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:

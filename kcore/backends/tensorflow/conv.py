@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools as _functools
 
+import numpy as _np
 import tensorflow as _tf
 
 from kcore.ops.windows import same_pads as _same_pads
@@ -61,9 +62,32 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
 def _conv(x, w, strides, padding, dilation):
     channels = x.shape[-1]
     groups = channels // w.shape[-2] if channels else 1
+    if not x.dtype.is_floating:
+        return _by_taps(x, w, groups, strides, padding, dilation)
     if groups > 1 or x.shape[0] == 0:  # oneDNN's kernel answers an empty batch with an unchanged shape
         return _compiled(tuple(w.shape), strides, padding, dilation)(x, w)
     return _ungrouped(x, w, strides, padding, dilation)
+
+
+def _by_taps(x, w, groups, strides, padding, dilation):
+    """The sum of what each kernel element gives: TensorFlow convolves few integers, but multiplies matrices of most."""
+    rank = len(strides)
+    span = _spans(w.shape[:rank], dilation)
+    x = _tf.pad(x, _around(_numbers(x, padding, span, strides)))
+    counts = [(n - k) // s + 1 for n, k, s in zip(_sizes(x)[1:-1], span, strides, strict=True)]
+    batch, depth, filters = _sizes(x)[0], w.shape[-2], w.shape[-1]
+    y = _tf.zeros([batch, *counts, groups, 1, filters // groups], x.dtype)
+    for tap in _np.ndindex(*w.shape[:rank]):
+        starts = [t * d for t, d in zip(tap, dilation, strict=True)]
+        where = (slice(a, a + (n - 1) * s + 1, s) for a, n, s in zip(starts, counts, strides, strict=True))
+        part = _tf.reshape(x[(slice(None), *where)], [batch, *counts, groups, 1, depth])
+        y += part @ _tf.transpose(_tf.reshape(w[tap], [depth, groups, filters // groups]), [1, 0, 2])
+    return _tf.reshape(y, [batch, *counts, filters])
+
+
+def _sizes(x):
+    """The sizes, as tensors where they are only known when it runs."""
+    return [n if n is not None else _tf.shape(x)[i] for i, n in enumerate(x.shape)]
 
 
 @_functools.lru_cache(maxsize=512)
@@ -105,8 +129,9 @@ def _numbers(x, padding, span, strides):
 
 
 def depthwise_conv(inputs, kernel, strides, padding, data_format, dilation_rate):
-    rank, even = len(strides), len(set(strides)) == 1
-    if rank == 3 or not even or inputs.shape[0] == 0 or (max(dilation_rate) > 1 and max(strides) > 1):
+    rank = len(strides)
+    uneven = len(set(strides)) > 1 or (max(strides) > 1 and max(dilation_rate) > 1)
+    if rank == 3 or uneven or not inputs.dtype.is_floating or inputs.shape[0] == 0:  # what its own kernel lacks
         w = _tf.reshape(kernel, (*kernel.shape[:rank], 1, kernel.shape[-2] * kernel.shape[-1]))
         return conv(inputs, w, strides, padding, data_format, dilation_rate)
     x, w = _last(inputs, data_format), kernel
@@ -125,7 +150,8 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
     if rank == 1:
         x, w = x[:, None], w[None]
     how = (_widened(strides, 1), _widened(padding, (0, 0)), _widened(output_padding, 0), _widened(dilation_rate, 1))
-    y = (_transposed if max(dilation_rate) == 1 and x.shape[0] != 0 else _spread)(x, w, *how)
+    plain = max(dilation_rate) == 1 and x.dtype.is_floating and x.shape[0] != 0
+    y = (_transposed if plain else _spread)(x, w, *how)
     return _back(y[:, 0] if rank == 1 else y, data_format)
 
 
@@ -150,10 +176,7 @@ def _spread(x, w, strides, padding, output_padding, dilation):
     span = _spans(w.shape[:rank], dilation)
     for axis, s in enumerate(strides, 1):
         if s > 1:
-            sizes = [
-                dynamic if known is None else known
-                for known, dynamic in zip(x.shape, _tf.unstack(_tf.shape(x)), strict=True)
-            ]
+            sizes = _sizes(x)
             x = _tf.pad(_tf.expand_dims(x, axis + 1), [(0, s - 1 if a == axis + 1 else 0) for a in range(rank + 3)])
             x = _tf.reshape(x, [n * s if a == axis else n for a, n in enumerate(sizes)])
     ends = [

@@ -6,7 +6,7 @@ import math
 
 import tensorflow as _tf
 
-from kcore.backends.tensorflow.conv import _back, _last, _named
+from kcore.backends.tensorflow.conv import _back, _last, _named, _sizes
 
 
 def _name(x, pool_size, strides, padding):
@@ -52,11 +52,6 @@ def _corrected(x, y, size, strides, padding):
         return _tf.where(hit, _tf.constant(math.nan, y.dtype), z)
 
     return _tf.cond(_tf.reduce_all(_tf.math.is_finite(x)), lambda: y, with_marks)
-
-
-def _sizes(x):
-    """The sizes, as tensors where they are only known when it runs."""
-    return [n if n is not None else _tf.shape(x)[i] for i, n in enumerate(x.shape)]
 
 
 def average_pool(inputs, pool_size, strides, padding, data_format):

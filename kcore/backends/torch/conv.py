@@ -54,16 +54,25 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
 
 
 def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
-    if not inputs.is_floating_point() and not inputs.is_complex():  # torch has no such kernel for integers
-        whole = (inputs.double(), kernel.double(), strides, padding, output_padding, data_format, dilation_rate)
-        return conv_transpose(*whole).to(inputs.dtype)
     x, w = _first(inputs, data_format), _kernel(kernel)
     strides, dilation = _widened(strides, 1), _widened(dilation_rate, 1)
     pads, extras = _widened(padding, (0, 0)), _widened(output_padding, 0)
     both = [min(pair) for pair in pads]  # torch cuts both ends alike
     near = [min(e, max(s, d) - 1) for e, s, d in zip(extras, strides, dilation, strict=True)]  # and adds no more
-    y = _TRANSPOSE[len(pads)](x, w, None, strides, both, near, 1, dilation)
+    transpose = _TRANSPOSE[len(pads)] if x.is_floating_point() or x.is_complex() else _of_integers
+    y = transpose(x, w, None, strides, both, near, 1, dilation)
     rest = [(b - before, b - after + e - n) for (before, after), b, e, n in zip(pads, both, extras, near, strict=True)]
     if any(r != (0, 0) for r in rest):
         y = _padded(y, rest)  # negative numbers cut
     return _back(y, data_format, len(output_padding))
+
+
+def _of_integers(x, w, _, strides, pads, extras, groups, dilation):
+    """A transposed convolution as a convolution of x with zeros in between: torch transposes that of floats alone."""
+    sizes = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)]
+    spread = x.new_zeros((*x.shape[:2], *sizes))
+    spread[(..., *(slice(None, None, s) for s in strides))] = x
+    ends = [(k - 1) * d - p for k, d, p in zip(w.shape[2:], dilation, pads, strict=True)]
+    spread = _padded(spread, [(end, end + extra) for end, extra in zip(ends, extras, strict=True)])
+    turned = w.flip(tuple(range(2, w.ndim))).swapaxes(0, 1)
+    return _CONV[len(strides)](spread, turned, None, 1, 0, dilation, groups)
