@@ -95,7 +95,8 @@ class TensorFlowBackend(Backend):
         return outputs, aux, pullback
 
     def jit(self, fn: Callable) -> Callable:
-        return tf.function(fn, autograph=False)
+        compiled = tf.function(fn, autograph=False)
+        return lambda *args: compiled.get_concrete_function(*args)(*args)  # each new shape is its own, on purpose
 
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
         with tf.init_scope():
