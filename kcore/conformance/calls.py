@@ -72,9 +72,10 @@ class Call:
         """The op's result on the active backend."""
         return self.case.op(*self.args, **self.arguments)
 
-    def native(self, backend: Any) -> Call:
-        """Arrays, and lists that stand for one, as the backend's own tensors."""
-        return self.map(lambda v, _: backend.convert(v) if isinstance(v, (np.ndarray, list, tuple)) else v)
+    def native(self, backend: Any, lists: bool = False) -> Call:
+        """Arrays as the backend's own tensors, and with `lists` those that are written as lists too."""
+        kinds = (np.ndarray, list, tuple) if lists else np.ndarray
+        return self.map(lambda v, _: backend.convert(v) if isinstance(v, kinds) else v)
 
     def symbolic(self, unknown: Callable[[int, tuple], tuple] | None = None) -> Call:
         """Arrays as KerasTensors; `unknown(number, shape)` gives the shape of each array by its number."""

@@ -7,204 +7,243 @@ from typing import Any
 
 import numpy as np
 
-from kcore import backends, dtypes, tree
-from kcore import gradients as kcore_gradients
-from kcore.conformance.calls import Call
-from kcore.conformance.record import Case, Sample
+from kcore import dtypes, tree
+from kcore import gradients as differentiation
+from kcore.conformance.record import Case
+from kcore.conformance.trials import Trial, tolerance
 
-# Steps of the differences: the errors of the formula's rounding and of its fifth derivative balance at
-# the first; the second is for samples that have a kink within the first's reach.
+# Steps of the differences. At the first, the errors from rounding and from the fifth derivative are both
+# small; the second is for samples that have a kink within the first's reach.
 STEPS = (1e-4, 2e-6)
 
-Finding = tuple[str, float, float, str | None]  # check, error, tolerance, problem
+Arrays = list[np.ndarray]
+Finding = tuple[str, float, float, str | None]  # which gradient, error, tolerance, problem
 
 
-def differentiable(case: Case, sample: Sample, call: Call) -> list[int]:
+def differentiable(case: Case, trial: Trial) -> list[int]:
     """The numbers of the operands to differentiate by: arrays of floats, and named if the record names any."""
-    chosen = sample.grad if sample.grad not in (True, False) else case.grad
-    names = None if chosen in (True, False) else set(chosen)
+    chosen = case.grad if isinstance(trial.sample.grad, bool) else trial.sample.grad
+    names = None if isinstance(chosen, bool) else set(chosen)
     return [
         i
-        for i, (name, value) in enumerate(call.operands())
+        for i, (name, value) in enumerate(trial.call.operands())
         if isinstance(value, np.ndarray) and value.dtype == np.float64 and (names is None or name in names)
     ]
 
 
-def check(case: Case, trial: Any, number: int, twice: bool, backend: Any) -> list[Finding]:
-    """What is found for one sample: a Finding for each gradient that was compared."""
-    which = differentiable(case, trial.sample, trial.call)
-    points = [trial.call.operands()[i][1] for i in which]
-    rng = np.random.default_rng([number, *case.name.encode()])
-    probe = Probe(trial, which, points)
-    leaves = [backend.convert(p) for p in points]
-    y, pull = kcore_gradients.vjp(probe.run, *leaves)
-    if not y:
+def check(checks: Any, trial: Trial, twice: bool, spared: bool) -> list[Finding]:
+    """What is found for one sample: a Finding for each gradient that was compared.
+
+    Args:
+        checks: The `Check` that this is part of; the value that comes with a gradient goes to it.
+        trial: The sample, in float64.
+        twice: Whether the second gradient is wanted.
+        spared: Compare the value alone.
+    """
+    found = _Gradients(checks, trial)
+    if not found.weights:
         return []
-    shapes = [backend.shape(e) for e in y]
+    if spared:
+        checks.hold_parts(trial, found.values())
+        return []
+    tol = checks.case.grad_tol
     if trial.sample.gradient is not None:
-        ones = [np.ones(s) for s in shapes]
-        return [_exact(case, trial.sample, backend, points, pull([backend.convert(w) for w in ones]))]
-    weights = [rng.uniform(0.5, 1.5, s) * rng.choice([-1.0, 1.0], s) for s in shapes]
-    native = [backend.convert(w) for w in weights]
-    gs = [backend.numpy(g) for g in pull(native)]
-    problem = _malformed(gs, points)
-    if problem:
-        return [("gradient", np.inf, case.grad_tol, problem)]
-    directions = [_direction(p, rng) for p in points]
-    found = [
-        ("gradient", *_compared(gs, directions, lambda step: probe.slope(weights, directions, step), case.grad_tol))
-    ]
-    if twice and not found[0][3] and found[0][1] <= case.grad_tol:
-        found += _second(case, probe, backend, leaves, native, weights, directions, rng)
-    return found
+        return [found.promised(tolerance(checks.case, "float64"))]
+    first = found.first(tol)
+    return [first, found.second(tol)] if twice and first[1] <= tol else [first]
 
 
-class Probe:
-    """The op and its formula as functions of the operands that are differentiated."""
+class _Gradients:
+    """The op at one sample as a function of the operands that it is differentiated by.
 
-    def __init__(self, trial: Any, which: list[int], points: list[np.ndarray]) -> None:
-        self.trial, self.which, self.points = trial, which, points
-        self.inexact: list[int] = []  # numbers of the results that have a gradient
+    Its results are combined with fixed random weights, and its gradients compared along one
+    random direction: a wrong element shows, whichever it is.
+    """
+
+    def __init__(self, checks: Any, trial: Trial) -> None:
+        self.checks, self.trial, self.backend = checks, trial, checks.backend
+        self.which = differentiable(checks.case, trial)
+        operands = trial.call.operands()
+        self.points: Arrays = [operands[i][1] for i in self.which]
+        self.native = trial.call.native(self.backend)
+        self.rng = np.random.default_rng([trial.number, *checks.case.name.encode()])
+        self.inexact = self._inexact()
+        self.weights = [self._signed(y.shape) for y in self._parts(trial.want)]
+        self.directions = [self._direction(p) for p in self.points]
+        self.others = [self._signed(p.shape) for p in self.points]
+
+    # -- on the backend -----------------------------------------------------------------
 
     def run(self, *leaves: Any) -> list[Any]:
-        """The results of the op that gradients flow from; complex ones as their parts."""
+        """The results that gradients flow from; complex ones as their parts."""
         from kcore import ops
 
-        backend = backends.active()
-        call = self.trial.call.native(backend).replaced(list(leaves), self.which)
-        outputs, self.inexact = [], []
-        for i, y in enumerate(tree.flatten(call.run())):
-            dtype = backend.dtype(y)
-            if dtypes.is_complex(dtype):
-                outputs += [ops.real(y), ops.imag(y)]
-            elif dtypes.is_float(dtype):
-                outputs.append(y)
-            else:
-                continue
-            self.inexact.append(i)
-        return outputs
-
-    def formula(self, directions: list[np.ndarray], step: float) -> list[np.ndarray]:
-        moved = [p + step * d for p, d in zip(self.points, directions, strict=True)]
-        found = self.trial.call.replaced(moved, self.which).formula(self.trial.plan, "float64")
+        results = tree.flatten(self.native.replaced(list(leaves), self.which).run())
         parts = []
         for i in self.inexact:
-            parts += [found[i].real, found[i].imag] if found[i].dtype.kind == "c" else [found[i]]
+            y = results[i]
+            parts += [ops.real(y), ops.imag(y)] if dtypes.is_complex(self.backend.dtype(y)) else [y]
         return parts
 
-    def slope(self, weights: list[np.ndarray], directions: list[np.ndarray], step: float) -> float:
-        """The derivative of sum(weights * formula) along `directions`."""
+    def gradient(self, *leaves: Any) -> tuple[list[Any], list[Any]]:
+        """(results, gradients of sum(weights * results))."""
+        y, pull = differentiation.vjp(self.run, *leaves)
+        return y, list(pull([self.backend.convert(w) for w in self.weights]))
 
-        def total(part: Callable[[float], list[np.ndarray]]) -> float:
-            near = zip(weights, part(step), part(-step), strict=True)
-            far = zip(weights, part(2 * step), part(-2 * step), strict=True)
-            return (8 * _gaps(near) - _gaps(far)) / (12 * step)
+    def both(self, *leaves: Any) -> tuple[list[Any], list[Any], list[Any]]:
+        """(results, gradients, gradients of sum(others * gradients))."""
+        from kcore import ops
 
-        return total(lambda s: self.formula(directions, s))
+        def along_others(*xs: Any) -> tuple[Any, Any]:
+            y, gs = self.gradient(*xs)
+            total = None
+            for g, other in zip(gs, self.others, strict=True):
+                part = ops.sum(ops.multiply(g, self.backend.convert(other)))
+                total = part if total is None else ops.add(total, part)
+            return total, (y, gs)
+
+        _, pull, (y, gs) = differentiation.vjp(along_others, *leaves, has_aux=True)
+        return y, gs, list(pull(self.backend.convert(np.asarray(1.0))))
+
+    def at(self, fn: Callable, points: Arrays | None = None) -> tuple[Arrays, ...]:
+        """`fn` on the backend, compiled where the backend is spared eager ops; its lists as arrays."""
+        if self.checks.thin and self.checks.compilable(self.trial):
+            fn = self._once_compiled(fn)
+        leaves = [self.backend.convert(p) for p in (self.points if points is None else points)]
+        return tuple([np.asarray(self.backend.numpy(e)) for e in part] for part in fn(*leaves))
+
+    def _once_compiled(self, fn: Callable) -> Callable:
+        made = self.__dict__.setdefault("_compiled", {})
+        if fn.__name__ not in made:
+            made[fn.__name__] = self.backend.jit(fn)
+        return made[fn.__name__]
+
+    # -- the checks ---------------------------------------------------------------------
+
+    def values(self) -> Arrays:
+        return self.at(lambda *xs: (self.run(*xs),))[0]
+
+    def first(self, tol: float) -> Finding:
+        """The first gradient, against differences of the formula."""
+        y, gs = self.at(self.gradient)
+        self.checks.hold_parts(self.trial, y)
+        problem = self._malformed(gs)
+        if problem:
+            return ("gradient", np.inf, tol, problem)
+        return ("gradient", *self._compared(gs, self._formula_slope, tol))
+
+    def second(self, tol: float) -> Finding:
+        """The gradient of sum(others * first gradient), against differences of the first gradient."""
+        *_, qs = self.at(self.both)
+        problem = self._malformed(qs)
+        if problem:
+            return ("second gradient", np.inf, tol, problem)
+
+        def slope(step: float) -> float:
+            def at(s: float) -> Arrays:
+                moved = [p + s * d for p, d in zip(self.points, self.directions, strict=True)]
+                return self.at(self.gradient, moved)[1]
+
+            return _slope(at, self.others, step)
+
+        return ("second gradient", *self._compared(qs, slope, tol))
+
+    def promised(self, tol: float) -> Finding:
+        """The gradient of sum(results), against the one that the record writes down."""
+        self.weights = [np.ones_like(w) for w in self.weights]
+        y, gs = self.at(self.gradient)
+        self.checks.hold_parts(self.trial, y)
+        problem = self._malformed(gs)
+        if problem:
+            return ("gradient", np.inf, tol, problem)
+        wanted = self.trial.sample.gradient
+        if len(self.points) == 1 and not _is_one_tuple(wanted, self.points[0]):
+            wanted = [wanted]
+        worst = 0.0
+        for g, w in zip(gs, wanted, strict=True):
+            w = np.broadcast_to(np.asarray(w, "float64"), g.shape)
+            same = (g == w) | (np.isnan(g) & np.isnan(w))
+            gap = np.where(same, 0.0, np.abs(g - w) / np.maximum(1, np.abs(w)))
+            worst = max(worst, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0)))
+        if worst <= tol:
+            return ("gradient", worst, tol, None)
+        told = f"{_listed(gs)} instead of {_listed(wanted)}, which the record promises"
+        return ("gradient", worst, tol, told)
+
+    def _compared(self, gs: Arrays, slope: Callable[[float], float], tol: float) -> tuple[float, float, str | None]:
+        """(error, tolerance, problem) of gradients against a slope along `directions`."""
+        products = [g * d for g, d in zip(gs, self.directions, strict=True)]
+        got = float(sum(np.sum(p) for p in products))
+        size = max(1.0, float(sum(np.sum(np.abs(p)) for p in products)))
+        best, told = np.inf, None
+        for step in STEPS:
+            want = slope(step)
+            if not np.isfinite(want):
+                return np.inf, tol, "the formula is not finite here; say grad=False or write the gradient down"
+            error = abs(got - want) / size
+            if error < best or told is None:
+                best = error if error == error else np.inf
+                told = f"along a random direction it is {got:.9g}; differences give {want:.9g}"
+            if best <= tol:
+                return best, tol, None
+        return best, tol, told
+
+    # -- the formula --------------------------------------------------------------------
+
+    def _formula_slope(self, step: float) -> float:
+        def at(s: float) -> Arrays:
+            moved = [p + s * d for p, d in zip(self.points, self.directions, strict=True)]
+            return self._parts(self.trial.call.replaced(moved, self.which).formula(self.trial.plan, "float64"))
+
+        return _slope(at, self.weights, step)
+
+    def _inexact(self) -> list[int]:
+        """The numbers of the results that are floats or complex."""
+        plan = self.trial.plan
+        if plan is None:
+            return [i for i, y in enumerate(self.trial.want) if y.dtype.kind in "fc"]
+        specs = tree.flatten(plan.outputs)
+        return [i for i, s in enumerate(specs) if dtypes.is_float(s.dtype) or dtypes.is_complex(s.dtype)]
+
+    def _parts(self, results: Arrays) -> Arrays:
+        specs = None if self.trial.plan is None else tree.flatten(self.trial.plan.outputs)
+        parts = []
+        for i in self.inexact:
+            y = results[i]
+            is_complex = y.dtype.kind == "c" if specs is None else dtypes.is_complex(specs[i].dtype)
+            parts += [y.real, y.imag] if is_complex else [y]
+        return parts
+
+    def _malformed(self, gs: Arrays) -> str | None:
+        for g, p in zip(gs, self.points, strict=True):
+            if g.shape != p.shape:
+                return f"shape {g.shape} for an argument of shape {p.shape}"
+            if g.dtype != p.dtype:
+                return f"dtype {g.dtype} for an argument of {p.dtype}"
+        return None
+
+    def _signed(self, shape: tuple) -> np.ndarray:
+        """Random numbers of either sign, none of them near 0."""
+        return self.rng.uniform(0.5, 1.5, shape) * self.rng.choice([-1.0, 1.0], shape)
+
+    def _direction(self, x: np.ndarray) -> np.ndarray:
+        """A direction that keeps signs, and so mostly domains: as large as x, and 1 where x is 0."""
+        size = np.abs(x)
+        return self._signed(x.shape) * np.where((size == 0) | ~np.isfinite(size), 1.0, size)
 
 
-def _gaps(triples: Any) -> float:
-    return float(sum(np.sum(w * (above - below)) for w, above, below in triples))
+def _slope(at: Callable[[float], Arrays], weights: Arrays, step: float) -> float:
+    """The derivative of sum(weights * at(s)) at s = 0, to fourth order in the step."""
+
+    def gap(s: float) -> float:
+        return float(sum(np.sum(w * (b - a)) for w, b, a in zip(weights, at(s), at(-s), strict=True)))
+
+    return (8 * gap(step) - gap(2 * step)) / (12 * step)
 
 
-def _second(
-    case: Case,
-    probe: Probe,
-    backend: Any,
-    leaves: list[Any],
-    native: list[Any],
-    weights: list[np.ndarray],
-    directions: list[np.ndarray],
-    rng: np.random.Generator,
-) -> list[Finding]:
-    """The gradient of (first gradient . v), against differences of the first gradient."""
-    from kcore import ops
-
-    vs = [rng.uniform(0.5, 1.5, p.shape) * rng.choice([-1.0, 1.0], p.shape) for p in probe.points]
-    vs_native = [backend.convert(v) for v in vs]
-
-    def first(*xs: Any) -> Any:
-        _, pull = kcore_gradients.vjp(probe.run, *xs)
-        parts = [ops.sum(ops.multiply(g, v)) for g, v in zip(pull(native), vs_native, strict=True)]
-        total = parts[0]
-        for part in parts[1:]:
-            total = ops.add(total, part)
-        return total
-
-    _, pull = kcore_gradients.vjp(first, *leaves)
-    qs = [backend.numpy(q) for q in pull(backend.convert(np.asarray(1.0)))]
-    problem = _malformed(qs, probe.points)
-    if problem:
-        return [("second gradient", np.inf, case.grad_tol, problem)]
-
-    def along(step: float) -> float:
-        def at(s: float) -> list[np.ndarray]:
-            moved = [backend.convert(p + s * d) for p, d in zip(probe.points, directions, strict=True)]
-            _, pulled = kcore_gradients.vjp(probe.run, *moved)
-            return [backend.numpy(g) for g in pulled(native)]
-
-        near = _gaps(zip(vs, at(step), at(-step), strict=True))
-        far = _gaps(zip(vs, at(2 * step), at(-2 * step), strict=True))
-        return (8 * near - far) / (12 * step)
-
-    return [("second gradient", *_compared(qs, directions, along, case.grad_tol))]
+def _is_one_tuple(gradient: Any, x: np.ndarray) -> bool:
+    return isinstance(gradient, (tuple, list)) and len(gradient) == 1 and np.shape(gradient) != x.shape
 
 
-def _compared(
-    gs: list[np.ndarray], directions: list[np.ndarray], slope: Callable[[float], float], tol: float
-) -> tuple[float, float, str | None]:
-    """(error, tolerance, problem) of gradients against a slope along `directions`."""
-    products = [g * d for g, d in zip(gs, directions, strict=True)]
-    got = float(sum(np.sum(p) for p in products))
-    size = float(sum(np.sum(np.abs(p)) for p in products))
-    best, told = np.inf, None
-    for step in STEPS:
-        want = slope(step)
-        if not np.isfinite(want):
-            return np.inf, tol, "the formula is not finite here; say grad=False"
-        error = abs(got - want) / max(1.0, size)
-        if error < best or not np.isfinite(error):
-            best = error
-            told = None if error <= tol else f"along a random direction it is {got:.9g}; differences give {want:.9g}"
-        if best <= tol:
-            break
-    return best, tol, told
-
-
-def _exact(case: Case, sample: Sample, backend: Any, points: list[np.ndarray], found: Any) -> Finding:
-    """Compares with the gradient that the record promises."""
-    from kcore.conformance.checks import tolerance
-
-    promised = sample.gradient
-    if len(points) == 1 and not (isinstance(promised, (tuple, list)) and len(promised) == 1 != len(np.shape(points[0]))):
-        promised = [promised] if np.shape(promised) == points[0].shape or np.ndim(promised) == 0 else promised
-    gs = [backend.numpy(g) for g in found]
-    problem = _malformed(gs, points)
-    tol = max(tolerance(case, "float64"), 1e-14)
-    if problem:
-        return ("gradient", np.inf, tol, problem)
-    worst = 0.0
-    for g, p in zip(gs, promised, strict=True):
-        want = np.broadcast_to(np.asarray(p, "float64"), g.shape)
-        same = (g == want) | (np.isnan(g) & np.isnan(want))
-        gap = np.where(same, 0.0, np.abs(g - want) / np.maximum(1, np.abs(want)))
-        gap = np.where(np.isnan(gap), np.inf, gap)
-        worst = max(worst, float(gap.max(initial=0.0)))
-    problem = None if worst <= tol else f"{[g.tolist() for g in gs]} instead of {[np.asarray(p).tolist() for p in promised]}"
-    return ("gradient", worst, tol, problem)
-
-
-def _malformed(gs: list[np.ndarray], points: list[np.ndarray]) -> str | None:
-    for g, p in zip(gs, points, strict=True):
-        if g.shape != p.shape:
-            return f"shape {g.shape} for an argument of shape {p.shape}"
-        if g.dtype != p.dtype:
-            return f"dtype {g.dtype} for an argument of {p.dtype}"
-    return None
-
-
-def _direction(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random direction that keeps signs, and so mostly domains: as large as x, and 1 where x is 0."""
-    size = np.abs(x)
-    size = np.where((size == 0) | ~np.isfinite(size), 1.0, size)
-    return rng.uniform(0.5, 1.5, x.shape) * rng.choice([-1.0, 1.0], x.shape) * size
+def _listed(arrays: Any) -> str:
+    return ", ".join(" ".join(str(np.asarray(a).tolist()).split()) for a in arrays)

@@ -107,6 +107,9 @@ class Case:
         self.name: str = self.op.op.name if hasattr(self.op, "op") else self.op.__name__  # type: ignore[attr-defined]
         if self.name in CASES:
             raise ValueError(f"There are two conformance records of {self.name}.")
+        unreasoned = set(self.differs_tol) - set(self.differs)
+        if unreasoned:
+            raise ValueError(f"{self.name}: differs_tol for {', '.join(sorted(unreasoned))} needs a reason in differs.")
         CASES[self.name] = self
 
 

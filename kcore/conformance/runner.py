@@ -15,6 +15,7 @@ from kcore import backends, dtypes
 from kcore.conformance.checks import Check
 from kcore.conformance.record import CASES, Case
 from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
+from kcore.conformance.trials import Trials
 from kcore.ops.mechanism import REGISTRY
 
 Progress = Callable[[Result, int, int], None]
@@ -95,11 +96,9 @@ def _run(
     with _quiet():
         try:
             for name, case in jobs:
+                trials = None if case is None else Trials(case, wanted, full)
                 for backend in chosen:
-                    if case is None:
-                        result = Result(name, backend.name, NO_RECORD)
-                    else:
-                        result = Check(case, backend, wanted, full).run()
+                    result = Result(name, backend.name, NO_RECORD) if trials is None else Check(trials, backend).run()
                     results.append(result)
                     done += 1
                     if progress is not None:
