@@ -436,6 +436,29 @@ def scatter_rows(x: Tensor, indices: Tensor, updates: Tensor, reduction: str | N
     """
 
 
+def inside_rows(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
+    """The rows of x at `indices`, zeros where they are out of range: what the updates `like` of `scatter_rows` meet."""
+    count = ops.shape(x)[0]
+    ok = ops.logical_and(ops.greater_equal(indices, -count), ops.less(indices, count))
+    ok = ops.reshape(ok, (-1 if 0 not in ok.shape else 0,) + (1,) * (len(like.shape) - 1))
+    return ops.where(ok, ops.take(x, indices, 0), ops.zeros_like(like))
+
+
+def product_gradients(g: Tensor, x: Tensor, indices: Tensor, updates: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients of x and updates of `scatter_rows` with "mul".
+
+    A product without one of its factors: by division, and around zeros, which divide nothing.
+    """
+    one = ops.ones_like(x)
+    zero = ops.equal(updates, 0)
+    count = ops.cast(zero, updates.dtype)
+    other_zeros = inside_rows(ops.scatter_rows(ops.zeros_like(x), indices, count, "add"), indices, updates) - count
+    divisor = ops.where(zero, ops.ones_like(updates), updates)
+    others = inside_rows(ops.scatter_rows(one, indices, divisor, "mul"), indices, updates) / divisor
+    others = ops.where(ops.greater(other_zeros, 0), ops.zeros_like(others), others)
+    return g * ops.scatter_rows(one, indices, updates, "mul"), inside_rows(g * x, indices, updates) * others
+
+
 def _scattered(indices: Spec, values: Spec, shape: Shape) -> Plan:
     sizes, given, unsized = rules.open_shape(shape)
     dtype = dtypes.concrete(values.dtype)

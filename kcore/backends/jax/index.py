@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from kcore import dtypes
+from kcore.ops.index import product_gradients
 
 tril, triu = jnp.tril, jnp.triu
 
@@ -47,6 +48,26 @@ def _starts(start_indices):
 
 
 def scatter_rows(x, indices, updates, reduction):
+    if reduction == "mul" and jnp.issubdtype(x.dtype, jnp.inexact):
+        return _multiplied(x, indices, updates)
     at = x.at[indices]
     method = {None: at.set, "add": at.add, "max": at.max, "min": at.min, "mul": at.multiply}[reduction]
     return method(updates, mode="drop")
+
+
+@jax.custom_vjp
+def _multiplied(x, indices, updates):
+    """JAX has no gradient of its own where indices repeat."""
+    return x.at[indices].multiply(updates, mode="drop")
+
+
+def _multiplied_forward(x, indices, updates):
+    return _multiplied(x, indices, updates), (x, indices, updates)
+
+
+def _multiplied_backward(kept, g):
+    gx, gu = product_gradients(g, *kept)
+    return gx, None, gu
+
+
+_multiplied.defvjp(_multiplied_forward, _multiplied_backward)

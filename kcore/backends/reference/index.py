@@ -10,7 +10,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.backends.host import to_array
 from kcore.backends.reference.tape import vjp
-from kcore.ops.index import flat_indices
+from kcore.ops.index import flat_indices, inside_rows, product_gradients
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 # -- x[key] -----------------------------------------------------------------------------
@@ -109,13 +109,13 @@ def _(g, y, x, indices, axis):
     # Rows of g are added up where they come from.
     if axis is None:
         rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), ops.ravel(indices), ops.ravel(g), "add")
-        return ops.reshape(rows, x.shape)
+        return ops.reshape(rows, x.shape), None
     picked = tuple(range(axis, axis + indices.ndim))
     others = [a for a in range(g.ndim) if a not in picked]
     rest = tuple(d for a, d in enumerate(x.shape) if a != axis)
     updates = ops.reshape(ops.transpose(g, (*picked, *others)), (indices.size, *rest))
     rows = ops.scatter_rows(ops.zeros((x.shape[axis], *rest), g.dtype), ops.ravel(indices), updates, "add")
-    return ops.moveaxis(rows, 0, axis)
+    return ops.moveaxis(rows, 0, axis), None
 
 
 def take_along_axis(x, indices, axis):
@@ -133,8 +133,8 @@ def take_along_axis(x, indices, axis):
 def _(g, y, x, indices, axis):
     if axis is None:
         rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), indices, g, "add")
-        return ops.reshape(rows, x.shape)
-    return added_along(g, indices, axis, x.shape)
+        return ops.reshape(rows, x.shape), None
+    return added_along(g, indices, axis, x.shape), None
 
 
 def added_along(g, indices, axis, shape):
@@ -202,26 +202,17 @@ def scatter_rows(x, indices, updates, reduction):
 
 @vjp(ops.scatter_rows)
 def _(g, y, x, indices, updates, reduction):
-    def rows(t):  # what each update meets; 0 for those that are dropped
-        inside = ops.reshape(_from_zero(np.asarray(indices), len(x)) < len(x), (-1,) + (1,) * (x.ndim - 1))
-        return ops.where(inside, ops.take(t, indices, 0), ops.zeros((), t.dtype))
-
     if reduction == "add":
-        return g, None, rows(g)
+        return g, None, inside_rows(g, indices, updates)
     if reduction is None:
-        return ops.scatter_rows(g, indices, ops.zeros(updates.shape, g.dtype)), None, rows(g)
-    none = ops.zeros(x.shape, g.dtype)
-    if reduction in ("max", "min"):
-        kept, won = ops.cast(x == y, g.dtype), ops.cast(rows(y) == updates, g.dtype)
-        share = g / ops.maximum(ops.scatter_rows(kept, indices, won, "add"), 1)
-        return share * kept, None, rows(share) * won
-    # The product of all but one: by division, and around zeros, which divide nothing.
-    zero = updates == 0
-    divisor = ops.where(zero, ops.ones_like(updates), updates)
-    zeros = rows(ops.scatter_rows(none, indices, ops.cast(zero, g.dtype), "add")) - ops.cast(zero, g.dtype)
-    others = rows(ops.scatter_rows(none + 1, indices, divisor, "mul")) / divisor
-    others = ops.where(zeros > 0, ops.zeros_like(others), others)
-    return g * ops.scatter_rows(none + 1, indices, updates, "mul"), None, rows(g * x) * others
+        return ops.scatter_rows(g, indices, ops.zeros_like(updates)), None, inside_rows(g, indices, updates)
+    if reduction == "mul":
+        gx, gu = product_gradients(g, x, indices, updates)
+        return gx, None, gu
+    kept = ops.cast(ops.equal(x, y), g.dtype)
+    won = ops.cast(ops.equal(inside_rows(y, indices, updates), updates), g.dtype)
+    share = g / ops.maximum(ops.scatter_rows(kept, indices, won, "add"), 1)
+    return share * kept, None, inside_rows(share, indices, updates) * won
 
 
 # -- triangles --------------------------------------------------------------------------
