@@ -278,12 +278,13 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
 
 def _starts(start_indices: Any, sizes: Shape, lengths: Shape, name: str) -> tuple:
     """Where a block of `lengths` starts on each axis: known ones checked, counted from the start."""
-    if rules.is_traced(start_indices) and not isinstance(start_indices, (tuple, list)):
-        many = [start_indices[i] for i in range(start_indices.shape[0])] if len(start_indices.shape) else [start_indices]
-    elif isinstance(start_indices, (tuple, list)):
+    if isinstance(start_indices, (tuple, list)) or type(start_indices) is np.ndarray:
         many = list(start_indices)
+    elif len(getattr(start_indices, "shape", ())):
+        count = start_indices.shape[0]
+        many = [start_indices[i] for i in range(len(sizes) if count is None else count)]
     else:
-        many = list(np.atleast_1d(to_array(start_indices)))
+        many = [start_indices]
     if len(many) != len(sizes):
         raise ValueError(f"start_indices={start_indices!r} should be {len(sizes)} integers, one for each axis.")
     found = []

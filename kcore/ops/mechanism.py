@@ -196,6 +196,7 @@ class Op:
         call.__annotations__ = function.__annotations__
         call.__signature__ = self.signature
         call.op = self
+        call.autograph_info__ = None  # TensorFlow's autograph has nothing to rewrite here, and no source to do it from
         return call
 
     def dispatch(self, args: tuple) -> Any:

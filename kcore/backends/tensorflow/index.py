@@ -82,7 +82,7 @@ def scatter_rows(x, indices, updates, reduction):
     i = tf.where(indices < 0, indices + n, indices)
     i = tf.where((i < 0) | (i >= n), n, i)
     # A row more at the end takes what is out of range.
-    y = tf.concat([x, tf.zeros_like(x[:1]) if x.shape[0] else tf.zeros((1, *x.shape[1:]), x.dtype)], 0)
+    y = tf.pad(x, [[0, 1]] + [[0, 0]] * (x.shape.rank - 1))
     if reduction == "mul":
         y = y * tf.math.unsorted_segment_prod(updates, i, n + 1)
     else:
