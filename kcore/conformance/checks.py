@@ -16,15 +16,14 @@ from kcore.backends.contract import Backend
 from kcore.conformance import gradients
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
-from kcore.conformance.record import UNSET, Bad, Sample
+from kcore.conformance.record import UNSET, Bad
 from kcore.conformance.results import DIFFERS, FAIL, UNSUPPORTED, Failure, Result
 from kcore.conformance.trials import Trial, Trials, tolerance
 from kcore.ops.symbolic import KerasTensor
 
 # How many samples get the checks that cost most, unless all do.
 TRACED, VARIED, COMPILED, TWICE_DIFFERENTIATED = 6, 2, 2, 2
-# On a backend that compiles an op anew for each shape and dtype, fewer do.
-THIN_FURTHER = ("bfloat16", "bool", "int32", "uint16", "uint64")
+# On a backend that compiles an op anew for each shape and dtype, fewer samples are differentiated.
 THIN_DIFFERENTIATED = 3
 
 
@@ -81,18 +80,14 @@ class Check:
 
     def values(self) -> None:
         """The op must give what the formula gives, of the dtype and shape that the rule says."""
+        ready = self._ready_values() if self.thin else {}
         for trial in self.trials:
             if trial.problem or trial.refused:
                 if trial.required:
                     self.fail("record", trial, trial.problem or f"refused: {_told(trial.refused)}")
                 continue
-            if self.thin and self._left_out(trial):
-                continue
             native = trial.call.native(self.backend)
-            run = native.run
-            if self.thin and trial.sample is not self.trials.probe and self.compilable(trial):
-                run = self._compiled(native)  # a single compilation, where eager ops would take one each
-            got = self.attempt("value", trial, run)
+            got = ready[trial] if trial in ready else self.attempt("value", trial, native.run)
             if got is None:
                 continue
             self.seen[trial.number, trial.dtype] = self._kinds(got)
@@ -102,6 +97,32 @@ class Check:
             self.unchanged("value", trial, native)
             self.body(trial)
             self.definition(trial)
+
+    def _ready_values(self) -> dict[Trial, Any]:
+        """Results of many trials from two compilations, one of them in 64 bits; the rest run one by one."""
+        groups: dict[bool, list[Trial]] = {False: [], True: []}
+        for trial in self.trials:
+            eager = trial.sample is self.trials.probe and trial is self.trials.first(trial.number)
+            if not eager and not trial.problem and not trial.refused and self.compilable(trial):
+                groups[any(dtypes.is_wide(dtypes.name_of(a.dtype)) for a in trial.call.arrays())].append(trial)
+        found: dict[Trial, Any] = {}
+        for trials in groups.values():
+            calls = [t.call.native(self.backend) for t in trials]
+            functions, values = zip(*(_opened(call, self.backend) for call in calls)) if calls else ((), ())
+            found |= dict(zip(trials, self._together(functions, values), strict=False))
+        return found
+
+    def _together(self, functions: Sequence[Callable], values: Sequence[list]) -> list[Any]:
+        """Results of functions of lists of tensors, from one compilation; none if one of them fails."""
+        ends = np.cumsum([0, *map(len, values)])
+
+        def run(*flat: Any) -> list[Any]:
+            return [f(*flat[i:j]) for f, i, j in zip(functions, ends, ends[1:])]
+
+        try:
+            return self.backend.jit(run)(*[v for many in values for v in many])
+        except Exception:
+            return []  # each alone will tell which
 
     def body(self, trial: Trial) -> None:
         """The portable body must give what the backend's own function gives."""
@@ -124,24 +145,12 @@ class Check:
         if got is not None:
             self.hold("definition", trial, got)
 
-    def _left_out(self, trial: Trial) -> bool:
-        """Whether the backend is spared this trial: another one tells as much."""
-        if not trial.required:
-            return trial.dtype not in THIN_FURTHER
-        differentiated = self._differentiable(trial.number) and trial.sample is not self.trials.probe
-        return trial.dtype == "float64" and differentiated and "float32" in (trial.sample.dtypes or self.case.dtypes)
-
     def hold(self, check: str, trial: Trial, got: Any) -> list[np.ndarray]:
         """Compares a result with the rule's shapes and dtypes, and with the formula's values."""
         self.structure(check, trial, got)
         arrays = [np.asarray(self.backend.numpy(y)) for y in tree.flatten(got)]
         self.compare(check, trial, arrays, trial.want)
         return arrays
-
-    def hold_parts(self, trial: Trial, parts: list[np.ndarray]) -> None:
-        """Compares the real results that came with a gradient; complex ones have been compared as values."""
-        if len(parts) == len(trial.want) and all(w.dtype.kind == "f" for w in trial.want):
-            self.compare("value with gradient", trial, parts, trial.want)
 
     def structure(self, check: str, trial: Trial, got: Any) -> None:
         """The result must be tensors of this backend, in the structure, dtypes and shapes that the rule says."""
@@ -324,7 +333,8 @@ class Check:
             return
         for trial in self._first_trials(COMPILED, more_than_one=True):
             if self.compilable(trial):
-                got = self.attempt("compiled", trial, self._compiled(trial.call.native(self.backend)))
+                function, values = _opened(trial.call.native(self.backend), self.backend)
+                got = self.attempt("compiled", trial, lambda: self.backend.jit(function)(*values))  # noqa: B023
                 if got is not None:
                     self.hold("compiled", trial, got)
 
@@ -334,43 +344,60 @@ class Check:
             return False
         return trial.plan is None or all(None not in s.shape for s in tree.flatten(trial.plan.outputs))
 
-    def _compiled(self, native: Call) -> Callable[[], Any]:
-        which = [i for i, (_, v) in enumerate(native.operands()) if self.backend.is_tensor(v)]
-        values = [native.operands()[i][1] for i in which]
-        fn = self.backend.jit(lambda *xs: native.replaced(list(xs), which).run())
-        return lambda: fn(*values)
-
     # -- gradients ----------------------------------------------------------------------
 
     def gradients(self) -> None:
         """First and second gradients must be those of the formula."""
+        probes = list(self._probes())
+        ready: list[Any] = []
+        if self.thin and all(self.compilable(p.trial) for p in probes):
+            functions = [p.both if p.twice else p.first for p in probes]
+            ready = self._together(functions, [p.leaves() for p in probes])
+        for i, probe in enumerate(probes):
+            parts = ready[i] if ready else self.attempt("gradient", probe.trial, lambda: probe.first(*probe.leaves()))  # noqa: B023
+            if parts is None:
+                continue
+            y, gs, *rest = probe.arrays(parts)
+            if len(y) == len(probe.trial.want) and all(w.dtype.kind == "f" for w in probe.trial.want):
+                self.compare("value with gradient", probe.trial, y, probe.trial.want)
+            fine = self._judge(probe.trial, probe.judge_first, gs)
+            if not (probe.twice and fine):
+                continue
+            if not rest:
+                parts = self.attempt("second gradient", probe.trial, lambda: probe.both(*probe.leaves()))  # noqa: B023
+                rest = [] if parts is None else [probe.arrays(parts)[2]]
+            if rest:
+                self._judge(probe.trial, probe.judge_second, rest[0])
+
+    def _probes(self) -> Iterator[gradients.Gradients]:
+        """The samples to differentiate at."""
         wanted = self.trials.wanted
-        numbers = [n for n in range(len(self.trials.samples)) if self._differentiable(n)]
-        if wanted is not None and "float64" not in wanted:
+        if not self.case.grad or (wanted is not None and "float64" not in wanted):
             return
         once = twice = 0
-        for number in numbers:
+        for number, sample in enumerate(self.trials.samples):
+            promised = sample.gradient is not None
+            if not (sample.grad or promised) or "float64" not in (sample.dtypes or ("float64",)):
+                continue
             trial = self.trials.get(number, "float64")
-            if trial is None or trial.problem or trial.refused:
+            if (
+                trial is None
+                or trial.problem
+                or trial.refused
+                or (self.thin and once >= THIN_DIFFERENTIATED > 0 and not promised)
+            ):
                 continue
-            second = bool(trial.sample.grad) and (self.full or twice < TWICE_DIFFERENTIATED)
-            spared = self.thin and once >= THIN_DIFFERENTIATED and trial.sample.gradient is None
-            found = self.attempt("gradient", trial, lambda: gradients.check(self, trial, second, spared))  # noqa: B023
-            if found is None:
-                continue
-            once, twice = once + 1, twice + second
-            for order, error, tol, problem in found:
-                self._gradient(trial, order, error, tol, problem)
+            second = bool(sample.grad) and not promised and (self.full or twice < TWICE_DIFFERENTIATED)
+            probe = gradients.Gradients(self.case, trial, self.backend, second)
+            if probe.which and probe.weights:
+                once, twice = once + 1, twice + second
+                yield probe
 
-    def _differentiable(self, number: int) -> bool:
-        """Whether gradients are checked at that sample."""
-        sample = self.trials.samples[number]
-        if not self.case.grad or not (sample.grad or sample.gradient is not None):
-            return False
-        if "float64" not in (sample.dtypes or ("float64",)):
-            return False
-        trial = self.trials.get(number, "float64")
-        return trial is not None and bool(gradients.differentiable(self.case, trial))
+    def _judge(self, trial: Trial, judge: Callable, found: list[np.ndarray]) -> bool:
+        """Notes what is found of a gradient; whether it is right."""
+        order, error, tol, problem = judge(found)
+        self._gradient(trial, order, error, tol, problem)
+        return error <= tol
 
     def _gradient(self, trial: Trial, order: str, error: float, tol: float, problem: str | None) -> None:
         self.result.cases += 1
@@ -417,7 +444,9 @@ class Check:
 
     def _rerun(self, dtype: str | None) -> str:
         chosen = f" --dtype {dtype}" if dtype else ""
-        return f"kcore conform --backend {self.backend.name} --op {self.case.name}{chosen}{' --full' if self.full else ''}"
+        return (
+            f"kcore conform --backend {self.backend.name} --op {self.case.name}{chosen}{' --full' if self.full else ''}"
+        )
 
 
 def run_body(backend: Any, op: Any, args: Sequence[Any], plan: Any) -> Any:
@@ -476,6 +505,13 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
         "read-only": read_only,
         "transposed": transposed,
     }
+
+
+def _opened(call: Call, backend: Any) -> tuple[Callable, list[Any]]:
+    """A native call as a function of its tensors, and the tensors."""
+    operands = call.operands()
+    which = [i for i, (_, v) in enumerate(operands) if backend.is_tensor(v)]
+    return lambda *xs: call.replaced(list(xs), which).run(), [operands[i][1] for i in which]
 
 
 def _forgetting(number: int, axis: int) -> Callable[[int, tuple], tuple]:

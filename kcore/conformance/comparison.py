@@ -84,16 +84,16 @@ def _floats(got: np.ndarray, want: np.ndarray, signs: bool) -> Distance:
 
 
 def _complex(got: np.ndarray, want: np.ndarray) -> Distance:
-    parts = [
-        _floats(np.asarray(g), np.asarray(w), False) for g, w in ((got.real, want.real), (got.imag, want.imag))
-    ]
+    parts = [_floats(np.asarray(g), np.asarray(w), False) for g, w in ((got.real, want.real), (got.imag, want.imag))]
     for part in parts:
         if part.problem:
             return part
     finite = np.isfinite(want)
     if not finite.any():
         return Distance()
-    error = np.where(finite, np.abs(np.where(finite, got - want, 0)), 0) / np.maximum(1, np.abs(np.where(finite, want, 0)))
+    error = np.where(finite, np.abs(np.where(finite, got - want, 0)), 0) / np.maximum(
+        1, np.abs(np.where(finite, want, 0))
+    )
     return Distance(float(error.max()), max(part.ulp for part in parts), _first(error == error.max()))
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from kcore import dtypes, tree
+from kcore import backends, dtypes, tree
 from kcore import gradients as differentiation
 from kcore.conformance.record import Case
 from kcore.conformance.trials import Trial, tolerance
@@ -31,71 +31,47 @@ def differentiable(case: Case, trial: Trial) -> list[int]:
     ]
 
 
-def check(checks: Any, trial: Trial, twice: bool, spared: bool) -> list[Finding]:
-    """What is found for one sample: a Finding for each gradient that was compared.
-
-    Args:
-        checks: The `Check` that this is part of; the value that comes with a gradient goes to it.
-        trial: The sample, in float64.
-        twice: Whether the second gradient is wanted.
-        spared: Compare the value alone.
-    """
-    found = _Gradients(checks, trial)
-    if not found.weights:
-        return []
-    if spared:
-        checks.hold_parts(trial, found.values())
-        return []
-    tol = checks.case.grad_tol
-    if trial.sample.gradient is not None:
-        return [found.promised(tolerance(checks.case, "float64"))]
-    first = found.first(tol)
-    return [first, found.second(tol)] if twice and first[1] <= tol else [first]
-
-
-class _Gradients:
+class Gradients:
     """The op at one sample as a function of the operands that it is differentiated by.
 
     Its results are combined with fixed random weights, and its gradients compared along one
     random direction: a wrong element shows, whichever it is.
+
+    Args:
+        case: The op's record.
+        trial: The sample, in float64.
+        backend: Where it runs; active while the methods are called.
+        twice: Whether the second gradient is wanted.
     """
 
-    def __init__(self, checks: Any, trial: Trial) -> None:
-        self.checks, self.trial, self.backend = checks, trial, checks.backend
-        self.which = differentiable(checks.case, trial)
+    def __init__(self, case: Case, trial: Trial, backend: Any, twice: bool) -> None:
+        self.case, self.trial, self.backend, self.twice = case, trial, backend, twice
+        self.which = differentiable(case, trial)
         operands = trial.call.operands()
         self.points: Arrays = [operands[i][1] for i in self.which]
-        self.native = trial.call.native(self.backend)
-        self.rng = np.random.default_rng([trial.number, *checks.case.name.encode()])
+        self.rng = np.random.default_rng([trial.number, *case.name.encode()])
         self.inexact = self._inexact()
         self.weights = [self._signed(y.shape) for y in self._parts(trial.want)]
+        if trial.sample.gradient is not None:
+            self.weights = [np.ones_like(w) for w in self.weights]
         self.directions = [self._direction(p) for p in self.points]
         self.others = [self._signed(p.shape) for p in self.points]
 
     # -- on the backend -----------------------------------------------------------------
 
-    def run(self, *leaves: Any) -> list[Any]:
-        """The results that gradients flow from; complex ones as their parts."""
-        from kcore import ops
+    def leaves(self) -> list[Any]:
+        return [self.backend.convert(p) for p in self.points]
 
-        results = tree.flatten(self.native.replaced(list(leaves), self.which).run())
-        parts = []
-        for i in self.inexact:
-            y = results[i]
-            parts += [ops.real(y), ops.imag(y)] if dtypes.is_complex(self.backend.dtype(y)) else [y]
-        return parts
-
-    def gradient(self, *leaves: Any) -> tuple[list[Any], list[Any]]:
+    def first(self, *leaves: Any) -> tuple[list[Any], list[Any]]:
         """(results, gradients of sum(weights * results))."""
-        y, pull = differentiation.vjp(self.run, *leaves)
-        return y, list(pull([self.backend.convert(w) for w in self.weights]))
+        return _pulled(self, self.backend, self.weights, leaves)
 
     def both(self, *leaves: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """(results, gradients, gradients of sum(others * gradients))."""
         from kcore import ops
 
         def along_others(*xs: Any) -> tuple[Any, Any]:
-            y, gs = self.gradient(*xs)
+            y, gs = self.first(*xs)
             total = None
             for g, other in zip(gs, self.others, strict=True):
                 part = ops.sum(ops.multiply(g, self.backend.convert(other)))
@@ -105,69 +81,44 @@ class _Gradients:
         _, pull, (y, gs) = differentiation.vjp(along_others, *leaves, has_aux=True)
         return y, gs, list(pull(self.backend.convert(np.asarray(1.0))))
 
-    def at(self, fn: Callable, points: Arrays | None = None) -> tuple[Arrays, ...]:
-        """`fn` on the backend, compiled where the backend is spared eager ops; its lists as arrays."""
-        if self.checks.thin and self.checks.compilable(self.trial):
-            fn = self._once_compiled(fn)
-        leaves = [self.backend.convert(p) for p in (self.points if points is None else points)]
-        return tuple([np.asarray(self.backend.numpy(e)) for e in part] for part in fn(*leaves))
+    def arrays(self, parts: Any) -> tuple[Arrays, ...]:
+        """What `first` or `both` gave, as NumPy arrays."""
+        return tuple([np.asarray(self.backend.numpy(e)) for e in part] for part in parts)
 
-    def _once_compiled(self, fn: Callable) -> Callable:
-        made = self.__dict__.setdefault("_compiled", {})
-        if fn.__name__ not in made:
-            made[fn.__name__] = self.backend.jit(fn)
-        return made[fn.__name__]
+    # -- what is found ------------------------------------------------------------------
 
-    # -- the checks ---------------------------------------------------------------------
-
-    def values(self) -> Arrays:
-        return self.at(lambda *xs: (self.run(*xs),))[0]
-
-    def first(self, tol: float) -> Finding:
-        """The first gradient, against differences of the formula."""
-        y, gs = self.at(self.gradient)
-        self.checks.hold_parts(self.trial, y)
+    def judge_first(self, gs: Arrays) -> Finding:
+        """The first gradient, against what the record promises or differences of the formula."""
+        tol = self.case.grad_tol
         problem = self._malformed(gs)
         if problem:
             return ("gradient", np.inf, tol, problem)
+        if self.trial.sample.gradient is not None:
+            return self._promised(gs)
         return ("gradient", *self._compared(gs, self._formula_slope, tol))
 
-    def second(self, tol: float) -> Finding:
-        """The gradient of sum(others * first gradient), against differences of the first gradient."""
-        *_, qs = self.at(self.both)
+    def judge_second(self, qs: Arrays) -> Finding:
+        """The gradient of sum(others * gradients), against differences of the gradients."""
+        tol = self.case.grad_tol
         problem = self._malformed(qs)
         if problem:
             return ("second gradient", np.inf, tol, problem)
+        return ("second gradient", *self._compared(qs, self._gradient_slope, tol))
 
-        def slope(step: float) -> float:
-            def at(s: float) -> Arrays:
-                moved = [p + s * d for p, d in zip(self.points, self.directions, strict=True)]
-                return self.at(self.gradient, moved)[1]
-
-            return _slope(at, self.others, step)
-
-        return ("second gradient", *self._compared(qs, slope, tol))
-
-    def promised(self, tol: float) -> Finding:
-        """The gradient of sum(results), against the one that the record writes down."""
-        self.weights = [np.ones_like(w) for w in self.weights]
-        y, gs = self.at(self.gradient)
-        self.checks.hold_parts(self.trial, y)
-        problem = self._malformed(gs)
-        if problem:
-            return ("gradient", np.inf, tol, problem)
+    def _promised(self, gs: Arrays) -> Finding:
+        tol = tolerance(self.case, "float64")
         wanted = self.trial.sample.gradient
         if len(self.points) == 1 and not _is_one_tuple(wanted, self.points[0]):
             wanted = [wanted]
+        if len(wanted) != len(gs):
+            return ("gradient", np.inf, tol, f"the record promises {len(wanted)} gradients, but there are {len(gs)}")
         worst = 0.0
         for g, w in zip(gs, wanted, strict=True):
             w = np.broadcast_to(np.asarray(w, "float64"), g.shape)
             same = (g == w) | (np.isnan(g) & np.isnan(w))
             gap = np.where(same, 0.0, np.abs(g - w) / np.maximum(1, np.abs(w)))
             worst = max(worst, float(np.where(np.isnan(gap), np.inf, gap).max(initial=0.0)))
-        if worst <= tol:
-            return ("gradient", worst, tol, None)
-        told = f"{_listed(gs)} instead of {_listed(wanted)}, which the record promises"
+        told = None if worst <= tol else f"{_listed(gs)} instead of {_listed(wanted)}, which the record promises"
         return ("gradient", worst, tol, told)
 
     def _compared(self, gs: Arrays, slope: Callable[[float], float], tol: float) -> tuple[float, float, str | None]:
@@ -192,10 +143,28 @@ class _Gradients:
 
     def _formula_slope(self, step: float) -> float:
         def at(s: float) -> Arrays:
-            moved = [p + s * d for p, d in zip(self.points, self.directions, strict=True)]
-            return self._parts(self.trial.call.replaced(moved, self.which).formula(self.trial.plan, "float64"))
+            moved = self.trial.call.replaced(self._moved(s), self.which)
+            return self._parts(moved.formula(self.trial.plan, "float64"))
 
         return _slope(at, self.weights, step)
+
+    def _gradient_slope(self, step: float) -> float:
+        """The same of the first gradient on the reference backend, which is checked by itself."""
+        try:
+            return self._slope_on(backends.load("reference"), step)
+        except NotImplementedError:  # it lists an op as unsupported
+            return self._slope_on(self.backend, step)
+
+    def _slope_on(self, backend: Any, step: float) -> float:
+        def at(s: float) -> Arrays:
+            with backends.use(backend):
+                leaves = [backend.convert(p) for p in self._moved(s)]
+                return [backend.numpy(g) for g in _pulled(self, backend, self.weights, leaves)[1]]
+
+        return _slope(at, self.others, step)
+
+    def _moved(self, s: float) -> Arrays:
+        return [p + s * d for p, d in zip(self.points, self.directions, strict=True)]
 
     def _inexact(self) -> list[int]:
         """The numbers of the results that are floats or complex."""
@@ -230,6 +199,24 @@ class _Gradients:
         """A direction that keeps signs, and so mostly domains: as large as x, and 1 where x is 0."""
         size = np.abs(x)
         return self._signed(x.shape) * np.where((size == 0) | ~np.isfinite(size), 1.0, size)
+
+
+def _pulled(probe: Gradients, backend: Any, weights: Arrays, leaves: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """(results that gradients flow from, complex ones as their parts; gradients of sum(weights * results))."""
+    from kcore import ops
+
+    native = probe.trial.call.native(backend)
+
+    def run(*xs: Any) -> list[Any]:
+        results = tree.flatten(native.replaced(list(xs), probe.which).run())
+        parts = []
+        for i in probe.inexact:
+            y = results[i]
+            parts += [ops.real(y), ops.imag(y)] if dtypes.is_complex(backend.dtype(y)) else [y]
+        return parts
+
+    y, pull = differentiation.vjp(run, *leaves)
+    return y, list(pull([backend.convert(w) for w in weights]))
 
 
 def _slope(at: Callable[[float], Arrays], weights: Arrays, step: float) -> float:

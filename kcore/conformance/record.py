@@ -59,7 +59,9 @@ class Sample:
 class Bad:
     """One call that must be refused on every backend, eagerly and symbolically, with this error."""
 
-    def __init__(self, *args: Any, match: str, error: type[Exception] | tuple = (ValueError, TypeError), **arguments: Any) -> None:
+    def __init__(
+        self, *args: Any, match: str, error: type[Exception] | tuple = (ValueError, TypeError), **arguments: Any
+    ) -> None:
         self.args, self.arguments, self.match, self.error = args, arguments, match, error
 
     def __repr__(self) -> str:

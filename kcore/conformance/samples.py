@@ -40,6 +40,4 @@ def unaries(low: float = -2.0, high: float = 2.0, **arguments: Any) -> list[Samp
 def pairs(low: float = -2.0, high: float = 2.0, **arguments: Any) -> list[Sample]:
     """Two tensor arguments: equal shapes, broadcasting ones, and empty ones."""
     shapes = (((3, 5), (3, 5)), ((), (4,)), ((2, 1, 3), (5, 1)), ((3, 0), (1, 1)))
-    return [
-        Sample(draw(*a, low=low, high=high), draw(*b, low=low, high=high, seed=1), **arguments) for a, b in shapes
-    ]
+    return [Sample(draw(*a, low=low, high=high), draw(*b, low=low, high=high, seed=1), **arguments) for a, b in shapes]
