@@ -23,7 +23,8 @@ Fn = Callable[..., Any]
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
     """The op table of a backend: every public function of its family modules, by name.
 
-    What a module merely imports from kcore is not its own, and left out.
+    What a module merely imports from kcore is not its own, and left out; so are the private ops
+    that it declares for its gradient rules.
     """
     table: dict[str, Fn] = {}
     for module in modules:
@@ -31,7 +32,7 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home.startswith("kcore.") and home != module.__name__:
+            if home.startswith("kcore.") and (home != module.__name__ or hasattr(value, "op")):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")

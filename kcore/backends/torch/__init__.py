@@ -140,7 +140,7 @@ def from_numpy(x: np.ndarray, dtype: str | None = None) -> torch.Tensor:
     """A tensor from an array; its own memory, so that the array may be changed afterwards."""
     name = dtypes.name_of(x.dtype)
     if name == "bfloat16" or name in dtypes.FLOAT8:  # torch reads no ml_dtypes array; its bytes it does
-        bits = np.ascontiguousarray(x).view({1: "uint8", 2: "int16"}[x.dtype.itemsize])
+        bits = np.ascontiguousarray(x).reshape(x.shape).view({1: "uint8", 2: "int16"}[x.dtype.itemsize])
         y = torch.tensor(bits).view(DTYPES[name])
     else:
         y = torch.tensor(np.ascontiguousarray(x).reshape(x.shape))
