@@ -134,10 +134,10 @@ def _(g, y, x, indices, axis):
     if axis is None:
         rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), indices, g, "add")
         return ops.reshape(rows, x.shape), None
-    return added_along(g, indices, axis, x.shape), None
+    return _added_along(g, indices, axis, x.shape), None
 
 
-def added_along(g, indices, axis, shape):
+def _added_along(g, indices, axis, shape):
     """Zeros of `shape` with g added where `take_along_axis` takes from."""
     # An axis of size 1 that is broadcast has the one row for all.
     places = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kcore import ops
-from kcore.backends.reference.index import added_along
+from kcore.backends.reference.index import _added_along
 from kcore.backends.reference.tape import vjp
 
 
@@ -26,4 +26,4 @@ def top_k(x, k, sorted):
 
 @vjp(ops.top_k)
 def _(g, y, x, k, sorted):
-    return added_along(g[0], y[1], x.ndim - 1, x.shape)
+    return _added_along(g[0], y[1], x.ndim - 1, x.shape)
