@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 
 import numpy as np
-import pytest
 
 from kcore import backends, ops
 from kcore.conformance.record import CASES
