@@ -9,6 +9,7 @@ underscore are helpers.
 
 from __future__ import annotations
 
+import contextlib
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -61,6 +62,8 @@ class Backend:
     wider: ClassVar[dict[str, str | None]] = {}
     # Whether an eager op is compiled anew for each shape and dtype, so that new ones are slow at first.
     compiles_shapes: ClassVar[bool] = False
+    # The optimizer updates that `optimizer_step` does.
+    fused_steps: ClassVar[frozenset[str]] = frozenset()
     # Of several such dtypes in one call, the first here decides.
     widening_order: ClassVar[tuple[str, ...]] = ("uint64", "uint32", "uint16", "bool", "int8", "uint8", "int16", "float16", "bfloat16")
 
@@ -258,6 +261,10 @@ class Backend:
 
     def synchronize(self, x: Any) -> None:
         """Waits until `x` has been computed."""
+
+    def full_width(self, *dtypes: str) -> Any:
+        """A context in which the framework's own operators keep these dtypes: for code between ops."""
+        return contextlib.nullcontext()
 
     def versions(self) -> dict[str, str]:
         """Names and versions of what it runs on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -296,11 +297,12 @@ class Layer(Owner, Operation):
         with masks.mask_scope(), self._scope() if not self.built or self._path is None else _open(self._path):
             kwargs, token = self._with_training(signature, args, kwargs)
             try:
+                self._assert_input_spec(args)
                 if not self.built:
                     self._maybe_build(args, {k: v for k, v in kwargs.items() if k != "training" or signature.has_training})
                     self._backend_adopts()
-                self._assert_input_spec(args)
-                masked = self._with_masks(signature, args, kwargs) if (is_symbolic or _any_mask(args, kwargs)) else None
+                masking = is_symbolic or (self.supports_masking and self._makes_mask()) or _any_mask(args, kwargs)
+                masked = self._with_masks(signature, args, kwargs) if masking else None
                 if masked is not None:
                     kwargs, previous = masked
                 if is_symbolic:
@@ -327,7 +329,7 @@ class Layer(Owner, Operation):
 
     def _converted(self, args: tuple, kwargs: dict, compute: str) -> tuple[tuple, dict, bool]:
         """The arguments with arrays made tensors and floats cast; and whether any is symbolic."""
-        backend = self._backend
+        backend = backends.active()
         if not kwargs and len(args) == 1 and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
             x = args[0]  # the common case, first
             own = backend.dtype(x)
@@ -363,7 +365,7 @@ class Layer(Owner, Operation):
     _convert_inputs = True
 
     def _cast_with_mask(self, x: Any, dtype: str) -> Any:
-        y = self._backend.convert(x, dtype)
+        y = backends.active().convert(x, dtype)
         mask = masks.get_mask(x) if y is not x else None
         if mask is not None:
             masks.set_mask(y, mask)
@@ -421,12 +423,12 @@ class Layer(Owner, Operation):
 
     def _symbolic(self, args: tuple, kwargs: dict) -> Any:
         outputs = self.compute_output_spec(*args, **kwargs)
-        if any(t.record_history for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor)):
+        recorded = any(t.record_history for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor))
+        for t in tree.flatten(outputs):
+            if isinstance(t, KerasTensor):
+                t.record_history = recorded
+        if recorded:
             symbolic.record(self, args, kwargs, outputs)
-        else:
-            for t in tree.flatten(outputs):
-                if isinstance(t, KerasTensor):
-                    t.record_history = False
         return outputs
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
@@ -434,9 +436,9 @@ class Layer(Owner, Operation):
         return self._symbolic(args, kwargs)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """KerasTensors of the result's shapes and dtypes: `compute_output_shape` where a subclass has one, else a trace of `call`."""
+        """KerasTensors of the result's shapes and dtypes: a user's `compute_output_shape` if there is one, else a trace of `call`."""
         own = home.own_class(self)
-        if own.compute_output_shape is not Layer.compute_output_shape:
+        if not _traceable(own):
             named = call_signature(own.call).named(args, kwargs)
             shapes = {
                 f"{n}_shape": tree.map_structure(_shape_of, v)
@@ -509,7 +511,7 @@ class Layer(Owner, Operation):
         raise NotImplementedError(f"{self.name}: add_metric is gone; keep a Metric as an attribute and update it in call.")
 
     def _clear_losses(self) -> None:
-        for layer in self._flatten_layers():
+        for layer in self._all_layers():
             layer._losses.clear()
 
     def _own_losses(self) -> list[Any]:
@@ -517,7 +519,7 @@ class Layer(Owner, Operation):
         scope = state.get_stateless_scope()
         if scope is not None and scope.collect_losses:
             return list(scope.losses)
-        return [loss for layer in self._flatten_layers() for loss in layer._losses]
+        return [loss for layer in self._all_layers() for loss in layer._losses]
 
     @property
     def losses(self) -> list[Any]:
@@ -655,6 +657,15 @@ def _any_mask(args: tuple, kwargs: dict) -> bool:
 
 def _shape_of(x: Any) -> Any:
     return tuple(x.shape) if hasattr(x, "shape") else None
+
+
+@functools.lru_cache(maxsize=4096)
+def _traceable(cls: type) -> bool:
+    """Whether symbolic results come from a trace of `call`: kcore's own calls can all be traced, and then
+    symbolic results have the checks and dtypes of real ones."""
+    shape_of = cls.compute_output_shape  # type: ignore[attr-defined]
+    own = all(f.__module__.startswith("kcore.") for f in (shape_of, cls.call))  # type: ignore[attr-defined]
+    return own or shape_of is Layer.compute_output_shape
 
 
 def _as_symbolic(x: Any) -> Any:

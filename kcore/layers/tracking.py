@@ -6,7 +6,10 @@ that grows after it was assigned is seen, and what is dropped is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,37 @@ from kcore.state import Variable
 
 # Attributes that are not searched for variables and sublayers.
 _NOT_STATE = frozenset({"_init_call", "_inbound_nodes", "_backend", "_losses", "_build_shapes", "_parameters", "_modules", "_functional", "_graph", "_steps"})
+
+
+# What was found, by owner and property, while nothing may change: see `remembering`.
+_memory: ContextVar[dict[tuple[int, str], Any] | None] = ContextVar("kcore_found_state", default=None)
+
+
+@contextmanager
+def remembering(memory: dict[tuple[int, str], Any]) -> Iterator[None]:
+    """Inside, what layers find they remember in `memory`: a training step must not search again and again."""
+    token = _memory.set(memory)
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
+def remembered(find: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
+    """`find(owner)`, from memory where something is remembered."""
+    name = find.__name__
+
+    @functools.wraps(find)
+    def found(self: Any) -> list[Any]:
+        memory = _memory.get()
+        if memory is None:
+            return find(self)
+        key = (id(self), name)
+        if key not in memory:
+            memory[key] = find(self)
+        return memory[key]
+
+    return found
 
 
 class Owner:
@@ -45,6 +79,11 @@ class Owner:
             elif hasattr(value, "_kcore_state") and value is not self and id(value) not in seen:
                 seen.add(id(value))
                 yield value
+
+    @remembered
+    def _all_layers(self) -> list[Any]:
+        """This layer and all in it."""
+        return self._flatten_layers()
 
     def _flatten_layers(self, include_self: bool = True, recursive: bool = True) -> list[Any]:
         found: list[Any] = [self] if include_self else []
@@ -85,11 +124,13 @@ class Owner:
         return list(found.values())
 
     @property
+    @remembered
     def variables(self) -> list[Variable]:
         """Weights and seed states, not the metrics' state."""
         return self._variables_of("weight", "seed")
 
     @property
+    @remembered
     def weights(self) -> list[Variable]:
         """Variables without seed and metric states."""
         return self._variables_of("weight")
@@ -102,30 +143,36 @@ class Owner:
         return found.union(*(layer._trainable_ids() for layer in self._sublayers()))
 
     @property
+    @remembered
     def trainable_variables(self) -> list[Variable]:
         ids = self._trainable_ids()
         return [v for v in self.variables if id(v) in ids]
 
     @property
+    @remembered
     def non_trainable_variables(self) -> list[Variable]:
         ids = self._trainable_ids()
         return [v for v in self.variables if id(v) not in ids]
 
     @property
+    @remembered
     def trainable_weights(self) -> list[Variable]:
         ids = self._trainable_ids()
         return [v for v in self.weights if id(v) in ids]
 
     @property
+    @remembered
     def non_trainable_weights(self) -> list[Variable]:
         ids = self._trainable_ids()
         return [v for v in self.weights if id(v) not in ids]
 
     @property
+    @remembered
     def metrics(self) -> list[Any]:
         return [m for layer in self._flatten_layers() for m in layer._own("metric")]
 
     @property
+    @remembered
     def metrics_variables(self) -> list[Variable]:
         return self._variables_of("metric")
 

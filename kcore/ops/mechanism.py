@@ -436,7 +436,7 @@ def _hashable(a: Any) -> Any:
         return tuple([_hashable(e) for e in a])
     if isinstance(a, slice):
         return slice, _hashable(a.start), _hashable(a.stop), _hashable(a.step)
-    if hasattr(a, "shape"):
+    if hasattr(a, "shape") and hasattr(a, "dtype"):  # NumPy's dtypes have shapes, too
         raise TypeError
     return a
 

@@ -270,7 +270,7 @@ class Optimizer:
     def _fused_step(self, grads: list[Any], variables: list[Variable], rate: Any) -> bool:
         """Does the whole update through the backend's fused kernel, where there is one and nothing stands in the way."""
         kind = self._fused_kind()
-        if kind is None or state.in_stateless_scope():
+        if kind not in self._backend.fused_steps or state.in_stateless_scope():
             return False
         slots, numbers = self._fused_arguments(variables, float(rate))
         decay = [0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay * float(rate) for v in variables]

@@ -11,6 +11,7 @@ from typing import Any
 
 from kcore import losses, metrics, ops, tree
 from kcore.layers.masks import get_mask
+from kcore.losses.loss import FunctionLoss
 from kcore.metrics import Mean
 
 
@@ -136,7 +137,7 @@ def _loss_object(identifier: Any, target: Any, output: Any) -> Any:
         identifier = losses.get(_by_shape(target, output, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"))
     found = losses.get(identifier)
     if not isinstance(found, losses.Loss):
-        found = losses.LossFunctionWrapper(found, name=getattr(found, "__name__", None))
+        found = FunctionLoss(found, name=getattr(found, "__name__", None))
     return found
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, gradients, ops, tree
+from kcore.layers.tracking import remembered, remembering
 from kcore.state import StatelessScope, Variable
 
 
@@ -161,6 +162,7 @@ class Trainer:
     # -- metrics ------------------------------------------------------------------------
 
     @property
+    @remembered
     def metrics(self) -> list[Any]:
         """The loss tracker, the metrics of `compile`, and those that layers keep."""
         found = []
@@ -182,6 +184,7 @@ class Trainer:
         return [m.name for m in self.metrics]
 
     @property
+    @remembered
     def metrics_variables(self) -> list[Variable]:
         return [v for m in self.metrics for v in m.variables]
 
@@ -337,10 +340,15 @@ class Trainer:
         known = self._steps_compiled.get(kind)  # type: ignore[attr-defined]
         if known is not None and known[0] == key and not force:
             return known[1]
-        if self._run_eagerly:  # type: ignore[attr-defined]
-            function = step
-        else:
-            function = self._backend.compile(step, assigned, read, jit=self._jit_compile)  # type: ignore[attr-defined]
+        memory: dict = {}
+
+        def run(data: Any) -> Any:
+            with remembering(memory):
+                return step(data)
+
+        function: Callable = run
+        if not self._run_eagerly:  # type: ignore[attr-defined]
+            function = self._backend.compile(run, assigned, read, jit=self._jit_compile)  # type: ignore[attr-defined]
         self._steps_compiled[kind] = (key, function)  # type: ignore[attr-defined]
         return function
 

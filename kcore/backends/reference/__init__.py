@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kcore import dtypes, tree
+from kcore import _native, dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.host import number, to_array
 from kcore.backends.reference import tape
@@ -19,6 +19,7 @@ class ReferenceBackend(Backend):
 
     name = "reference"
     tensor_types = (np.ndarray,)
+    fused_steps = frozenset({"adam", "sgd"} if _native.available else ())
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
         if isinstance(x, Tensor):
@@ -45,10 +46,11 @@ class ReferenceBackend(Backend):
         steps = [source.step(self) for source in sources]
 
         def run_slowly(*args: Any) -> Any:
-            values = [a if step is None else step(a) for a, step in zip(args, steps, strict=True)]
-            if tape.active and tape.tracked(values):
+            values = [a if step is None else step(a) for a, step in zip(args, steps)]
+            parents = tape.parents_of(roles, values) if tape.active else None
+            if parents is not None:
                 if op.vjp is not None:
-                    return tape.run_recorded(op.vjp, roles, definition, values)
+                    return tape.run_recorded(op.vjp, roles, definition, values, parents)
                 if op.body is not None:
                     return op.body(*values)
             return wrap(definition(*[tape._plain(a) for a in values]))

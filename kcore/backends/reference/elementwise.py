@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kcore import dtypes, ops
+from kcore.backends.reference import tape
 from kcore.backends.reference.tape import vjp
 
 
@@ -71,13 +72,13 @@ def _(g, y, x1, x2):
 
 @vjp(ops.multiply)
 def _(g, y, x1, x2):
-    return g * ops.conj(x2), g * ops.conj(x1)
+    return g * tape.conj(x2), g * tape.conj(x1)
 
 
 @vjp(ops.divide)
 def _(g, y, x1, x2):
-    g1 = g / ops.conj(x2)
-    return g1, -g1 * ops.conj(x1 / x2)
+    g1 = g / tape.conj(x2)
+    return g1, -g1 * tape.conj(y)
 
 
 @vjp(ops.mod)
@@ -142,12 +143,23 @@ def _(g, y, x):
 
 @vjp(ops.square)
 def _(g, y, x):
-    return g * 2 * ops.conj(x)
+    return g * 2 * tape.conj(x)
 
 
 @vjp(ops.reciprocal)
 def _(g, y, x):
     return -g * y * y
+
+
+def divide_no_nan(x1, x2):
+    with np.errstate(all="ignore"):
+        return np.where(x2 == 0, np.zeros((), x1.dtype), np.divide(x1, x2))
+
+
+@vjp(ops.divide_no_nan)
+def _(g, y, x1, x2):
+    g1 = ops.divide_no_nan(g, tape.conj(x2))
+    return g1, -g1 * tape.conj(y)
 
 
 # -- exponentials, logarithms, roots ----------------------------------------------------

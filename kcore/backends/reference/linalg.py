@@ -7,7 +7,7 @@ import string
 import numpy as np
 
 from kcore import dtypes, ops
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import conj, tracked, vjp
 
 
 def matmul(x1, x2):
@@ -19,6 +19,8 @@ def matmul(x1, x2):
 
 @vjp(ops.matmul)
 def _(g, y, x1, x2):
+    if x1.ndim == 2 and x2.ndim == 2:
+        return _left(g, x1, x2), _right(g, x1, x2)
     # Vectors get the axis that the product took from them, so that one formula serves all.
     a = ops.reshape(x1, (1, *x1.shape)) if x1.ndim == 1 else x1
     b = ops.reshape(x2, (*x2.shape, 1)) if x2.ndim == 1 else x2
@@ -28,13 +30,26 @@ def _(g, y, x1, x2):
     if x2.ndim == 1:
         shape.append(1)
     g = ops.reshape(g, shape)
-    g1 = ops.matmul(g, ops.swapaxes(ops.conj(b), -1, -2))
-    g2 = ops.matmul(ops.swapaxes(ops.conj(a), -1, -2), g)
-    if x1.ndim == 1:
+    g1 = _left(g, x1, b)
+    if b.ndim == 2:  # one matrix for the whole batch: its gradient is one product, not a sum of many
+        rows, columns = a.shape[-1], g.shape[-1]
+        g2 = _right(ops.reshape(g, (-1, columns)), ops.reshape(a, (-1, rows)), x2)
+    else:
+        g2 = _right(g, a, x2)
+    if x1.ndim == 1 and g1 is not None:
         g1 = ops.reshape(g1, (*g1.shape[:-2], g1.shape[-1]))
-    if x2.ndim == 1:
+    if x2.ndim == 1 and g2 is not None:
         g2 = ops.reshape(g2, g2.shape[:-1])
     return g1, g2
+
+
+def _left(g, x1, b):
+    """The gradient of the left operand, where somebody wants it: inputs of a model, say, don't."""
+    return ops.matmul(g, ops.swapaxes(conj(b), -1, -2)) if tracked((x1,)) else None
+
+
+def _right(g, a, x2):
+    return ops.matmul(ops.swapaxes(conj(a), -1, -2), g) if tracked((x2,)) else None
 
 
 # -- einsum -----------------------------------------------------------------------------

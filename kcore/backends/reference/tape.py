@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from kcore import dtypes, tree
+from kcore import dtypes, ops, tree
 from kcore.backends.reference.tensor import Tensor, detach, wrap
 
 # How many gradients are being taken now, over all threads. Where it is 0, ops don't look for
@@ -64,13 +64,11 @@ class Node:
         self.outputs = [(r.shape, r.dtype) for r in results]
         self.y = tree.map_structure(lambda r: r.view(np.ndarray), y) if keep_y else None
         for i, r in enumerate(results):
-            if dtypes.is_float(dtypes.name_of(r.dtype)) or r.dtype.kind == "c":
+            if r.dtype.kind not in "biu":  # ml_dtypes' floats are of kind V
                 r._node, r._output = self, i
 
     def gradients(self, incoming: dict[int, Any]) -> list[Any]:
         """The parents' gradients from those of the results."""
-        from kcore import ops
-
         gs = [
             incoming[i] if i in incoming else ops.zeros(shape, dtypes.name_of(dtype))
             for i, (shape, dtype) in enumerate(self.outputs)
@@ -161,23 +159,40 @@ def tracked(args: Any) -> bool:
     return False
 
 
-def run_recorded(rule: Rule | Detour, roles: list[str], fn: Callable, args: list) -> Any:
+def parents_of(roles: list[str], args: list) -> list[Any] | None:
+    """(node, output, shape, dtype) for each tensor argument, None for an untracked one; None if none is tracked."""
+    parents: list[Any] = []
+    found = False
+    for role, a in zip(roles, args):
+        if role == "tensor":
+            parent = _parent(a)
+            parents.append(parent)
+            found = found or parent is not None
+        elif role == "tensors":
+            for x in a:
+                parent = _parent(x)
+                parents.append(parent)
+                found = found or parent is not None
+    return parents if found else None
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate: what gradient rules multiply by. Real tensors, nearly all, are handed back."""
+    return ops.conj(x) if x.dtype.kind == "c" else x
+
+
+def run_recorded(rule: Rule | Detour, roles: list[str], fn: Callable, args: list, parents: list) -> Any:
     """Runs a definition on plain arrays and leaves a node on its result."""
     if isinstance(rule, Detour):
         return rule.function(*args)
     y = fn(*[_plain(a) for a in args])
-    y = wrap(y)
     # A definition may hand an argument back; a node must not end up on the caller's tensor.
-    y = tree.map_structure(lambda r: r.view(Tensor), y)
-    parents: list[Any] = []
-    kept = []
-    for i, (role, a) in enumerate(zip(roles, args, strict=True)):
-        if role == "tensors":
-            parents += [_parent(x) for x in a]
-        elif role == "tensor":
-            parents.append(_parent(a))
-        if i < len(rule.keeps):
-            kept.append(a if rule.keeps[i] or role == "plain" else None)
+    if isinstance(y, (tuple, list)):
+        y = tree.map_structure(lambda r: np.asarray(r).view(Tensor), y)
+    else:
+        y = (y if isinstance(y, np.ndarray) else np.asarray(y)).view(Tensor)
+    keeps = rule.keeps
+    kept = [a if keep or role == "plain" else None for a, keep, role in zip(args, keeps, roles)]
     Node(rule.function, kept, parents, y, rule.keeps_y)
     return y
 
@@ -189,7 +204,7 @@ def _plain(a: Any) -> Any:
 
 
 def _parent(x: Any) -> Any:
-    if isinstance(x, Tensor) and x._node is not None:
+    if x.__class__ is Tensor and x._node is not None:
         return (x._node, x._output, x.shape, x.dtype)
     return None
 
@@ -222,8 +237,6 @@ def leaf(x: Any) -> Tensor:
 
 def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
     """The gradients of `leaves`, given those of `outputs`; zeros where nothing connects them."""
-    from kcore import ops
-
     nodes: dict[int, Node] = {}
     pending: dict[int, dict[int, Any]] = {}
     queue: list[int] = []
@@ -264,8 +277,6 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
 
 def fitted(g: Any, shape: tuple, dtype: Any) -> Any:
     """A gradient summed back, or broadcast, to its argument's shape, and cast to its dtype."""
-    from kcore import ops
-
     if g.shape != shape:
         extra = g.ndim - len(shape)
         if extra >= 0:
