@@ -2,6 +2,7 @@
 
 from kcore.ops.activate import *
 from kcore.ops.attention import *
+from kcore.ops.control import *
 from kcore.ops.conv import *
 from kcore.ops.create import *
 from kcore.ops.elementwise import *

@@ -3,6 +3,7 @@
 from kcore.backends.jax import (
     activate,
     attention,
+    control,
     conv,
     create,
     elementwise,
@@ -19,6 +20,7 @@ from kcore.backends.jax import (
 MODULES = (
     activate,
     attention,
+    control,
     conv,
     create,
     elementwise,

@@ -2,6 +2,7 @@
 
 from kcore.backends.reference import (
     activate,
+    control,
     conv,
     convert,
     create,
@@ -22,6 +23,7 @@ from kcore.backends.reference import (
 
 MODULES = (
     activate,
+    control,
     conv,
     convert,
     create,

@@ -2,6 +2,7 @@
 
 from kcore.backends.tensorflow import (
     activate,
+    control,
     conv,
     create,
     elementwise,
@@ -15,17 +16,4 @@ from kcore.backends.tensorflow import (
     special,
 )
 
-MODULES = (
-    activate,
-    conv,
-    create,
-    elementwise,
-    index,
-    linalg,
-    pool,
-    random,
-    reduce,
-    shape,
-    sort,
-    special,
-)
+MODULES = (activate, control, conv, create, elementwise, index, linalg, pool, random, reduce, shape, sort, special)

@@ -3,6 +3,7 @@
 from kcore.backends.torch import (
     activate,
     attention,
+    control,
     conv,
     create,
     elementwise,
@@ -19,6 +20,7 @@ from kcore.backends.torch import (
 MODULES = (
     activate,
     attention,
+    control,
     conv,
     create,
     elementwise,
