@@ -102,11 +102,15 @@ class JaxBackend(Backend):
         if jit is False:
             return step
 
-        def pure(state: list[Any], constants: list[Any], data: Any) -> tuple[Any, list[Any]]:
+        shell: Any = None  # the result's structure: JAX itself would sort a dict's keys
+
+        def pure(state: list[Any], constants: list[Any], data: Any) -> tuple[list[Any], list[Any]]:
+            nonlocal shell
             pairs = [*zip(assigned, state, strict=True), *zip(read, constants, strict=True)]
             with backends.use(self), StatelessScope(pairs) as scope:
                 result = step(data)
-            return result, [scope.get_current_value(v) for v in assigned]
+            shell = tree.map_structure(lambda _: None, result)
+            return tree.flatten(result), [scope.get_current_value(v) for v in assigned]
 
         # The old state's memory is given to the new one's.
         compiled = jax.jit(pure, donate_argnums=0)
@@ -114,13 +118,16 @@ class JaxBackend(Backend):
 
         def run(data: Any) -> Any:
             with _mode(wide or any(isinstance(x, jax.Array) and _wide(x) for x in tree.flatten(data))):
-                result, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
+                leaves, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
             for variable, value in zip(assigned, state, strict=True):
                 variable._storage = value
                 variable.version += 1
-            return result
+            return tree.pack_sequence_as(shell, leaves)
 
         return run
+
+    def full_width(self, *names: str) -> Any:
+        return _mode(any(map(dtypes.is_wide, names)))
 
     def synchronize(self, x: Any) -> None:
         jax.block_until_ready(x)

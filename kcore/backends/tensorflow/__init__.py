@@ -114,7 +114,7 @@ class TensorFlowBackend(Backend):
         layer.__dict__["_self_setattr_tracking"] = False
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
-        return tf.function(step, reduce_retracing=True, jit_compile=jit is True)
+        return tf.function(step, reduce_retracing=True, autograph=False, jit_compile=jit is True)
 
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}
