@@ -22,7 +22,7 @@ from kcore.conformance.trials import Trial, Trials, tolerance
 from kcore.ops.symbolic import KerasTensor
 
 # How many samples get the checks that cost most, unless all do.
-TRACED, VARIED, COMPILED, TWICE_DIFFERENTIATED = 6, 2, 2, 2
+VARIED, COMPILED, TWICE_DIFFERENTIATED = 2, 2, 2
 # On a backend that compiles an op anew for each shape and dtype, fewer samples are differentiated.
 THIN_DIFFERENTIATED = 3
 
@@ -244,7 +244,7 @@ class Check:
         """The symbolic result must have the dtype and shape of the real one, sizes that are unknown included."""
         if not self.case.symbolic:
             return
-        for trial in self._first_trials(TRACED):
+        for trial in self._chosen():
             real = self.seen.get((trial.number, trial.dtype))
             if real is None:
                 continue
@@ -307,7 +307,7 @@ class Check:
 
     def variants(self) -> None:
         """Lists, strided, reversed and read-only arrays must give the same as plain ones, and stay as they are."""
-        for trial in self._first_trials(VARIED, more_than_one=True):
+        for trial in self._chosen(VARIED):
             for name, leaf in variants(self.backend).items():
                 given = trial.call.map(lambda v, _, leaf=leaf: leaf(v) if isinstance(v, np.ndarray) else v)
                 if name == "list" and not any(isinstance(v, list) for _, v in given.operands()):
@@ -331,7 +331,7 @@ class Check:
         """Inside the framework's compiler the op must give the same; on thin backends `values` has seen to it."""
         if self.thin or type(self.backend).jit is Backend.jit:
             return
-        for trial in self._first_trials(COMPILED, more_than_one=True):
+        for trial in self._chosen(COMPILED):
             if self.compilable(trial):
                 function, values = _opened(trial.call.native(self.backend), self.backend)
                 got = self.attempt("compiled", trial, lambda: self.backend.jit(function)(*values))  # noqa: B023
@@ -374,23 +374,18 @@ class Check:
         wanted = self.trials.wanted
         if not self.case.grad or (wanted is not None and "float64" not in wanted):
             return
-        once = twice = 0
-        for number, sample in enumerate(self.trials.samples):
-            promised = sample.gradient is not None
-            if not (sample.grad or promised) or "float64" not in (sample.dtypes or ("float64",)):
-                continue
+        numbers = [n for n, s in enumerate(self.trials.samples) if s.grad or s.gradient is not None]
+        numbers = [n for n in numbers if "float64" in (self.trials.samples[n].dtypes or ("float64",))]
+        twice = set(self.trials.unlike(TWICE_DIFFERENTIATED, numbers))
+        once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
+        for number in numbers:
             trial = self.trials.get(number, "float64")
-            if (
-                trial is None
-                or trial.problem
-                or trial.refused
-                or (self.thin and once >= THIN_DIFFERENTIATED > 0 and not promised)
-            ):
+            promised = self.trials.samples[number].gradient is not None
+            if trial is None or trial.problem or trial.refused or not (number in once or promised):
                 continue
-            second = bool(sample.grad) and not promised and (self.full or twice < TWICE_DIFFERENTIATED)
+            second = not promised and (self.full or number in twice)
             probe = gradients.Gradients(self.case, trial, self.backend, second)
             if probe.which and probe.weights:
-                once, twice = once + 1, twice + second
                 yield probe
 
     def _judge(self, trial: Trial, judge: Callable, found: list[np.ndarray]) -> bool:
@@ -412,18 +407,18 @@ class Check:
 
     # -- pieces -------------------------------------------------------------------------
 
-    def _first_trials(self, count: int, more_than_one: bool = False) -> Iterator[Trial]:
-        """The first trials of as many samples, of all in a full run; those alone that hold more than one number."""
-        for number in range(len(self.trials.samples)):
+    def _chosen(self, count: int | None = None) -> Iterator[Trial]:
+        """The samples with arrays, each in its first dtype.
+
+        With `count`, unless the run is a full one, only so many of those that hold more than one number.
+        """
+        numbers: Sequence[int] = range(len(self.trials.samples))
+        if count is not None and not self.full:
+            numbers = self.trials.unlike(count)
+        for number in numbers:
             trial = self.trials.first(number)
-            if trial is None or trial.problem or trial.refused or not trial.call.arrays():
-                continue
-            if more_than_one and not any(a.size > 1 for a in trial.call.arrays()):
-                continue
-            yield trial
-            count -= 1
-            if count == 0 and not self.full:
-                return
+            if trial is not None and not trial.problem and not trial.refused and trial.call.arrays():
+                yield trial
 
     def attempt(self, check: str, trial: Trial, run: Callable[[], Any]) -> Any:
         """What `run` gives; None, and a failure, if it raises."""
@@ -480,12 +475,12 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
         return x.tolist() if x.size and x.ndim and x.dtype in (np.float32, np.int32, np.bool_) else x
 
     def strided(x: np.ndarray) -> np.ndarray:
-        view = np.zeros([2 * d for d in x.shape], x.dtype)[tuple(slice(None, None, 2) for _ in x.shape)]
+        view = np.zeros([2 * d for d in x.shape], x.dtype)[(..., *[slice(None, None, 2)] * x.ndim)]
         view[...] = x
         return view
 
     def backwards(x: np.ndarray) -> np.ndarray:
-        flip = tuple(slice(None, None, -1) for _ in x.shape)
+        flip = (..., *[slice(None, None, -1)] * x.ndim)
         return x[flip].copy()[flip]
 
     def read_only(x: np.ndarray) -> np.ndarray:

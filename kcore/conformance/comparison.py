@@ -79,7 +79,8 @@ def _floats(got: np.ndarray, want: np.ndarray, signs: bool) -> Distance:
     size = np.where(finite, np.abs(want), 0)
     error = gap / np.maximum(1, size)
     _, exponent = np.frexp(np.maximum(size, float(bounds.smallest_normal)))
-    ulp = np.where(size > 0, gap / np.ldexp(float(bounds.eps), exponent - 1), 0)
+    with np.errstate(over="ignore"):
+        ulp = np.where(size > 0, gap / np.ldexp(float(bounds.eps), exponent - 1), 0)
     return Distance(float(error.max()), float(ulp.max()), _first(error == error.max()))
 
 

@@ -108,16 +108,21 @@ def _run(
     return results
 
 
+def known() -> dict[str, Case | None]:
+    """Every op with its record, those that have one first. Call `load_records` before."""
+    _ = kcore.ops  # declares the ops that have no record either
+    return {**CASES, **{name: None for name in REGISTRY if name not in CASES}}
+
+
 def _jobs(patterns: Sequence[str] | None) -> list[tuple[str, Case | None]]:
-    """(name, record) of the ops to check, records first."""
-    _ = kcore.ops  # the ops that have no record either
-    known: dict[str, Case | None] = {**CASES, **{name: None for name in REGISTRY if name not in CASES}}
+    """(name, record) of the ops to check."""
+    found = known()
     if patterns is None:
-        return list(known.items())
+        return list(found.items())
     for pattern in patterns:
-        if not fnmatch.filter(known, pattern):
+        if not fnmatch.filter(found, pattern):
             raise ValueError(f"No op matches {pattern!r}.")
-    return [(name, case) for name, case in known.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
+    return [(name, case) for name, case in found.items() if any(fnmatch.fnmatchcase(name, p) for p in patterns)]
 
 
 def _unreadable(module: str, error: Exception) -> Result:

@@ -90,6 +90,21 @@ class Trials:
         own, further = self._dtypes(self.samples[number])
         return self.get(number, (*own, *further)[0], bool(own)) if own or further else None
 
+    def unlike(self, count: int, numbers: Sequence[int] | None = None) -> list[int]:
+        """Up to `count` samples (of those numbered) that hold more than one number, of shapes as unlike as can be.
+
+        Those of most dimensions come first, then other shapes, then whatever else there is.
+        """
+        shapes = {}
+        for number in range(len(self.samples)) if numbers is None else numbers:
+            sample = self.samples[number]
+            found = tuple(a.shape for a in Call(self.case, sample.args, sample.arguments).arrays())
+            if any(np.prod(s) > 1 for s in found):
+                shapes[number] = found
+        ranked = sorted(shapes, key=lambda n: -max(map(len, shapes[n])))
+        new = [n for i, n in enumerate(ranked) if shapes[n] not in [shapes[m] for m in ranked[:i]]]
+        return [*new, *(n for n in ranked if n not in new)][:count]
+
     def _dtypes(self, sample: Sample) -> tuple[list[str], list[str]]:
         """The dtypes of a sample that the record promises, and those that are tried besides."""
         own = list(sample.dtypes or self.case.dtypes)
