@@ -76,9 +76,9 @@ class Adam(Optimizer):
         at = self.position(variable)
         m, v = self._momentums[at], self._velocities[at]
         t = ops.cast(ops.add(self.iterations, 1), dtype)
-        corrected = ops.divide(
-            ops.sqrt(ops.subtract(1.0, ops.power(self.beta_2, t))), ops.subtract(1.0, ops.power(self.beta_1, t))
-        )
+        # 1 - beta**t = -expm1(t log(beta)), without the cancellation
+        left_1, left_2 = (ops.negative(ops.expm1(ops.multiply(t, _log(beta)))) for beta in (self.beta_1, self.beta_2))
+        corrected = ops.divide(ops.sqrt(left_2), left_1)
         alpha = ops.multiply(ops.cast(learning_rate, dtype), corrected)
         m.assign_add(ops.multiply(ops.subtract(gradient, m), 1 - self.beta_1))
         v.assign_add(ops.multiply(ops.subtract(ops.square(gradient), v), 1 - self.beta_2))
@@ -106,6 +106,10 @@ class Adam(Optimizer):
             "epsilon": self.epsilon,
             "amsgrad": self.amsgrad,
         }
+
+
+def _log(beta: float) -> float:
+    return math.log(beta) if beta else -math.inf
 
 
 class AdamW(Adam):

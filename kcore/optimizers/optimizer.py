@@ -76,7 +76,7 @@ class Optimizer:
         self._undecayed_names: list[str] = []
         self._averages: list[Variable] = []
         self._accumulators: list[Variable] = []
-        self.iterations = self._new_variable("iteration", (), "zeros", "int32")
+        self._iterations = self._new_variable("iteration", (), "zeros", "int32")
         self._learning_rate = self._learning_rate_from(learning_rate)
 
     # -- variables ----------------------------------------------------------------------
@@ -143,6 +143,12 @@ class Optimizer:
         except KeyError:
             raise KeyError(f"{self.name}: the optimizer was built for other variables than {variable.path}.") from None
 
+    @property
+    def iterations(self) -> Any:
+        """How many updates there were: with accumulation, fewer than calls of `apply`."""
+        steps = self.gradient_accumulation_steps
+        return ops.floor_divide(self._iterations, steps) if steps else self._iterations
+
     # -- the learning rate --------------------------------------------------------------
 
     def _learning_rate_from(self, value: Any) -> Any:
@@ -184,7 +190,7 @@ class Optimizer:
         """As `apply`, from (gradient, variable) pairs. Returns the iteration count."""
         pairs = list(grads_and_vars)
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
-        return self.iterations.value
+        return self._iterations.value
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
         """One step.
@@ -221,7 +227,7 @@ class Optimizer:
                 self._accumulate(grads, variables)
             else:
                 self._step(grads, variables)
-            self.iterations.assign_add(1)
+            self._iterations.assign_add(1)
 
     def _with_gradients(self, grads: list[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
         kept = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
@@ -235,9 +241,9 @@ class Optimizer:
     def _accumulate(self, grads: list[Any], variables: list[Variable]) -> None:
         steps = self.gradient_accumulation_steps
         sums = [self._accumulators[self.position(v)] for v in variables]
-        last = ops.equal(ops.mod(ops.add(self.iterations, 1), steps), 0)
+        last = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         totals = [ops.add(a, g) for a, g in zip(sums, grads, strict=True)]
-        held = [*variables, *(v for v in self._variables if v is not self.iterations and not any(v is s for s in sums))]
+        held = [*variables, *(v for v in self._variables if v is not self._iterations and not any(v is s for s in sums))]
 
         def update() -> list[Any]:
             with StatelessScope() as scope:
