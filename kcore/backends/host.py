@@ -78,7 +78,7 @@ def _off_device(x: Any) -> Any:
     name = str(x.dtype).removeprefix("torch.")
     if name in ("bfloat16", *dtypes.FLOAT8):  # NumPy takes no such tensor; its bytes it does
         return np.asarray(x.reshape(-1).view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
-    return x.numpy()
+    return x.numpy(force=True)  # of conjugated and zero views too
 
 
 def float_range(start: float, stop: float, step: float, dtype: str) -> np.ndarray:

@@ -7,17 +7,16 @@ are kept, and integer arithmetic wraps around.
 
 from __future__ import annotations
 
-import builtins
 import math
 from collections.abc import Callable
 from typing import Any
 
 import ml_dtypes
-import numpy as np
 
 from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.numerics import complex_of
 from kcore.ops.symbolic import Spec
 
 
@@ -457,7 +456,7 @@ def _numbered(x: Spec, nan: float, posinf: float | None, neginf: float | None) -
     dtype = dtypes.concrete(x.dtype)
     if not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
         return Plan(x.shape, dtype)
-    most = _limits(dtypes.real_of(dtype))[1]
+    most = float(ml_dtypes.finfo(dtypes.to_numpy(dtypes.real_of(dtype))).max)
     found = {"posinf": most if posinf is None else posinf, "neginf": -most if neginf is None else neginf}
     return Plan(x.shape, dtype, cast=dtype, **found)
 
@@ -471,50 +470,9 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     dtype = dtypes.name_of(x.dtype)
     if dtypes.is_complex(dtype):
         parts = [nan_to_num(part(x), nan, posinf, neginf) for part in (real, imag)]
-        return add(parts[0], multiply(1j, parts[1]))
+        return complex_of(*parts)
     if not dtypes.is_float(dtype):
         return x
     x = where(isnan(x), nan, x)
     x = where(equal(x, math.inf), posinf, x)
     return where(equal(x, -math.inf), neginf, x)
-
-
-def _saturated(x: Spec, dtype: Any) -> Plan:
-    require_real(x)
-    name = dtypes.name_of(dtype)
-    require_real(Spec((), name))
-    return Plan(x.shape, name, dtype=name)
-
-
-@op(rule=_saturated)
-def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
-    """x in another dtype, held inside its finite range: what is beyond becomes the nearest number that it has.
-
-    nan stays nan in a float dtype and becomes 0 in an integer one.
-    """
-    source = dtypes.name_of(x.dtype)
-    if dtypes.is_bool(dtype) or dtypes.is_bool(source):
-        return cast(x, dtype)
-    (low, high), (least, most) = _limits(source), _limits(dtype)
-    low, high = builtins.max(low, least), builtins.min(high, most)
-    if dtypes.is_int(source):
-        low, high = math.ceil(low), math.floor(high)
-    elif dtypes.is_int(dtype):
-        x = where(isnan(x), 0, x)
-        high = _float_below(high, source)
-    return cast(clip(x, low, high), dtype)
-
-
-def _limits(dtype: str) -> tuple[Any, Any]:
-    """The least and the greatest finite number of an integer or float dtype."""
-    if dtypes.is_int(dtype):
-        info = np.iinfo(dtype)
-        return info.min, info.max
-    most = float(ml_dtypes.finfo(dtypes.to_numpy(dtype)).max)
-    return -most, most
-
-
-def _float_below(bound: float, dtype: str) -> float:
-    """The greatest number of a float dtype that is not above `bound`; the cast of a greater one to an integer overflows."""
-    found = dtypes.to_numpy(dtype).type(bound)
-    return float(np.nextafter(found, dtypes.to_numpy(dtype).type(0)) if float(found) > bound else found)

@@ -23,6 +23,11 @@ def wide(x: Tensor) -> Tensor:
     return x if accumulator == dtype else ops.cast(x, accumulator)
 
 
+def complex_of(real: Tensor, imag: Tensor) -> Tensor:
+    """real + imag * 1j for float32 or float64, without the product: 1j * inf has nan for its real part."""
+    return ops.view_as_complex(ops.stack([real, imag], -1))
+
+
 def squared(x: Tensor) -> Tensor:
     """|x|**2, a real number."""
     if dtypes.is_complex(dtypes.name_of(x.dtype)):

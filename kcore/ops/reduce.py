@@ -41,13 +41,13 @@ def _peak(x: Spec, axis: Axes, keepdims: bool, initial: float | None = None) -> 
     return Plan(rules.fold(x.shape, axes, keepdims), dtype, cast=dtype, axis=axes)
 
 
-def _peak_alone(x: Spec, axis: Axes, keepdims: bool) -> Plan:
+def folded_peak(x: Spec, axis: Axes, keepdims: bool) -> Plan:
     """A reduction that picks an element."""
     _require_elements(x, axis, rules.normalize_axes(axis, x.shape))
     return _peak(x, axis, keepdims)
 
 
-def _place(x: Spec, axis: int | None, keepdims: bool) -> Plan:
+def folded_place(x: Spec, axis: int | None, keepdims: bool) -> Plan:
     """A reduction to the place of an element, along one axis or (None) in the flattened tensor."""
     _require_ordered(x)
     axes = rules.normalize_axes(axis if axis is None else (axis,), x.shape)
@@ -55,14 +55,14 @@ def _place(x: Spec, axis: int | None, keepdims: bool) -> Plan:
     return Plan(rules.fold(x.shape, axes, keepdims), "int32", axis=None if axis is None else axes[0])
 
 
-def _product(x: Spec, axis: Axes, keepdims: bool, dtype: Any) -> Plan:
+def folded_product(x: Spec, axis: Axes, keepdims: bool, dtype: Any) -> Plan:
     """As `folded_sum`, in `dtype` if one is given."""
     plan = rules.folded_sum(x, axis, keepdims)
     name = rules.dtype_or(dtype, plan.outputs.dtype)
     return Plan(plan.outputs.shape, name, cast=name, dtype=name, **plan.arguments)
 
 
-def _spread(x: Spec, axis: Axes, keepdims: bool) -> Plan:
+def folded_spread(x: Spec, axis: Axes, keepdims: bool) -> Plan:
     """A reduction to a real float: complex numbers answer their real dtype."""
     axes = rules.normalize_axes(axis, x.shape)
     dtype = dtypes.float_of(x.dtype)
@@ -75,7 +75,7 @@ def _counted(x: Spec, axis: Axes) -> Plan:
     return Plan(rules.fold(x.shape, axes, False), "int32", axis=axes)
 
 
-def _running(x: Spec, axis: int | None, dtype: Any) -> Plan:
+def running(x: Spec, axis: int | None, dtype: Any) -> Plan:
     """Along one axis, or along the flattened tensor for None; bools count as int32."""
     name = rules.dtype_or(dtype, "int32" if dtypes.is_bool(x.dtype) else x.dtype)
     if axis is None:
@@ -100,7 +100,7 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """
 
 
-@op(rule=_product)
+@op(rule=folded_product)
 def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: Any = None) -> Tensor:
     """The product over `axis`; 1 over an empty one.
 
@@ -129,7 +129,7 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """
 
 
-@op(rule=_spread)
+@op(rule=folded_spread)
 def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The population variance over `axis`: the mean of |x - mean(x)|**2; nan over an empty axis.
 
@@ -148,7 +148,7 @@ def _centred(x: Tensor, axis: Axes) -> Tensor:
     return x - mean(x, axis, keepdims=True)
 
 
-@op(rule=_spread)
+@op(rule=folded_spread)
 def std(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The square root of `var`. Where it is 0, so is its gradient.
 
@@ -224,19 +224,19 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | N
     """
 
 
-@op(rule=_peak_alone)
+@op(rule=folded_peak)
 def amax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """`max` under NumPy's other name."""
     return max(x, axis, keepdims)
 
 
-@op(rule=_peak_alone)
+@op(rule=folded_peak)
 def amin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """`min` under NumPy's other name."""
     return min(x, axis, keepdims)
 
 
-@op(rule=_peak_alone)
+@op(rule=folded_peak)
 def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """From peak to peak: max(x) - min(x) over `axis`.
 
@@ -247,7 +247,7 @@ def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-@op(rule=_place)
+@op(rule=folded_place)
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index of the greatest element along `axis`, the first of several; nan counts as the greatest.
 
@@ -265,7 +265,7 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     """
 
 
-@op(rule=_place)
+@op(rule=folded_place)
 def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index of the least element along `axis`, the first of several; nan counts as the least.
 
@@ -317,7 +317,7 @@ def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
 # -- running ----------------------------------------------------------------------------
 
 
-@op(rule=_running)
+@op(rule=running)
 def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The sums of all elements up to each one.
 
@@ -331,7 +331,7 @@ def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """
 
 
-@op(rule=_running)
+@op(rule=running)
 def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
     """The products of all elements up to each one.
 

@@ -8,6 +8,7 @@ from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.elementwise import binary, ordered_float, real_map, require_real, unary
 from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.numerics import complex_of
 from kcore.ops.symbolic import Spec
 
 # -- probability ------------------------------------------------------------------------
@@ -100,4 +101,4 @@ def polar(abs_: Tensor, angle: Tensor) -> Tensor:
 
     complex128 for float64, else complex64.
     """
-    return ops.add(abs_ * ops.cos(angle), ops.multiply(1j, abs_ * ops.sin(angle)))
+    return complex_of(abs_ * ops.cos(angle), abs_ * ops.sin(angle))

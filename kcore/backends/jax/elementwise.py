@@ -75,7 +75,9 @@ def cast(x, dtype):
 
 
 def clip(x, x_min, x_max):
-    return jnp.minimum(jnp.maximum(x, x_min), x_max)
+    # Not by minimum and maximum, which halve the gradient of x on a bound.
+    y = jnp.where((x >= x_min) | jnp.isnan(x), x, x_min)
+    return jnp.where((y <= x_max) | jnp.isnan(y), y, x_max)
 
 
 def where(condition, x1, x2):

@@ -15,7 +15,12 @@ from kcore.backends.reference.tape import vjp
 
 _WIDE = {
     dtypes.to_numpy(narrow): np.dtype(wide)
-    for narrow, wide in (("float16", "float32"), ("bfloat16", "float32"), ("float32", "float64"), ("complex64", "complex128"))
+    for narrow, wide in (
+        ("float16", "float32"),
+        ("bfloat16", "float32"),
+        ("float32", "float64"),
+        ("complex64", "complex128"),
+    )
 }
 
 

@@ -194,7 +194,11 @@ def cast(x, dtype):
 
 
 def clip(x, x_min, x_max):
-    return tf.minimum(tf.maximum(x, x_min), x_max)
+    if not _inexact(x):
+        return tf.minimum(tf.maximum(x, x_min), x_max)
+    # Not by minimum and maximum, which halve the gradient of x on a bound.
+    y = tf.where((x >= x_min) | tf.math.is_nan(x), x, x_min)
+    return tf.where((y <= x_max) | tf.math.is_nan(y), y, x_max)
 
 
 def where(condition, x1, x2):

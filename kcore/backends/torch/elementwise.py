@@ -113,7 +113,7 @@ def cast(x, dtype):
 
 
 def clip(x, x_min, x_max):
-    return torch.minimum(torch.maximum(x, x_min), x_max)
+    return torch.clamp(x, x_min, x_max)
 
 
 def where(condition, x1, x2):

@@ -45,11 +45,15 @@ def min(x, axis, keepdims, initial):
 
 
 def argmax(x, axis, keepdims):
-    return torch.argmax(x, axis, keepdim=keepdims).to(torch.int32)
+    return torch.argmax(_ordered(x), axis, keepdim=keepdims).to(torch.int32)
 
 
 def argmin(x, axis, keepdims):
-    return torch.argmin(x, axis, keepdim=keepdims).to(torch.int32)
+    return torch.argmin(_ordered(x), axis, keepdim=keepdims).to(torch.int32)
+
+
+def _ordered(x):
+    return x.to(torch.uint8) if x.dtype == torch.bool else x  # torch has no argmax of bools
 
 
 def any(x, axis, keepdims):

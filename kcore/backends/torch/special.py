@@ -5,7 +5,13 @@ from __future__ import annotations
 import torch
 
 erf, erfc, erfinv, i0 = torch.erf, torch.erfc, torch.erfinv, torch.special.i0
-logaddexp, gcd = torch.logaddexp, torch.gcd
+gcd = torch.gcd
+
+
+def logaddexp(x1, x2):
+    same = (x1 == x2) & torch.isinf(x1)  # torch's gradient there is nan
+    y = torch.logaddexp(torch.where(same, 0, x1), torch.where(same, 0, x2))
+    return torch.where(same, torch.maximum(x1, x2), y)
 
 
 def ldexp(x1, x2):

@@ -1,0 +1,195 @@
+"""Matrix decompositions in TensorFlow."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from kcore.backends.reference.decompose import LARGE
+
+
+def _checked(name, problem, function):
+    """The function, with TensorFlow's error about a matrix as the ValueError that others raise."""
+
+    def run(*args):
+        try:
+            return function(*args)
+        except tf.errors.InvalidArgumentError as error:
+            if not any(s in error.message for s in ("not successful", "not invertible")):
+                raise
+            raise ValueError(f"{name}: a matrix is {problem}.") from None
+
+    return run
+
+
+def _h(x):
+    return tf.linalg.adjoint(x)
+
+
+def _cholesky(x, upper):
+    y = tf.linalg.cholesky((x + _h(x)) / 2)
+    return _h(y) if upper else y
+
+
+cholesky = _checked("cholesky", "not positive definite", _cholesky)
+inv = _checked("inv", "singular", tf.linalg.inv)
+
+
+def det(x):
+    @tf.custom_gradient
+    def run(x):
+        def gradient(g):
+            return g[..., None, None] * _det_slope(x)  # TensorFlow divides by the determinant
+
+        return tf.linalg.det(x), gradient
+
+    return run(x)
+
+
+def _det_slope(x):
+    """conj(det(x)) * x**-H, which is finite for singular matrices."""
+    s, u, v = tf.linalg.svd(x)
+    k = s.shape[-1]
+    others = [tf.reduce_prod(tf.concat([s[..., :i], s[..., i + 1 :]], -1), -1) for i in range(k)]
+    others = tf.cast(tf.stack(others, -1) if others else s, x.dtype)
+    phase = tf.math.conj(tf.linalg.det(u)) * tf.linalg.det(v)
+    return phase[..., None, None] * tf.matmul(u * others[..., None, :], v, adjoint_b=True)
+
+
+def slogdet(x):
+    sign, logabs = tf.linalg.slogdet(x)
+    return sign, tf.math.real(logabs)
+
+
+def pinv(x, rcond):
+    if rcond is None:
+        eps = tf.experimental.numpy.finfo(x.dtype.real_dtype.as_numpy_dtype).eps
+        rcond = tf.cast(tf.reduce_max(tf.shape(x)[-2:]), x.dtype.real_dtype) * eps
+
+    @tf.custom_gradient
+    def run(x):
+        def gradient(g):
+            # As on the reference backend; TensorFlow's goes through the singular vectors, which may be undetermined.
+            p = pinv(x, rcond)
+            ph, gh = _h(p), _h(g)
+            left = tf.eye(tf.shape(x)[-2], dtype=x.dtype) - x @ p
+            right = tf.eye(tf.shape(x)[-1], dtype=x.dtype) - p @ x
+            return left @ gh @ p @ ph + ph @ p @ gh @ right - ph @ g @ ph
+
+        s, u, v = tf.linalg.svd(x)
+        gone = s <= rcond * tf.reduce_max(s, -1, keepdims=True)
+        scale = tf.where(gone, tf.zeros_like(s), 1 / tf.where(gone, tf.ones_like(s), s))
+        return tf.matmul(v * tf.cast(scale, x.dtype)[..., None, :], u, adjoint_b=True), gradient
+
+    return run(x)
+
+
+def _broadcast(a, b):
+    """(a, b as matrices, whether b held vectors), of one batch shape."""
+    vectors = b.shape.rank < a.shape.rank
+    b = b[..., None] if vectors else b
+    if a.shape[:-2] != b.shape[:-2] or not a.shape.is_fully_defined():
+        batch = tf.broadcast_dynamic_shape(tf.shape(a)[:-2], tf.shape(b)[:-2])
+        a = tf.broadcast_to(a, tf.concat([batch, tf.shape(a)[-2:]], 0))
+        b = tf.broadcast_to(b, tf.concat([batch, tf.shape(b)[-2:]], 0))
+    return a, b, vectors
+
+
+def _solve(a, b):
+    a, b, vectors = _broadcast(a, b)
+    y = tf.linalg.solve(a, b)
+    return y[..., 0] if vectors else y
+
+
+solve = _checked("solve", "singular", _solve)
+
+
+def _solve_triangular(a, b, lower):
+    a, b, vectors = _broadcast(a, b)
+    y = tf.linalg.triangular_solve(a, b, lower=lower)
+    return y[..., 0] if vectors else y
+
+
+solve_triangular = _checked("solve_triangular", "singular", _solve_triangular)
+
+
+def qr(x, mode):
+    q, r = tf.linalg.qr(x, full_matrices=mode == "complete")
+    diagonal = tf.stop_gradient(tf.math.real(tf.linalg.diag_part(r)))
+    sign = tf.cast(tf.where(diagonal < 0, -1, 1), x.dtype)
+    more = q.shape[-1] - sign.shape[-1]
+    sign = tf.concat([sign, tf.ones_like(sign[..., :1]) * tf.ones((more,), x.dtype)], -1) if more else sign
+    return q * sign[..., None, :], r * sign[..., :, None]
+
+
+def _phase(u):
+    """What to multiply each column by, so that the first of its large elements is positive."""
+    u = tf.stop_gradient(u)
+    size = tf.abs(u)
+    large = size >= tf.cast(LARGE, size.dtype) * tf.reduce_max(size, -2, keepdims=True)
+    rows = tf.range(tf.shape(u)[-2])[:, None]
+    first = tf.reduce_min(tf.where(large, rows, tf.shape(u)[-2]), -2, keepdims=True)
+    element = tf.reduce_sum(tf.where(rows == first, u, tf.zeros_like(u)), -2, keepdims=True)
+    return tf.math.conj(element) / tf.cast(tf.abs(element), u.dtype)
+
+
+def svd(x, full_matrices, compute_uv):
+    if not compute_uv:
+        return tf.linalg.svd(x, compute_uv=False)
+    s, u, v = tf.linalg.svd(x, full_matrices=full_matrices)
+    k = s.shape[-1]
+    phase = _phase(u[..., :k])
+    u = tf.concat([u[..., :k] * phase, u[..., k:]], -1)
+    v = tf.concat([v[..., :k] * phase, v[..., k:]], -1)
+    return u, s, _h(v)
+
+
+def eigh(x):
+    w, v = tf.linalg.eigh((x + _h(x)) / 2)
+    return tf.math.real(w), v * _phase(v)
+
+
+def eig(x):
+    w, v = tf.linalg.eig(x)
+    return w, v * _phase(v)
+
+
+def lu_factor(x):
+    if x.shape[-1] == x.shape[-2]:
+        lu, order = tf.linalg.lu(x)
+        return lu, _pivots(order, x.shape[-1])
+    return _eliminated(x)
+
+
+def _pivots(order, k):
+    """The exchanges, one after the other, that lead to this order of rows."""
+    now = tf.broadcast_to(tf.range(k), tf.shape(order))
+    found = []
+    for i in range(k):
+        j = tf.argmax(now == order[..., i, None], -1, tf.int32)[..., None]
+        found.append(j)
+        here = tf.one_hot(tf.fill(tf.shape(j)[:-1], i), k, True, False)
+        there = tf.one_hot(j[..., 0], k, True, False)
+        moved = tf.where(there, now[..., i, None], now)
+        now = tf.where(here, order[..., i, None], moved)
+    return tf.concat(found, -1)
+
+
+def _eliminated(x):
+    """Gauss's elimination, step by step: TensorFlow factors square matrices only."""
+    n, m = x.shape[-2:]
+    rows = tf.range(n)[:, None]
+    pivots = []
+    for i in range(min(n, m)):
+        size = tf.where(rows[:, 0] >= i, tf.abs(x[..., i]), -1)
+        j = tf.argmax(size, -1, tf.int32)[..., None, None]
+        pivots.append(j[..., 0])
+        here, there = x[..., i : i + 1, :], tf.gather(x, j[..., 0], axis=-2, batch_dims=x.shape.rank - 2)
+        x = tf.where(rows == i, there, tf.where(rows == j, here, x))
+        pivot = x[..., i : i + 1, i : i + 1]
+        zero = pivot == 0
+        factor = tf.where(zero, tf.zeros_like(pivot), x[..., i : i + 1] / tf.where(zero, tf.ones_like(pivot), pivot))
+        factor = tf.where(rows > i, factor, tf.zeros_like(factor))
+        below = x[..., i + 1 :] - factor * x[..., i : i + 1, i + 1 :]
+        column = tf.where(rows > i, factor, x[..., i : i + 1])
+        x = tf.concat([x[..., :i], column, below], -1)
+    return x, tf.concat(pivots, -1)

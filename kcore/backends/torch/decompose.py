@@ -1,0 +1,91 @@
+"""Matrix decompositions in torch."""
+
+from __future__ import annotations
+
+import torch
+
+from kcore.backends.reference.decompose import LARGE
+
+
+def _checked(name, problem, function):
+    """The function, with torch's error about a matrix (a RuntimeError) as the ValueError that others raise."""
+
+    def run(*args):
+        try:
+            return function(*args)
+        except torch.linalg.LinAlgError:
+            raise ValueError(f"{name}: a matrix is {problem}.") from None
+
+    return run
+
+
+def _cholesky(x, upper):
+    return torch.linalg.cholesky((x + x.mH) / 2, upper=upper)
+
+
+cholesky = _checked("cholesky", "not positive definite", _cholesky)
+det = torch.linalg.det
+inv = _checked("inv", "singular", torch.linalg.inv)
+
+
+def slogdet(x):
+    return tuple(torch.linalg.slogdet(x))
+
+
+def pinv(x, rcond):
+    return torch.linalg.pinv(x, rtol=rcond)
+
+
+def _solve(a, b):
+    y = torch.linalg.solve(a, b.unsqueeze(-1) if b.ndim < a.ndim else b)
+    return y.squeeze(-1) if b.ndim < a.ndim else y
+
+
+solve = _checked("solve", "singular", _solve)
+
+
+def solve_triangular(a, b, lower):
+    y = torch.linalg.solve_triangular(a, b.unsqueeze(-1) if b.ndim < a.ndim else b, upper=not lower)
+    return y.squeeze(-1) if b.ndim < a.ndim else y
+
+
+def qr(x, mode):
+    q, r = torch.linalg.qr(x, mode)
+    sign = torch.where(r.detach().diagonal(dim1=-2, dim2=-1).real < 0, -1, 1).to(x.dtype)
+    sign = torch.cat([sign, sign.new_ones((*sign.shape[:-1], q.shape[-1] - sign.shape[-1]))], -1)
+    return q * sign.unsqueeze(-2), r * sign.unsqueeze(-1)
+
+
+def _phase(u):
+    """What to multiply each column by, so that the first of its large elements is positive."""
+    u = u.detach()
+    size = u.abs()
+    first = torch.argmax((size >= LARGE * size.amax(-2, keepdim=True)).to(torch.int8), -2, keepdim=True)
+    element = torch.take_along_dim(u, first, -2)
+    return element.conj() / element.abs()
+
+
+def svd(x, full_matrices, compute_uv):
+    if not compute_uv:
+        return torch.linalg.svdvals(x)
+    u, s, vh = torch.linalg.svd(x, full_matrices)
+    k = s.shape[-1]
+    phase = _phase(u[..., :k])
+    u = torch.cat([u[..., :k] * phase, u[..., k:]], -1)
+    vh = torch.cat([vh[..., :k, :] * phase.mH, vh[..., k:, :]], -2)
+    return u, s, vh
+
+
+def eigh(x):
+    w, v = torch.linalg.eigh((x + x.mH) / 2)
+    return w, v * _phase(v)
+
+
+def eig(x):
+    w, v = torch.linalg.eig(x)
+    return w, v * _phase(v)
+
+
+def lu_factor(x):
+    lu, pivots, _ = torch.linalg.lu_factor_ex(x)  # without an error for singular matrices
+    return lu, pivots - 1  # torch counts from 1
