@@ -1,4 +1,4 @@
-"""Ops that make tensors: constants, ranges, identity matrices, conversions."""
+"""Ops that make tensors: constants, ranges, matrices and their diagonals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from kcore import backends, config, dtypes, ops
+from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
-from kcore.ops.symbolic import KerasTensor, Spec
+from kcore.ops.symbolic import Spec
 
 # -- constants --------------------------------------------------------------------------
 
@@ -114,7 +114,9 @@ def _ranged(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) -
         start, stop = 0 if unsized or _is_whole(start) else 0.0, start
     step = 1 if step is None else step
     ends = [_number(v, n) for v, n in ((start, "start"), (stop, "stop"), (step, "step"))]
-    name = dtypes.name_of(dtype) if dtype is not None else dtypes.promote(*(_range_dtype(v) for v in (start, stop, step)))
+    name = (
+        dtypes.name_of(dtype) if dtype is not None else dtypes.promote(*(_range_dtype(v) for v in (start, stop, step)))
+    )
     if dtypes.is_bool(name) or dtypes.is_complex(name):
         raise TypeError(f"a range has no dtype {name}.")
     count = None
@@ -246,6 +248,86 @@ def _joint(x1: Any, x2: Any) -> tuple:
     return ops.shape(x1 + x2)
 
 
+def _raised(start: Spec, stop: Spec, num: int, endpoint: bool, dtype: Any, axis: int, base: Spec | None = None) -> Plan:
+    """As `linspace`, in a float dtype that all operands meet in."""
+    if base is not None:
+        rules.require_ndim(base, 0, "base")
+        start = Spec(start.shape, dtypes.promote(start.dtype, base.dtype))
+    return _spaced(start, stop, num, endpoint, False, dtype, axis)
+
+
+def _logspaced(
+    start: Spec, stop: Spec, num: int, endpoint: bool, base: Spec, dtype: Any, axis: int
+) -> Plan:
+    return _raised(start, stop, num, endpoint, dtype, axis, base)
+
+
+@op(rule=_logspaced)
+def logspace(
+    start: Tensor,
+    stop: Tensor,
+    num: int = 50,
+    endpoint: bool = True,
+    base: Tensor = 10,
+    dtype: Any = None,
+    axis: int = 0,
+) -> Tensor:
+    """`num` numbers from base**start to base**stop, evenly spaced in the exponent.
+
+    Args:
+        start, stop: Exponents: numbers or tensors that broadcast together.
+        num: How many.
+        endpoint: Whether the one of `stop` is the last.
+        base: A number.
+        dtype: The promoted float dtype for None. Integers are rounded down.
+        axis: Where the axis of numbers is in the result.
+
+    Raises:
+        ValueError: `num` is negative, shapes don't broadcast, `base` is no scalar, or the axis is out of range.
+    """
+    return _rounded_down(ops.power(base, ops.linspace(start, stop, num, endpoint, axis=axis)), dtype)
+
+
+def _geomspaced(
+    start: Spec, stop: Spec, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Plan:
+    return _raised(start, stop, num, endpoint, dtype, axis)
+
+
+@op(rule=_geomspaced)
+def geomspace(
+    start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
+) -> Tensor:
+    """`num` numbers from start to stop, each the same multiple of the one before.
+
+    Args:
+        start, stop: Numbers or tensors that broadcast together, of one sign. Between others, and 0, there is nan.
+        num: How many.
+        endpoint: Whether `stop` is the last one; it then is so exactly.
+        dtype: The promoted float dtype for None. Integers are rounded down.
+        axis: Where the axis of numbers is in the result.
+
+    Raises:
+        ValueError: `num` is negative, shapes don't broadcast, or the axis is out of range.
+    """
+    exponents = ops.linspace(ops.log10(ops.absolute(start)), ops.log10(ops.absolute(stop)), num, endpoint, axis=axis)
+    shape = _joint(start, stop)
+    first, last = (ops.expand_dims(ops.broadcast_to(e, shape), axis) for e in (start, stop))
+    sign = ops.where(first * last > 0, ops.sign(first), math.nan)
+    number = np.reshape(np.arange(num), [num if i == axis else 1 for i in range(len(shape) + 1)])
+    y = ops.where(number == 0, first, sign * ops.power(10.0, exponents))
+    if endpoint and num > 1:
+        y = ops.where(number == num - 1, last, y)
+    return _rounded_down(y, dtype)
+
+
+def _rounded_down(y: Tensor, dtype: Any) -> Tensor:
+    """y in `dtype`. What is meant as a whole number is taken as one, though rounding put it just below."""
+    if dtypes.is_int(dtype):
+        y = ops.floor(y + ops.absolute(y) * 1e-12)
+    return ops.cast(y, dtype)
+
+
 # -- matrices ---------------------------------------------------------------------------
 
 
@@ -310,67 +392,147 @@ def _places(rows: Any, columns: Any) -> tuple[Tensor, Tensor]:
     return ops.expand_dims(ops.arange(0, rows, 1, "int32"), 1), ops.expand_dims(ops.arange(0, columns, 1, "int32"), 0)
 
 
-# -- conversions ------------------------------------------------------------------------
+# -- triangles --------------------------------------------------------------------------
 
 
-def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
-    """x as a tensor of the active backend.
+def _triangle(x: Spec, k: int = 0) -> Plan:
+    rules.require_ndim(x, (2, 32))
+    return Plan(x.shape, dtypes.concrete(x.dtype), k=operator.index(k))
+
+
+@op(rule=_triangle)
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros above the k-th diagonal of the last two axes.
+
+    Raises:
+        ValueError: x has fewer than 2 dimensions.
+    """
+    rows, columns = ops.shape(x)[-2:]
+    return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
+
+
+@op(rule=_triangle)
+def triu(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros below the k-th diagonal of the last two axes.
+
+    Raises:
+        ValueError: x has fewer than 2 dimensions.
+    """
+    rows, columns = ops.shape(x)[-2:]
+    return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
+
+
+# -- diagonals --------------------------------------------------------------------------
+
+
+def _diagonal_size(rows: int | None, columns: int | None, offset: int) -> int | None:
+    if None in (rows, columns):
+        return None
+    return max(0, min(rows + min(offset, 0), columns - max(offset, 0)))  # type: ignore[operator]
+
+
+def _diagonal(x: Spec, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Plan:
+    rules.at_least(x, 2)
+    i, j = (rules.normalize_axis(a, x.ndim, x.shape, n) for a, n in ((axis1, "axis1"), (axis2, "axis2")))
+    if i == j:
+        raise ValueError(f"axis1={axis1!r} and axis2={axis2!r} are the same axis of x of shape {x.shape}.")
+    k = operator.index(offset)
+    rest = tuple(d for a, d in enumerate(x.shape) if a not in (i, j))
+    shape = (*rest, _diagonal_size(x.shape[i], x.shape[j], k))
+    return Plan(shape, dtypes.concrete(x.dtype), offset=k, axis1=i, axis2=j)
+
+
+@op(rule=_diagonal)
+def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The elements x[i, i + offset] of two axes, along a new last one.
 
     Args:
-        x: A number, nested lists, an array, a Variable, or any framework's tensor. A KerasTensor is returned as
-            it is, or cast.
-        dtype: The result's; for None arrays keep theirs, and Python numbers become bool, int32, the
-            default float or complex64.
-        sparse, ragged: Taken as they come: x stays dense.
+        x: At least 2 dimensions.
+        offset: Which diagonal: 0 is the main one, positive ones are above it.
+        axis1, axis2: The axes of rows and of columns.
 
     Raises:
-        TypeError: x holds something else than numbers.
-        ValueError: Nested lists are ragged.
+        ValueError: x has fewer than 2 dimensions, or the axes are equal or out of range.
     """
-    name = None if dtype is None else dtypes.name_of(dtype)
-    if isinstance(x, KerasTensor):
-        return x if name in (None, x.dtype) else ops.cast(x, name)
-    if hasattr(x, "__kcore_value__"):
-        x = x.__kcore_value__()
-    return backends.active().convert(x, name)
+    rest = [a for a in range(len(x.shape)) if a not in (axis1, axis2)]
+    y = ops.transpose(x, (*rest, axis1, axis2))
+    *batch, rows, columns = ops.shape(y)
+    if all(isinstance(d, int) for d in (rows, columns)):
+        count = _diagonal_size(rows, columns, offset)
+    else:
+        count = ops.maximum(ops.minimum(rows + min(offset, 0), columns - max(offset, 0)), 0)
+    places = ops.arange(count, dtype="int32") * (columns + 1) + (offset if offset >= 0 else -offset * columns)
+    return ops.take(ops.reshape(y, (*batch, rows * columns)), places, len(batch))
 
 
-def convert_to_numpy(x: Any) -> np.ndarray:
-    """x as a NumPy array of the same dtype; ml_dtypes has bfloat16 and float8.
+def _traced(x: Spec, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Plan:
+    plan = _diagonal(x, offset, axis1, axis2)
+    return Plan(plan.outputs.shape[:-1], rules.sum_dtype(x.dtype), **plan.arguments)
+
+
+@op(rule=_traced)
+def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+    """The sum of a diagonal; see `diagonal`. Bools and integers below 32 bits are summed in 32 bits.
 
     Raises:
-        ValueError: x is a KerasTensor, which has no values.
+        ValueError: x has fewer than 2 dimensions, or the axes are equal or out of range.
     """
-    if isinstance(x, KerasTensor):
-        return np.asarray(x)
-    if hasattr(x, "__kcore_value__"):
-        x = x.__kcore_value__()
-    return backends.active().numpy(x)
+    return ops.sum(ops.diagonal(x, offset, axis1, axis2), -1)
 
 
-def _arrayed(x: Spec, dtype: Any = None) -> Plan:
-    name = rules.dtype_or(dtype, x.dtype)
-    return Plan(x.shape, name, cast={"x": name}, dtype=name)
+def _as_diagonal(x: Spec, k: int = 0) -> Plan:
+    size = rules.size_of(x.shape)
+    width = operator.index(k)
+    size = None if size is None else size + abs(width)
+    return Plan((size, size), dtypes.concrete(x.dtype), k=width)
 
 
-@op(rule=_arrayed)
-def array(x: Tensor, dtype: Any = None) -> Tensor:
-    """x as a tensor, in `dtype` if given: `convert_to_tensor` that a model can hold."""
-    return x
+def _diag(x: Spec, k: int = 0) -> Plan:
+    rules.require_ndim(x, (1, 2))
+    if x.ndim == 1:
+        return _as_diagonal(x, k)
+    return Plan(_diagonal(x, k).outputs.shape, dtypes.concrete(x.dtype), k=operator.index(k))
 
 
-@op(rule=rules.same)
-def copy(x: Tensor) -> Tensor:
-    """A tensor with x's values, in memory of its own where tensors can be changed in place."""
+@op(rule=_diag)
+def diag(x: Tensor, k: int = 0) -> Tensor:
+    """A matrix with the vector x on its k-th diagonal and zeros elsewhere; of a matrix, its k-th diagonal.
+
+    Raises:
+        ValueError: x has neither 1 nor 2 dimensions.
+    """
+    return ops.diagonal(x, k, 0, 1) if len(x.shape) == 2 else ops.diagflat(x, k)
 
 
-def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor of the active backend."""
-    return backends.active().is_tensor(x)
+@op(rule=_as_diagonal)
+def diagflat(x: Tensor, k: int = 0) -> Tensor:
+    """A matrix with the elements of x on its k-th diagonal and zeros elsewhere."""
+    column = ops.expand_dims(ops.pad(ops.ravel(x), ((max(-k, 0), max(k, 0)),)), 1)
+    size = ops.shape(column)[0]
+    return ops.where(ops.eye(size, size, k, "bool"), column, ops.zeros_like(column))
 
 
-def dtype(x: Any) -> str:
-    """The name of x's dtype."""
-    if isinstance(x, KerasTensor) or hasattr(x, "dtype"):
-        return dtypes.name_of(x.dtype)
-    return dtypes.name_of(to_array(x).dtype)
+def _powers(x: Spec, N: int | None = None, increasing: bool = False) -> Plan:
+    rules.require_ndim(x, 1)
+    count = x.shape[0] if N is None else operator.index(N)
+    if count is not None and count < 0:
+        raise ValueError(f"N={N!r} is negative.")
+    dtype = "int32" if dtypes.is_bool(x.dtype) else dtypes.concrete(x.dtype)
+    return Plan((x.shape[0], count), dtype, cast=dtype, N=count)
+
+
+@op(rule=_powers)
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
+    """The powers of each element of a vector, one row for each: x**(N - 1), ..., x, 1.
+
+    Args:
+        x: A vector; bools count as int32.
+        N: How many powers; as many as elements for None.
+        increasing: Whether they go up from 1 instead.
+
+    Raises:
+        ValueError: x is no vector, or `N` is negative.
+    """
+    count = ops.shape(x)[0] if N is None else N
+    powers = ops.arange(count, dtype="int32") if increasing else count - 1 - ops.arange(count, dtype="int32")
+    return ops.power(ops.expand_dims(x, 1), ops.cast(ops.expand_dims(powers, 0), x.dtype))

@@ -19,7 +19,7 @@ import numpy as np
 from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Shape, Tensor, op
+from kcore.ops.mechanism import Plan, Shape, Tensor, Tensors, op
 from kcore.ops.symbolic import Spec
 
 # -- x[key] -----------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def _starts(start_indices: Any, sizes: Shape, lengths: Shape, name: str) -> tupl
 
 
 def _sliced(inputs: Spec, start_indices: Any, shape: Shape) -> Plan:
-    sizes, given, unsized = rules.open_shape([None if _is_rest(d) else d for d in shape])
+    sizes, given, _ = rules.open_shape([None if _is_rest(d) else d for d in shape])
     if len(sizes) != inputs.ndim:
         raise ValueError(f"shape={tuple(shape)} should have a size for each axis of inputs of shape {inputs.shape}.")
     starts = _starts(start_indices, inputs.shape, sizes, "shape")
@@ -338,7 +338,9 @@ def slice(inputs: Tensor, start_indices: Any, shape: Shape) -> Tensor:
 
 def _slice_updated(inputs: Spec, start_indices: Any, updates: Spec) -> Plan:
     if updates.ndim != inputs.ndim:
-        raise ValueError(f"updates of shape {updates.shape} should have as many dimensions as inputs of shape {inputs.shape}.")
+        raise ValueError(
+            f"updates of shape {updates.shape} should have as many dimensions as inputs of shape {inputs.shape}."
+        )
     starts = _starts(start_indices, inputs.shape, updates.shape, "updates' shape")
     dtype = dtypes.concrete(inputs.dtype)
     return Plan(inputs.shape, dtype, cast=dtype, start_indices=starts)
@@ -380,7 +382,9 @@ def _scattered_shape(indices: Spec, shape: Shape, name: str) -> Shape:
     """The shape of what `indices` pick: its own but for the last axis, whose size is the number of axes indexed."""
     depth = indices.shape[-1] if indices.ndim else None
     if depth is None or not 1 <= depth <= len(shape):
-        raise ValueError(f"indices of shape {indices.shape} should have 1 to {len(shape)} columns, for {name} shape {shape}.")
+        raise ValueError(
+            f"indices of shape {indices.shape} should have 1 to {len(shape)} columns, for {name} shape {shape}."
+        )
     return (*indices.shape[:-1], *shape[depth:])
 
 
@@ -415,7 +419,9 @@ def _rows_scattered(x: Spec, indices: Spec, updates: Spec, reduction: str | None
     rules.require_ndim(x, (1, 32))
     rules.require_ndim(indices, 1, "indices")
     want = (*indices.shape, *x.shape[1:])
-    if len(updates.shape) != len(want) or any(None not in (a, b) and a != b for a, b in zip(updates.shape, want, strict=True)):
+    if len(updates.shape) != len(want) or any(
+        None not in (a, b) and a != b for a, b in zip(updates.shape, want, strict=True)
+    ):
         raise ValueError(f"updates of shape {updates.shape} should be of shape {want}.")
     dtype = dtypes.concrete(x.dtype)
     return Plan(x.shape, dtype, cast={"x": dtype, "indices": _index_dtype(indices), "updates": dtype})
@@ -560,31 +566,83 @@ def multi_hot(
     return ops.max(hot, 1 if len(hot.shape) > 2 else 0)
 
 
-# -- triangles --------------------------------------------------------------------------
+# -- which ones -------------------------------------------------------------------------
 
 
-def _triangle(x: Spec, k: int = 0) -> Plan:
-    rules.require_ndim(x, (2, 32))
-    return Plan(x.shape, dtypes.concrete(x.dtype), k=operator.index(k))
+def _found(x: Spec) -> Plan:
+    rules.at_least(x, 1)
+    return Plan.many(tuple(Spec((None,), "int32") for _ in x.shape), cast="bool")
 
 
-@op(rule=_triangle)
-def tril(x: Tensor, k: int = 0) -> Tensor:
-    """x with zeros above the k-th diagonal of the last two axes.
+@op(rule=_found)
+def nonzero(x: Tensor) -> tuple[Tensor, ...]:
+    """The indices of the elements that are not 0, an int32 vector for each axis, in row-major order.
 
-    Raises:
-        ValueError: x has fewer than 2 dimensions.
-    """
-    rows, columns = ops.shape(x)[-2:]
-    return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
-
-
-@op(rule=_triangle)
-def triu(x: Tensor, k: int = 0) -> Tensor:
-    """x with zeros below the k-th diagonal of the last two axes.
+    How many there are depends on the values: inside a compiled JAX function it can't be known.
 
     Raises:
-        ValueError: x has fewer than 2 dimensions.
+        ValueError: x is a scalar.
     """
-    rows, columns = ops.shape(x)[-2:]
-    return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
+    return ops.where(x)
+
+
+def _unraveled(indices: Spec, shape: Shape) -> Plan:
+    sizes, given, unsized = rules.open_shape(shape)
+    dtype = _index_dtype(indices)
+    plan = Plan.many(tuple(Spec(indices.shape, dtype) for _ in sizes), cast=dtype, shape=given)
+    plan.unsized = unsized
+    return plan
+
+
+@op(rule=_unraveled)
+def unravel_index(indices: Tensor, shape: Shape) -> tuple[Tensor, ...]:
+    """Positions in the flattened form of a tensor of `shape`, as an index for each of its axes.
+
+    Args:
+        indices: Integers. Negative ones count from the end; those out of range are moved to the nearest end.
+        shape: Sizes.
+
+    Returns:
+        A tuple of tensors of the shape of `indices`, int32 or, for wider ones, int64.
+
+    Raises:
+        TypeError: The indices are not integers.
+        ValueError: A size is negative.
+    """
+    total = math.prod(shape)
+    rest = ops.clip(ops.where(ops.less(indices, 0), indices + total, indices), 0, total - 1)
+    found = []
+    for size in reversed(shape):
+        found.append(ops.mod(rest, size))
+        rest = ops.floor_divide(rest, size)
+    return tuple(reversed(found))
+
+
+def _selected(condlist: Sequence[Spec], choicelist: Sequence[Spec], default: Spec) -> Plan:
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(
+            f"condlist and choicelist should be as many, and not empty; they are {len(condlist)} and {len(choicelist)}."
+        )
+    values = [*choicelist, default]
+    dtype = dtypes.promote(*(v.dtype for v in values))
+    shape = rules.broadcast(*(v.shape for v in (*condlist, *values)))
+    return Plan(shape, dtype, cast={"condlist": "bool", "choicelist": dtype, "default": dtype})
+
+
+@op(rule=_selected)
+def select(condlist: Tensors, choicelist: Tensors, default: Tensor = 0) -> Tensor:
+    """Elements of the choice whose condition is the first to be true, else of `default`.
+
+    Args:
+        condlist: Conditions. Nonzero numbers and nan count as true.
+        choicelist: A choice for each. All operands broadcast together, and choices are promoted to one dtype.
+        default: Where no condition is true.
+
+    Raises:
+        ValueError: The lists differ in length or are empty, or shapes don't broadcast.
+    """
+    shape = rules.broadcast(*(tuple(t.shape) for t in (*condlist, *choicelist, default)))
+    y = default
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        y = ops.where(condition, choice, y)
+    return y if tuple(y.shape) == shape else ops.broadcast_to(y, shape)

@@ -300,11 +300,16 @@ class Op:
             for (name, role), a in zip(self.roles.items(), args, strict=True)
         )
         outputs = tree.map_structure(lambda s: KerasTensor(s.shape, s.dtype), self.plan(args).outputs)
-        if any(t.record_history for t in tree.flatten(args) if isinstance(t, KerasTensor)):
+        return self.noted(args, outputs, call)
+
+    def noted(self, args: tuple, outputs: Any, call: OpCall | None = None) -> Any:
+        """`outputs`, which know this call of the op if any of its arguments records calls."""
+        records = any(t.record_history for t in tree.flatten(args) if isinstance(t, KerasTensor))
+        for t in tree.flatten(outputs):
+            if isinstance(t, KerasTensor):
+                t.record_history = records
+        if records:
             symbolic.record(call or OpCall(self), args, {}, outputs)
-        else:
-            for t in tree.flatten(outputs):
-                t.record_history = False
         return outputs
 
 
@@ -377,7 +382,7 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
             bound.apply_defaults()
             given = bound.args
             if symbolic.any_symbolic(given):
-                return trace(*given)
+                return found.noted(tuple(bound.arguments.values()), trace(*given))
             return backends.active().implementation(found)(*given)
 
         call.__name__ = call.__qualname__ = name

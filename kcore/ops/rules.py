@@ -193,6 +193,33 @@ def require_ndim(x: Spec, ndim: int | tuple[int, int], name: str = "x") -> None:
         raise ValueError(f"{name} should have {want} dimensions, not shape {x.shape}.")
 
 
+def at_least(x: Spec, ndim: int, name: str = "x") -> Spec:
+    """x itself, if it has `ndim` dimensions or more.
+
+    Raises:
+        ValueError: It has fewer.
+    """
+    require_ndim(x, (ndim, 32), name)
+    return x
+
+
+def known_integers(value: Any, name: str) -> int | tuple[int, ...]:
+    """An int, or a tuple of ints, from those or an array of integers.
+
+    Raises:
+        TypeError: It is something else, or only known later.
+    """
+    try:
+        array = to_array(value)
+    except Exception:
+        raise TypeError(f"{name} should be known integers, not {value!r}.") from None
+    if array.size == 0:
+        array = array.astype("int32")
+    if array.dtype.kind not in "iu" or array.ndim > 1:
+        raise TypeError(f"{name} should be integers, not {value!r}.")
+    return int(array) if array.ndim == 0 else tuple(int(n) for n in array)
+
+
 # -- shared rules -----------------------------------------------------------------------
 
 

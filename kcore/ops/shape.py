@@ -1,4 +1,4 @@
-"""Ops that give elements another arrangement: reshape, transpose, join, split, repeat, pad.
+"""Ops that give elements another arrangement: reshape, transpose, flip, roll.
 
 None of them computes: values come through bit for bit, in every dtype, and gradients follow
 the elements to where they went.
@@ -11,12 +11,10 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from kcore import dtypes, ops
+from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Axes, Plan, Shape, Tensor, Tensors, op
+from kcore.ops.mechanism import Axes, Plan, Shape, Tensor, op
 from kcore.ops.symbolic import KerasTensor, Spec
 
 # -- another shape ----------------------------------------------------------------------
@@ -107,7 +105,9 @@ def _squeezed(x: Spec, axis: Axes = None) -> Plan:
         axes = rules.normalize_axes(axis, x.shape)
         for a in axes:
             if x.shape[a] not in (1, None):
-                raise ValueError(f"axis={axis!r} of x of shape {x.shape} has size {x.shape[a]}; only 1 can be squeezed.")
+                raise ValueError(
+                    f"axis={axis!r} of x of shape {x.shape} has size {x.shape[a]}; only 1 can be squeezed."
+                )
     return Plan(rules.fold(x.shape, axes, False), dtypes.concrete(x.dtype), axis=axes)
 
 
@@ -198,7 +198,7 @@ def flip(x: Tensor, axis: Axes = None) -> Tensor:
     """
 
 
-@op(rule=lambda x: _reversed(_at_least(x, 2), 1))
+@op(rule=lambda x: _reversed(rules.at_least(x, 2), 1))
 def fliplr(x: Tensor) -> Tensor:
     """x reversed along axis 1.
 
@@ -208,7 +208,7 @@ def fliplr(x: Tensor) -> Tensor:
     return ops.flip(x, 1)
 
 
-@op(rule=lambda x: _reversed(_at_least(x, 1), 0))
+@op(rule=lambda x: _reversed(rules.at_least(x, 1), 0))
 def flipud(x: Tensor) -> Tensor:
     """x reversed along axis 0.
 
@@ -218,13 +218,8 @@ def flipud(x: Tensor) -> Tensor:
     return ops.flip(x, 0)
 
 
-def _at_least(x: Spec, ndim: int, name: str = "x") -> Spec:
-    rules.require_ndim(x, (ndim, 32), name)
-    return x
-
-
 def _turned(array: Spec, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Plan:
-    _at_least(array, 2, "array")
+    rules.at_least(array, 2, "array")
     pair = tuple(rules.normalize_axis(a, array.ndim, array.shape, "axes") for a in axes)
     if len(set(pair)) != 2 or len(axes) != 2:
         raise ValueError(f"axes={axes!r} should be two different axes.")
@@ -256,7 +251,9 @@ def _rolled(x: Spec, shift: Any, axis: Axes = None) -> Plan:
         if len(shifts) > 1:
             raise ValueError(f"shift={shift!r} is for several axes; name them.")
         return Plan(x.shape, dtypes.concrete(x.dtype), shift=shifts, axis=None)
-    axes = tuple(rules.normalize_axis(a, x.ndim, x.shape) for a in (axis if isinstance(axis, (tuple, list)) else (axis,)))
+    axes = tuple(
+        rules.normalize_axis(a, x.ndim, x.shape) for a in (axis if isinstance(axis, (tuple, list)) else (axis,))
+    )
     count = max(len(shifts), len(axes))
     if len(shifts) not in (1, count) or len(axes) not in (1, count):
         raise ValueError(f"shift={shift!r} and axis={axis!r} should be as many.")
@@ -278,535 +275,175 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
     """
 
 
-# -- joined -----------------------------------------------------------------------------
+# -- blocks and patterns ----------------------------------------------------------------
 
 
-def _meeting(name: str, xs: Sequence[Spec]) -> str:
-    """The dtype that several tensors meet in."""
-    if not xs:
-        raise ValueError(f"{name} is empty; there should be at least one tensor.")
-    return dtypes.promote(*(x.dtype for x in xs))
+def _block_plan(x: Spec, block_size: int, data_format: str | None, deeper: bool) -> Plan:
+    layout = config.image_data_format() if data_format is None else data_format
+    rules.one_of(layout, ("channels_last", "channels_first"), "data_format")
+    rules.require_ndim(x, 4)
+    b = operator.index(block_size)
+    if b < 2:
+        raise ValueError(f"block_size={block_size!r} should be at least 2.")
+    last = layout == "channels_last"
+    n, (height, width), channels = (
+        (x.shape[0], x.shape[1:3], x.shape[3]) if last else (x.shape[0], x.shape[2:], x.shape[1])
+    )
+    if deeper:
+        divided = [("height", height, b), ("width", width, b)]
+        height, width = (None if d is None else d // b for d in (height, width))
+        channels = None if channels is None else channels * b * b
+    else:
+        divided = [("number of channels", channels, b * b)]
+        height, width = (None if d is None else d * b for d in (height, width))
+        channels = None if channels is None else channels // (b * b)
+    for name, size, by in divided:
+        if size is not None and size % by:
+            raise ValueError(f"the {name} of x of shape {x.shape} is not divisible by {by}.")
+    shape = (n, height, width, channels) if last else (n, channels, height, width)
+    return Plan(shape, dtypes.concrete(x.dtype), block_size=b, data_format=layout)
 
 
-def _merged(sizes: Sequence[int | None]) -> tuple[int | None, bool]:
-    """The size that several agree on, None if all are unknown, and whether they do agree."""
-    known = {d for d in sizes if d is not None}
-    return next(iter(known), None), len(known) < 2
-
-
-def _joined(xs: Sequence[Spec], axis: int = 0, name: str = "xs") -> Plan:
-    dtype = _meeting(name, xs)
-    first = xs[0]
-    at = rules.normalize_axis(axis, first.ndim, first.shape)
-    shapes = " and ".join(dict.fromkeys(str(x.shape) for x in xs))
-    if any(x.ndim != first.ndim for x in xs):
-        raise ValueError(f"{name} of shapes {shapes} have different numbers of dimensions.")
-    shape: list[int | None] = []
-    for i, sizes in enumerate(zip(*(x.shape for x in xs), strict=True)):
-        if i == at:
-            shape.append(None if None in sizes else sum(sizes))
-            continue
-        size, agreed = _merged(sizes)
-        if not agreed:
-            raise ValueError(f"{name} of shapes {shapes} differ in another axis than axis={axis!r}.")
-        shape.append(size)
-    return Plan(tuple(shape), dtype, cast=dtype, axis=at)
-
-
-@op(rule=_joined)
-def concatenate(xs: Tensors, axis: int = 0) -> Tensor:
-    """The tensors joined along an axis that they have.
+@op(rule=lambda x, block_size, data_format="channels_last": _block_plan(x, block_size, data_format, False))
+def depth_to_space(x: Tensor, block_size: int, data_format: str | None = "channels_last") -> Tensor:
+    """Channels laid out as blocks of block_size x block_size pixels.
 
     Args:
-        xs: Tensors of one shape but for `axis`; they meet in the promoted dtype.
-        axis: An int.
-
-    Raises:
-        ValueError: `xs` is empty, shapes differ elsewhere, or the axis is out of range.
-    """
-
-
-def _stacked(x: Sequence[Spec], axis: int = 0) -> Plan:
-    dtype = _meeting("x", x)
-    shape: list[int | None] = []
-    for sizes in zip(*(e.shape for e in x), strict=False):
-        size, agreed = _merged(sizes)
-        if not agreed:
-            break
-        shape.append(size)
-    if len(shape) < x[0].ndim or len({e.ndim for e in x}) > 1:
-        raise ValueError(f"x should be tensors of one shape, not {' and '.join(dict.fromkeys(str(e.shape) for e in x))}.")
-    at = rules.normalize_axis(axis, len(shape) + 1)
-    return Plan((*shape[:at], len(x), *shape[at:]), dtype, cast=dtype, axis=at)
-
-
-@op(rule=_stacked)
-def stack(x: Tensors, axis: int = 0) -> Tensor:
-    """The tensors joined along a new axis.
-
-    Args:
-        x: Tensors of one shape; they meet in the promoted dtype.
-        axis: Where the new axis is in the result.
-
-    Raises:
-        ValueError: `x` is empty, the shapes differ, or the axis is out of range.
-    """
-    return ops.concatenate([ops.expand_dims(e, axis) for e in x], axis)
-
-
-def _appended(x1: Spec, x2: Spec, axis: int | None = None) -> Plan:
-    if axis is None:
-        x1, x2 = (Spec((rules.size_of(x.shape),), x.dtype) for x in (x1, x2))
-        plan = _joined([x1, x2], 0, "x1 and x2")
-        plan.arguments["axis"] = None
-        return plan
-    return _joined([x1, x2], axis, "x1 and x2")
-
-
-@op(rule=_appended)
-def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
-    """x2 after x1 along an axis; both flattened for None.
-
-    Raises:
-        ValueError: Shapes differ elsewhere, or the axis is out of range.
-    """
-    if axis is None:
-        return ops.concatenate([ops.ravel(x1), ops.ravel(x2)], 0)
-    return ops.concatenate([x1, x2], axis)
-
-
-def _with_ndim(x: Spec, ndim: int) -> Spec:
-    """x as a stack of rows has it: new axes so that there are `ndim`, as NumPy's atleast_1d, 2d, 3d."""
-    shape = x.shape
-    if len(shape) == 0:
-        shape = (1,)
-    if len(shape) == 1 and ndim > 1:
-        shape = (1, *shape)
-    if len(shape) == 2 and ndim > 2:
-        shape = (*shape, 1)
-    return Spec(shape, x.dtype)
-
-
-def _as_rank(x: Any, ndim: int) -> Any:
-    """The tensor of which `_with_ndim` is the Spec."""
-    have = len(x.shape)
-    if have == 0:
-        return ops.reshape(x, (1,) * ndim)
-    if have == 1 and ndim > 1:
-        return ops.expand_dims(x, 0 if ndim == 2 else (0, 2))
-    return ops.expand_dims(x, 2) if have == 2 and ndim > 2 else x
-
-
-def _rows(xs: Sequence[Spec], ndim: int, axis: int) -> Plan:
-    return _joined([_with_ndim(x, ndim) for x in xs], axis)
-
-
-@op(rule=lambda xs: _rows(xs, 1, 0 if xs and _with_ndim(xs[0], 1).ndim == 1 else 1))
-def hstack(xs: Tensors) -> Tensor:
-    """The tensors joined along axis 1, vectors and scalars along axis 0.
-
-    Raises:
-        ValueError: `xs` is empty, or shapes differ in another axis.
-    """
-    xs = [_as_rank(x, 1) for x in xs]
-    return ops.concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
-
-
-@op(rule=lambda xs: _rows(xs, 2, 0))
-def vstack(xs: Tensors) -> Tensor:
-    """The tensors joined along axis 0; vectors count as rows.
-
-    Raises:
-        ValueError: `xs` is empty, or shapes differ in another axis.
-    """
-    return ops.concatenate([_as_rank(x, 2) for x in xs], 0)
-
-
-@op(rule=lambda xs: _rows(xs, 3, 2))
-def dstack(xs: Tensors) -> Tensor:
-    """The tensors joined along axis 2; a vector counts as (1, n, 1), a matrix as (m, n, 1).
-
-    Raises:
-        ValueError: `xs` is empty, or shapes differ in another axis.
-    """
-    return ops.concatenate([_as_rank(x, 3) for x in xs], 2)
-
-
-# -- taken apart ------------------------------------------------------------------------
-
-
-def _pieces(x: Spec, sizes: Sequence[int | None], axis: int) -> list[Spec]:
-    dtype = dtypes.concrete(x.dtype)
-    return [Spec((*x.shape[:axis], d, *x.shape[axis + 1 :]), dtype) for d in sizes]
-
-
-def _cut(x: Spec, indices_or_sections: Any, axis: int = 0, even: bool = True) -> Plan:
-    """Backends get the axis, and the points to cut at or, where the size is unknown, the number of pieces."""
-    at = rules.normalize_axis(axis, x.ndim, x.shape)
-    size = x.shape[at]
-    points = _numbers(indices_or_sections, "indices_or_sections")
-    if isinstance(points, int):
-        if points < 1:
-            raise ValueError(f"indices_or_sections={indices_or_sections!r} should be at least 1.")
-        if size is None:
-            return Plan.many(_pieces(x, [None] * points, at), indices_or_sections=points, axis=at)
-        if even and size % points:
-            raise ValueError(f"axis={axis!r} of x of shape {x.shape} is not divisible by {points}.")
-        longer = size % points  # the first pieces get one more where it does not come out even
-        ends = [size // points * i + min(i, longer) for i in range(1, points)]
-        points = tuple(ends)
-    elif size is not None:
-        points = tuple(min(max(p + size if p < 0 else p, 0), size) for p in points)
-    if any(a > b for a, b in zip(points, points[1:], strict=False)) or (size is None and any(p < 0 for p in points)):
-        raise ValueError(f"indices_or_sections={indices_or_sections!r} should be increasing.")
-    edges = [0, *points, size]
-    sizes = [None if None in (a, b) else b - a for a, b in zip(edges, edges[1:], strict=False)]
-    return Plan.many(_pieces(x, sizes, at), indices_or_sections=points, axis=at)
-
-
-def _numbers(value: Any, name: str) -> int | tuple[int, ...]:
-    """An int, or a tuple of ints, from those or an array of integers.
-
-    Raises:
-        TypeError: It is something else, or only known later.
-    """
-    try:
-        array = to_array(value)
-    except Exception:
-        raise TypeError(f"{name} should be known integers, not {value!r}.") from None
-    if array.size == 0:
-        array = array.astype("int32")
-    if array.dtype.kind not in "iu" or array.ndim > 1:
-        raise TypeError(f"{name} should be integers, not {value!r}.")
-    return int(array) if array.ndim == 0 else tuple(int(n) for n in array)
-
-
-@op(rule=_cut)
-def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """x in pieces along an axis.
-
-    Args:
-        x: Any shape and dtype.
-        indices_or_sections: The number of equal pieces, or the increasing positions to cut at.
-            Negative ones count from the end, those past the end leave empty pieces.
-        axis: An int.
+        x: (batch, height, width, channels), or (batch, channels, height, width) for "channels_first".
+        block_size: At least 2.
+        data_format: Where the channels are.
 
     Returns:
-        A list of the pieces.
+        (batch, height * block_size, width * block_size, channels / block_size**2), or with channels first.
 
     Raises:
-        ValueError: The pieces would not be equal, the positions decrease, or the axis is out of range.
+        ValueError: x has another number of dimensions, or the channels don't divide.
     """
+    b = block_size
+    if data_format == "channels_last":
+        n, height, width, channels = ops.shape(x)
+        y = ops.reshape(x, (n, height, width, b, b, channels // (b * b)))
+        return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (n, height * b, width * b, channels // (b * b)))
+    n, channels, height, width = ops.shape(x)
+    y = ops.reshape(x, (n, b, b, channels // (b * b), height, width))
+    return ops.reshape(ops.transpose(y, (0, 3, 4, 1, 5, 2)), (n, channels // (b * b), height * b, width * b))
 
 
-@op(rule=lambda x, indices_or_sections, axis=0: _cut(x, indices_or_sections, axis, even=False))
-def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """As `split`; where equal pieces do not come out even, the first ones are one longer.
-
-    Raises:
-        ValueError: The positions decrease, or the axis is out of range.
-    """
-    return ops.split(x, indices_or_sections, axis)
-
-
-@op(rule=lambda x, indices_or_sections: _cut(_at_least(x, 1), indices_or_sections, 0 if x.ndim == 1 else 1))
-def hsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
-    """`split` along axis 1, of a vector along axis 0.
-
-    Raises:
-        ValueError: x is a scalar, the pieces would not be equal, or the positions decrease.
-    """
-    return ops.split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
-
-
-@op(rule=lambda x, indices_or_sections: _cut(_at_least(x, 2), indices_or_sections, 0))
-def vsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
-    """`split` along axis 0.
-
-    Raises:
-        ValueError: x has fewer than 2 dimensions, the pieces would not be equal, or the positions decrease.
-    """
-    return ops.split(x, indices_or_sections, 0)
-
-
-@op(rule=lambda x, indices_or_sections: _cut(_at_least(x, 3), indices_or_sections, 2))
-def dsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
-    """`split` along axis 2.
-
-    Raises:
-        ValueError: x has fewer than 3 dimensions, the pieces would not be equal, or the positions decrease.
-    """
-    return ops.split(x, indices_or_sections, 2)
-
-
-def _unstacked(x: Spec, num: int | None = None, axis: int = 0) -> Plan:
-    at = rules.normalize_axis(axis, x.ndim, x.shape)
-    size = x.shape[at]
-    if size is None and num is None:
-        raise ValueError(f"axis={axis!r} of x of shape {x.shape} has no known size; give num.")
-    if None not in (size, num) and size != num:
-        raise ValueError(f"num={num!r}, but axis={axis!r} of x of shape {x.shape} has size {size}.")
-    count = num if size is None else size
-    part = Spec((*x.shape[:at], *x.shape[at + 1 :]), dtypes.concrete(x.dtype))
-    return Plan.many([part] * count, num=count, axis=at)  # type: ignore[operator]
-
-
-@op(rule=_unstacked)
-def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Tensor]:
-    """The slices of x along an axis, without that axis.
+@op(rule=lambda x, block_size, data_format="channels_last": _block_plan(x, block_size, data_format, True))
+def space_to_depth(x: Tensor, block_size: int, data_format: str | None = "channels_last") -> Tensor:
+    """Blocks of block_size x block_size pixels laid out as channels: the inverse of `depth_to_space`.
 
     Args:
-        x: At least one dimension.
-        num: The size of the axis, needed where it is unknown.
-        axis: An int.
+        x: (batch, height, width, channels), or (batch, channels, height, width) for "channels_first".
+        block_size: At least 2.
+        data_format: Where the channels are.
+
+    Returns:
+        (batch, height / block_size, width / block_size, channels * block_size**2), or with channels first.
 
     Raises:
-        ValueError: `num` is not the size, or is needed; or the axis is out of range.
+        ValueError: x has another number of dimensions, or height or width don't divide.
     """
-    if num == 0:
-        return []
-    return [ops.squeeze(piece, axis) for piece in ops.split(x, num, axis)]
+    b = block_size
+    if data_format == "channels_last":
+        n, height, width, channels = ops.shape(x)
+        y = ops.reshape(x, (n, height // b, b, width // b, b, channels))
+        return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (n, height // b, width // b, channels * b * b))
+    n, channels, height, width = ops.shape(x)
+    y = ops.reshape(x, (n, channels, height // b, b, width // b, b))
+    return ops.reshape(ops.transpose(y, (0, 3, 5, 1, 2, 4)), (n, channels * b * b, height // b, width // b))
 
 
-# -- repeated ---------------------------------------------------------------------------
+def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
+    """`tensor` with its axes split, reordered and merged, as a pattern says.
 
-
-def _tiled(x: Spec, repeats: int | Sequence[int]) -> Plan:
-    given = tuple(repeats) if isinstance(repeats, (tuple, list)) else _as_tuple(repeats)
-    counts = [rules.known_size(r) for r in given]
-    if any(c is not None and c < 0 for c in counts):
-        raise ValueError(f"repeats={repeats!r} has a negative number.")
-    ndim = max(x.ndim, len(counts))
-    sizes = (1,) * (ndim - x.ndim) + x.shape
-    counts = [1] * (ndim - len(counts)) + counts
-    full = (1,) * (ndim - len(given)) + tuple(g if c is None else c for c, g in zip(counts[ndim - len(given) :], given, strict=True))
-    shape = tuple(None if None in (d, c) else d * c for d, c in zip(sizes, counts, strict=True))
-    return Plan(shape, dtypes.concrete(x.dtype), repeats=full)
-
-
-def _as_tuple(value: Any) -> tuple:
-    """A scalar or an array of them as a tuple."""
-    if rules.is_traced(value):
-        return tuple(value[i] for i in range(value.shape[0])) if value.shape else (value,)
-    numbers = _numbers(value, "repeats")
-    return numbers if isinstance(numbers, tuple) else (numbers,)
-
-
-@op(rule=_tiled)
-def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
-    """x laid out repeatedly, `repeats` times along each axis.
+    `rearrange(x, "b (h w) c -> b c h w", h=4)` splits the second axis into h rows and w columns, and moves the last one.
 
     Args:
-        x: Any shape and dtype.
-        repeats: A number for each of the last axes; more than x has make new axes in front.
+        tensor: Any dtype.
+        pattern: Names of axes before and after "->", separated by spaces. Parentheses hold the parts of one axis, 1 is an
+            axis of size 1, and ... stands for any number of axes.
+        **axes_lengths: Sizes of named axes. Of each split axis one may be left out.
 
     Raises:
-        ValueError: A number is negative.
+        ValueError: The pattern is malformed, names an axis on one side only or twice, or does not fit the tensor.
     """
-    sizes = ops.shape(x)
-    sizes = (1,) * (len(repeats) - len(sizes)) + sizes
-    pairs = [s for d in sizes for s in (1, d)]
-    laid = [s for r, d in zip(repeats, sizes, strict=True) for s in (r, d)]
-    return ops.reshape(ops.broadcast_to(ops.reshape(x, pairs), laid), [r * d for r, d in zip(repeats, sizes, strict=True)])
+    if not hasattr(tensor, "shape"):
+        tensor = ops.convert_to_tensor(tensor)
+    left, right = _pattern_sides(pattern)
+    sizes = shape(tensor)
+    left, right = _without_ellipsis(left, right, len(sizes), pattern)
+    if len(left) != len(sizes):
+        raise ValueError(f"rearrange: pattern={pattern!r} is for {len(left)} axes, tensor has shape {sizes}.")
+    names = [n for group in left for n in group]
+    if len(set(names)) < len(names) or sorted(names) != sorted(n for group in right for n in group):
+        raise ValueError(f"rearrange: pattern={pattern!r} should name each axis once on each side.")
+    unknown = set(axes_lengths) - set(names)
+    if unknown:
+        raise ValueError(f"rearrange: pattern={pattern!r} has no axis {', '.join(sorted(unknown))}.")
+    lengths = dict(axes_lengths)
+    for group, size in zip(left, sizes, strict=True):
+        _split_axis(group, size, lengths, pattern)
+    y = ops.reshape(tensor, [lengths[n] for n in names])
+    y = ops.transpose(y, [names.index(n) for group in right for n in group])
+    merged = [[lengths[n] for n in group] for group in right]
+    return ops.reshape(y, [None if None in group else math.prod(group) for group in merged])
 
 
-def _repeated(x: Spec, repeats: Any, axis: int | None = None) -> Plan:
-    dtype = dtypes.concrete(x.dtype)
-    shape = x.shape if axis is not None else (rules.size_of(x.shape),)
-    at = rules.normalize_axis(axis, x.ndim, x.shape) if axis is not None else None
-    where = at or 0
-    size = shape[where]
-    if rules.is_traced(repeats):
-        return Plan((*shape[:where], None, *shape[where + 1 :]), dtype, axis=at)
-    counts = _numbers(repeats, "repeats")
-    if isinstance(counts, tuple) and len(counts) == 1:
-        counts = counts[0]
-    if min(counts if isinstance(counts, tuple) else (counts,), default=0) < 0:
-        raise ValueError(f"repeats={repeats!r} has a negative number.")
-    if isinstance(counts, tuple):
-        if size is not None and size != len(counts):
-            raise ValueError(f"repeats={repeats!r} should be one number, or {size} of them.")
-        total: int | None = sum(counts)
-    else:
-        total = None if size is None else size * counts
-    return Plan((*shape[:where], total, *shape[where + 1 :]), dtype, repeats=counts, axis=at)
+def _pattern_sides(pattern: str) -> tuple[list[list[str]], list[list[str]]]:
+    """The groups of names before and after the arrow."""
+    sides = pattern.split("->")
+    if len(sides) != 2:
+        raise ValueError(f"rearrange: pattern={pattern!r} should have one '->'.")
+    found = []
+    for side in sides:
+        groups: list[list[str]] = []
+        inside = False
+        for word in side.replace("(", " ( ").replace(")", " ) ").replace("...", " ... ").split():
+            if word in "()":
+                if inside == (word == "("):
+                    raise ValueError(f"rearrange: the parentheses of pattern={pattern!r} don't match.")
+                inside = word == "("
+                groups += [[]] if inside else []
+            elif not (word.isidentifier() or word in ("1", "...")):
+                raise ValueError(f"rearrange: {word!r} in pattern={pattern!r} is no name of an axis.")
+            elif inside:
+                groups[-1] += [word] if word != "1" else []
+            else:
+                groups.append([word] if word != "1" else [])
+        if inside:
+            raise ValueError(f"rearrange: the parentheses of pattern={pattern!r} don't match.")
+        found.append(groups)
+    return found[0], found[1]
 
 
-@op(rule=_repeated)
-def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
-    """Each element of x, or each slice along an axis, several times in a row.
-
-    Args:
-        x: Any shape and dtype.
-        repeats: How often: one number for all, or one for each slice.
-        axis: An int; None repeats the elements of the flattened x.
-
-    Raises:
-        ValueError: A number is negative, there are not as many as slices, or the axis is out of range.
-    """
-    if axis is None:
-        x, axis = ops.ravel(x), 0
-    if not isinstance(repeats, int):
-        return ops.take(x, np.repeat(np.arange(len(repeats), dtype="int32"), repeats), axis)
-    sizes = ops.shape(x)
-    before, size, after = sizes[:axis], sizes[axis], sizes[axis + 1 :]
-    y = ops.broadcast_to(ops.expand_dims(x, axis + 1), (*before, size, repeats, *after))
-    return ops.reshape(y, (*before, size * repeats, *after))
-
-
-def _grid(x: Sequence[Spec], indexing: str = "xy") -> Plan:
-    rules.one_of(indexing, ("xy", "ij"), "indexing")
-    for e in x:
-        rules.require_ndim(e, (0, 1))
-    shape = [e.shape[0] if e.ndim else 1 for e in x]
-    if indexing == "xy":
-        shape[:2] = reversed(shape[:2])
-    return Plan.many([Spec(shape, dtypes.concrete(e.dtype)) for e in x])
-
-
-@op(rule=_grid)
-def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
-    """Coordinates of the points of a grid: each vector spread over the axes of the others.
-
-    Args:
-        *x: Vectors or scalars.
-        indexing: "xy" gives the first vector axis 1 and the second axis 0; "ij" gives each its own.
-
-    Raises:
-        ValueError: One has more than 1 dimension, or `indexing` is neither.
-    """
-    axes = list(range(len(x)))
-    if indexing == "xy":
-        axes[:2] = reversed(axes[:2])
-    sizes = {a: ops.shape(e)[0] if len(e.shape) else 1 for a, e in zip(axes, x, strict=True)}
-    shape = [sizes[a] for a in range(len(x))]
-    return [
-        ops.broadcast_to(ops.reshape(e, [sizes[a] if a == i else 1 for i in range(len(x))]), shape)
-        for a, e in zip(axes, x, strict=True)
-    ]
-
-
-# -- padded -----------------------------------------------------------------------------
-
-_PAD_MODES = (
-    "constant",
-    "edge",
-    "linear_ramp",
-    "maximum",
-    "mean",
-    "median",
-    "minimum",
-    "reflect",
-    "symmetric",
-    "wrap",
-    "empty",
-)
-
-
-def _padded(x: Spec, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Plan:
-    rules.one_of(mode, _PAD_MODES, "mode")
-    if constant_values is not None and mode != "constant":
-        raise ValueError(f"constant_values={constant_values!r} is for mode='constant', not mode={mode!r}.")
-    try:
-        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
-    except ValueError:
-        raise ValueError(f"pad_width={pad_width!r} should be a number, a pair, or a pair for each of {x.ndim} axes.") from None
-    if widths.size and (widths.dtype.kind not in "iu" or widths.min() < 0):
-        raise ValueError(f"pad_width={pad_width!r} should be integers of at least 0.")
-    pairs = tuple((int(a), int(b)) for a, b in widths)
-    if mode not in ("constant", "empty", "linear_ramp"):
-        for d, pair in zip(x.shape, pairs, strict=True):
-            if d == 0 and any(pair):
-                raise ValueError(f"x of shape {x.shape} has an empty axis, which mode={mode!r} can't extend.")
-    shape = tuple(None if d is None else a + d + b for d, (a, b) in zip(x.shape, pairs, strict=True))
-    value = 0 if constant_values is None else constant_values
-    return Plan(shape, dtypes.concrete(x.dtype), pad_width=pairs, constant_values=value)
-
-
-@op(rule=_padded)
-def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: float | None = None) -> Tensor:
-    """x with elements added at the ends of its axes.
-
-    Args:
-        x: Any shape and dtype.
-        pad_width: How many: a number for every end, a pair (before, after) for every axis, or a pair
-            for each axis.
-        mode: What: "constant" is `constant_values`, "edge" the nearest element, "reflect" the mirror image
-            without the edge, "symmetric" with it, "wrap" the other end; "linear_ramp" goes down to 0 in a
-            straight line, "maximum", "minimum", "mean" and "median" are those of the axis; "empty" is 0.
-        constant_values: A number, cast to x's dtype; 0 for None.
-
-    Raises:
-        ValueError: A width is negative, the number of pairs is not that of axes, the mode is not known or
-            takes no `constant_values`, or an empty axis has nothing to extend.
-    """
-    if mode in ("constant", "empty"):
-        return ops.constant_pad(x, pad_width, constant_values)
-    for axis, (before, after) in enumerate(pad_width):
-        if before or after:
-            x = _extended(x, axis, before, after, mode)
-    return x
-
-
-def _extended(x: Any, axis: int, before: int, after: int, mode: str) -> Any:
-    size = ops.shape(x)[axis]
-    if mode in ("edge", "reflect", "symmetric", "wrap"):
-        return ops.take(x, _source_indices(size, before, after, mode), axis)
-    if mode == "linear_ramp":
-        return _ramped(x, axis, before, after)
-    value = {"maximum": ops.max, "minimum": ops.min, "mean": ops.mean, "median": ops.median}[mode](x, axis, keepdims=True)
-    value = ops.cast(ops.round(value) if dtypes.is_int(dtypes.name_of(x.dtype)) else value, x.dtype)
-    return ops.concatenate([ops.repeat(value, before, axis), x, ops.repeat(value, after, axis)], axis)
-
-
-def _source_indices(size: Any, before: int, after: int, mode: str) -> Any:
-    """The element that each place of the padded axis shows."""
-    xp: Any = np if isinstance(size, int) else ops
-    i = xp.arange(-before, size + after, dtype="int32")
-    if mode == "edge":
-        return xp.clip(i, 0, size - 1)
-    if mode == "wrap":
-        return xp.mod(i, size)
-    if mode == "symmetric":
-        i = xp.mod(i, 2 * size)
-        return xp.minimum(i, 2 * size - 1 - i)
-    period = xp.maximum(2 * (size - 1), 1)  # a single element mirrors itself
-    i = xp.mod(i, period)
-    return xp.minimum(i, period - i) if xp is ops or size > 1 else i
-
-
-def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
-    shape = [1] * len(x.shape)
-    size = ops.shape(x)[axis]
-    parts = [x]
-    inexact = not dtypes.is_int(dtypes.name_of(x.dtype))
-    for count, edge, ascending in ((before, 0, True), (after, size - 1, False)):
-        if not count:
-            continue
-        if isinstance(size, int) and size == 0:
-            ramp = ops.repeat(ops.zeros_like(ops.sum(x, axis, keepdims=True), x.dtype), count, axis)
+def _without_ellipsis(left: list, right: list, ndim: int, pattern: str) -> tuple[list, list]:
+    """Both sides with a name for each axis that ... stands for."""
+    if ["..."] not in left:
+        return left, right
+    at = left.index(["..."])
+    names = [f"...{i}" for i in range(ndim - len(left) + 1)]
+    left = [*left[:at], *([n] for n in names), *left[at + 1 :]]
+    wide = []
+    for group in right:
+        if group == ["..."]:
+            wide += [[n] for n in names]
         else:
-            steps = np.arange(count) if ascending else np.arange(count)[::-1]
-            shape[axis] = count
-            steps = ops.cast(np.reshape(steps, shape), x.dtype if inexact else "float64")
-            ramp = ops.take(x, ops.reshape(edge, (1,)), axis) * steps / count
-            ramp = ramp if inexact else ops.cast(ops.floor(ramp), x.dtype)
-        parts = [ramp, *parts] if ascending else [*parts, ramp]
-    return ops.concatenate(parts, axis)
+            wide.append([m for n in group for m in (names if n == "..." else [n])])
+    return left, wide
 
 
-def _constant_padded(x: Spec, pad_width: Sequence[tuple[int, int]], value: float = 0) -> Plan:
-    plan = _padded(x, pad_width)
-    return Plan(plan.outputs.shape, plan.outputs.dtype, pad_width=plan.arguments["pad_width"])
-
-
-@op(rule=_constant_padded)
-def constant_pad(x: Tensor, pad_width: Sequence[tuple[int, int]], value: float = 0) -> Tensor:
-    """x with `value` added at the ends of its axes: `pad` in its mode "constant".
-
-    Raises:
-        ValueError: A width is negative, or the number of pairs is not that of axes.
-    """
+def _split_axis(group: list[str], size: Any, lengths: dict[str, Any], pattern: str) -> None:
+    """Adds the size of the one axis of a group that is not told yet, and checks that they fit."""
+    missing = [n for n in group if n not in lengths]
+    told = math.prod(lengths[n] for n in group if n in lengths)
+    if len(missing) > 1:
+        raise ValueError(f"rearrange: pattern={pattern!r} needs the sizes of all but one of {', '.join(missing)}.")
+    known = isinstance(size, int)
+    if known and (size % told if missing and told else size != told):
+        raise ValueError(f"rearrange: pattern={pattern!r} splits an axis of size {size} into parts of {told}.")
+    if missing:
+        lengths[missing[0]] = None if size is None else size // told if told else 0
 
 
 # -- what a tensor is -------------------------------------------------------------------

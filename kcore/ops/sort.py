@@ -114,3 +114,228 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
         TypeError: x is complex.
         ValueError: `k` is negative or greater than the axis.
     """
+
+
+# -- looked up --------------------------------------------------------------------------
+
+
+def _placed(sorted_sequence: Spec, values: Spec, side: str = "left") -> Plan:
+    rules.one_of(side, ("left", "right"), "side")
+    rules.require_ndim(sorted_sequence, 1, "sorted_sequence")
+    dtype = dtypes.promote(sorted_sequence.dtype, values.dtype)
+    _require_order(Spec((), dtype), "an operand")
+    return Plan(values.shape, "int32", cast="int32" if dtype == "bool" else dtype)
+
+
+@op(rule=_placed)
+def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") -> Tensor:
+    """Where each value would go into an ascending sequence, as int32.
+
+    Args:
+        sorted_sequence: A vector in ascending order, nan last.
+        values: Any shape.
+        side: "left" goes before equal elements, "right" after them.
+
+    Raises:
+        ValueError: The sequence is no vector, or `side` is neither.
+        TypeError: An operand is complex.
+    """
+
+
+def _digitized(x: Spec, bins: Spec) -> Plan:
+    rules.require_ndim(bins, 1, "bins")
+    return _placed(bins, x)
+
+
+@op(rule=_digitized)
+def digitize(x: Tensor, bins: Tensor) -> Tensor:
+    """The number of the bin that each element is in, as int32.
+
+    Args:
+        x: Any shape.
+        bins: The edges, ascending or descending.
+
+    Returns:
+        i where bins[i - 1] <= x < bins[i], for descending edges bins[i - 1] > x >= bins[i]; 0 before the first and
+        len(bins) after the last. nan is after everything.
+
+    Raises:
+        ValueError: The edges are no vector.
+        TypeError: An operand is complex.
+    """
+    rising = ops.searchsorted(bins, x, "right")
+    count = ops.shape(bins)[0]
+    if isinstance(count, int) and count < 2:
+        return rising
+    falling = count - ops.searchsorted(ops.flip(bins), x, "right")
+    return ops.where(bins[0] <= bins[-1], rising, falling)
+
+
+def _members(x1: Spec, x2: Spec, assume_unique: bool = False, invert: bool = False) -> Plan:
+    dtype = dtypes.promote(x1.dtype, x2.dtype)
+    _require_order(Spec((), dtype), "an operand")
+    return Plan(x1.shape, "bool", cast=dtype)
+
+
+@op(rule=_members)
+def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """Whether each element of x1 is among those of x2; nan is among nothing.
+
+    Args:
+        x1: Any shape.
+        x2: Any shape.
+        assume_unique: Whether neither has an element twice; the result is the same.
+        invert: Whether to ask for those that are not.
+
+    Raises:
+        TypeError: An operand is complex.
+    """
+    among = ops.sort(ops.ravel(x2))
+    if among.shape[0] == 0:
+        found = ops.zeros_like(x1, "bool")
+    else:
+        places = ops.minimum(ops.searchsorted(among, x1), ops.shape(among)[0] - 1)
+        found = ops.equal(ops.take(among, places, 0), x1)
+    return ops.logical_not(found) if invert else found
+
+
+def _in_top(targets: Spec, predictions: Spec, k: int) -> Plan:
+    if not dtypes.is_int(targets.dtype):
+        raise TypeError(f"targets should be integers, not {targets.dtype}.")
+    rules.at_least(predictions, 1, "predictions")
+    rows = predictions.shape[:-1]
+    if len(rows) != targets.ndim or any(
+        None not in (a, b) and a != b for a, b in zip(targets.shape, rows, strict=True)
+    ):
+        raise ValueError(
+            f"targets of shape {targets.shape} should be one for each row of predictions of shape {predictions.shape}."
+        )
+    return Plan(targets.shape, "bool", k=operator.index(k))
+
+
+@op(rule=_in_top)
+def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
+    """Whether the prediction for the target is among the k greatest of its row.
+
+    Args:
+        targets: The index of the target in each row, (...).
+        predictions: (..., classes).
+        k: How many count.
+
+    Returns:
+        True where fewer than k predictions are greater than the target's, so that ties at the edge are all in. False
+        where the target is no index of the row, or its prediction nan. Other nan count as greater than nothing.
+
+    Raises:
+        TypeError: The targets are not integers.
+        ValueError: There is not one target for each row.
+    """
+    classes = ops.shape(predictions)[-1]
+    valid = ops.logical_and(ops.greater_equal(targets, 0), ops.less(targets, classes))
+    at = ops.expand_dims(ops.where(valid, targets, 0), -1)
+    mine = ops.take_along_axis(predictions, at, -1)
+    greater = ops.sum(ops.cast(ops.greater(predictions, mine), "int32"), -1)
+    valid = ops.logical_and(valid, ops.equal(ops.squeeze(mine, -1), ops.squeeze(mine, -1)))
+    return ops.logical_and(valid, ops.less(greater, k))
+
+
+# -- unique -----------------------------------------------------------------------------
+
+
+def _uniques(
+    x: Spec,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Spec | None = None,
+) -> Plan:
+    _require_order(x)
+    dtype = dtypes.concrete(x.dtype)
+    count = None if size is None else operator.index(size)
+    if count is not None and count < 0:
+        raise ValueError(f"size={size!r} is negative.")
+    at = None if axis is None else rules.normalize_axis(axis, x.ndim, x.shape)
+    shape: tuple = (count,) if at is None else (*x.shape[:at], count, *x.shape[at + 1 :])
+    outputs = [Spec(shape, dtype)]
+    outputs += [Spec((count,), "int32")] * bool(return_index)
+    outputs += [Spec(x.shape if at is None else (x.shape[at],), "int32")] * bool(return_inverse)
+    outputs += [Spec((count,), "int32")] * bool(return_counts)
+    cast = {"x": dtype, "fill_value": dtype}
+    if len(outputs) == 1:
+        return Plan(shape, dtype, cast=cast, axis=at, size=count)
+    return Plan.many(tuple(outputs), cast=cast, axis=at, size=count)
+
+
+@op(rule=_uniques)
+def unique(
+    x: Tensor,
+    sorted: bool = True,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+    size: int | None = None,
+    fill_value: Tensor | None = None,
+) -> Tensor | tuple[Tensor, ...]:
+    """The different elements of x, or the different slices along an axis, in ascending order.
+
+    Args:
+        x: Any shape, real. No nan equals another.
+        sorted: Whether the order matters; it is always ascending, of slices by their first element that differs.
+        return_index: Whether to return where each comes first.
+        return_inverse: Whether to return, for each element of x, which one it is.
+        return_counts: Whether to return how often each comes.
+        axis: The axis of slices; None takes the elements of the flattened x.
+        size: The number to return: the rest is left out, or filled. For None it is as many as there are, which a
+            compiled JAX function can't know.
+        fill_value: What to fill with; the first one for None. Its index is that of the first, its count 0.
+
+    Returns:
+        The values, or a tuple of these and what else is asked for, in the order above, as int32.
+
+    Raises:
+        TypeError: x is complex.
+        ValueError: The axis is out of range, or `size` is negative.
+    """
+    rows = ops.ravel(x) if axis is None else ops.moveaxis(x, axis, 0)
+    order, new = _groups(rows)
+    n = ops.shape(rows)[0]
+    group = ops.cumsum(ops.cast(new, "int32")) - 1  # of each row in sorted order
+    found = ops.sum(ops.cast(new, "int32"))
+    if size is None:
+        size = found if rules.is_traced(found) else int(ops.convert_to_numpy(found))
+    # The place of the first of each group, in sorted order; that of the first group where there is none.
+    firsts = ops.where(new, group, size)
+    starts = ops.scatter_rows(ops.zeros((size,), "int32"), firsts, ops.arange(n, dtype="int32"))
+    index = ops.take(order, starts, 0)
+    values = ops.take(rows, index, 0)
+    if fill_value is not None:
+        filled = ops.reshape(ops.less(ops.arange(size, dtype="int32"), found), (-1,) + (1,) * (len(values.shape) - 1))
+        values = ops.where(filled, values, fill_value)
+    results = [values if axis is None else ops.moveaxis(values, 0, axis)]
+    if return_index:
+        results.append(index)
+    if return_inverse:
+        inverse = ops.scatter_rows(ops.zeros_like(order), order, group)
+        results.append(ops.reshape(inverse, ops.shape(x)) if axis is None else inverse)
+    if return_counts:
+        one = ops.ones_like(order)
+        results.append(ops.scatter_rows(ops.zeros((size,), "int32"), group, one, "add"))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _groups(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """(the indices that sort the rows, which of the sorted rows differ from the one before)."""
+    n = ops.shape(rows)[0]
+    columns = [rows] if len(rows.shape) == 1 else ops.unstack(ops.reshape(rows, (n, -1)), axis=1)
+    order = ops.arange(n, dtype="int32")
+    for column in reversed(columns):  # the first one decides: it is sorted last, and sorting is stable
+        order = ops.take(order, ops.argsort(ops.take(column, order, 0)), 0)
+    new = ops.equal(ops.arange(n, dtype="int32"), 0)
+    for column in columns:
+        ranked = ops.take(column, order, 0)
+        new = ops.logical_or(new, ops.not_equal(ranked, ops.roll(ranked, 1)))
+    return order, new

@@ -8,8 +8,6 @@ import jax.numpy as jnp
 from kcore import dtypes
 from kcore.ops.index import product_gradients
 
-tril, triu = jnp.tril, jnp.triu
-
 
 def get_item(x, key):
     if not any(hasattr(k, "dtype") for k in key):

@@ -5,21 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 reshape, broadcast_to, swapaxes, transpose = jnp.reshape, jnp.broadcast_to, jnp.swapaxes, jnp.transpose
-expand_dims, squeeze, flip, tile = jnp.expand_dims, jnp.squeeze, jnp.flip, jnp.tile
-concatenate, stack = jnp.concatenate, jnp.stack
+expand_dims, squeeze, flip = jnp.expand_dims, jnp.squeeze, jnp.flip
 
 
 def roll(x, shift, axis):
     return jnp.roll(x, shift[0] if axis is None else shift, axis)
-
-
-def split(x, indices_or_sections, axis):
-    return list(jnp.split(x, indices_or_sections, axis))
-
-
-def unstack(x, num, axis):
-    return list(jnp.unstack(x, axis=axis))
-
-
-def constant_pad(x, pad_width, value):
-    return jnp.pad(x, pad_width, constant_values=value)

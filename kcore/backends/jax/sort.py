@@ -21,3 +21,7 @@ def top_k(x, k, sorted):
         key = jnp.where(x == 0, 0, jnp.where(jnp.isnan(x), jnp.nan, x)).astype(x.dtype)
     indices = jax.lax.top_k(jax.lax.stop_gradient(key), k)[1].astype("int32")
     return jnp.take_along_axis(x, indices, -1), indices
+
+
+def searchsorted(sorted_sequence, values, side):
+    return jnp.searchsorted(sorted_sequence, values, side).astype("int32")

@@ -45,9 +45,7 @@ def _is_indices(part):
 
 def _outside(key, shape):
     """The axes that some array of indices leaves."""
-    return [
-        a for a, k in _axes(key) if _is_indices(k) and k.size and not -shape[a] <= k.min() <= k.max() < shape[a]
-    ]
+    return [a for a, k in _axes(key) if _is_indices(k) and k.size and not -shape[a] <= k.min() <= k.max() < shape[a]]
 
 
 def _sent_outside(key, shape):
@@ -213,14 +211,3 @@ def _(g, y, x, indices, updates, reduction):
     won = ops.cast(ops.equal(inside_rows(y, indices, updates), updates), g.dtype)
     share = g / ops.maximum(ops.scatter_rows(kept, indices, won, "add"), 1)
     return share * kept, None, inside_rows(share, indices, updates) * won
-
-
-# -- triangles --------------------------------------------------------------------------
-
-
-def tril(x, k):
-    return np.tril(x, k)
-
-
-def triu(x, k):
-    return np.triu(x, k)

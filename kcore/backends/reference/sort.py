@@ -27,3 +27,7 @@ def top_k(x, k, sorted):
 @vjp(ops.top_k)
 def _(g, y, x, k, sorted):
     return _added_along(g[0], y[1], x.ndim - 1, x.shape)
+
+
+def searchsorted(sorted_sequence, values, side):
+    return np.searchsorted(sorted_sequence, values, side).astype("int32")

@@ -34,7 +34,3 @@ def arange(start, stop, step, dtype):
             stop = start
         return tf.cast(tf.range(start, stop, step, tf.int64), _DTYPES[dtype])
     return tf.constant(float_range(start, stop, step, dtype))
-
-
-def copy(x):
-    return tf.identity(x)

@@ -34,3 +34,9 @@ def argsort(x, axis):
 def top_k(x, k, sorted):
     indices = tf.math.top_k(_key(x), k).indices
     return tf.gather(x, indices, axis=-1, batch_dims=x.shape.rank - 1), indices
+
+
+def searchsorted(sorted_sequence, values, side):
+    # Integers have an order without exceptions.
+    y = tf.searchsorted(_key(sorted_sequence), tf.reshape(_key(values), (-1,)), side)
+    return tf.reshape(y, tf.shape(values))

@@ -9,6 +9,8 @@ from kcore.backends.host import float_range
 from kcore.backends.torch import DTYPES as _DTYPES
 from kcore.backends.torch import from_numpy
 
+tril, triu, diagonal = torch.tril, torch.triu, torch.diagonal
+
 
 def zeros(shape, dtype):
     return torch.zeros(shape, dtype=_DTYPES[dtype])
@@ -36,7 +38,3 @@ def arange(start, stop, step, dtype):
     if (stop - start) * step < 0:  # torch refuses a range that ends before it starts
         stop = start
     return torch.arange(start, stop, step, dtype=_DTYPES[dtype])
-
-
-def copy(x):
-    return x.clone()

@@ -9,8 +9,6 @@ import torch
 from kcore import dtypes, ops
 from kcore.backends.torch import backend
 
-tril, triu = torch.tril, torch.triu
-
 # torch indexes few unsigned dtypes; their bits it does.
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
@@ -59,7 +57,7 @@ def take(x, indices, axis, fill):
         return torch.full(shape, fill, dtype=x.dtype, device=x.device)
     i, outside = _from_zero(indices, x.shape[axis])
     y = torch.index_select(x, axis, i.reshape(-1)).reshape(shape)
-    return y.masked_fill(outside.reshape(*outside.shape, *(1,) * (x.ndim - axis - 1)), fill)
+    return y.masked_fill(outside.reshape((*outside.shape, *(1,) * (x.ndim - axis - 1))), fill)
 
 
 @_by_bits

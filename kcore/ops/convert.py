@@ -1,0 +1,170 @@
+"""Ops that make tensors of other things and other dtypes, without arithmetic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from kcore import backends, dtypes, ops
+from kcore.backends.host import to_array
+from kcore.ops import rules
+from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.symbolic import KerasTensor, Spec
+
+# -- conversions ------------------------------------------------------------------------
+
+
+def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, ragged: bool | None = None) -> Tensor:
+    """x as a tensor of the active backend.
+
+    Args:
+        x: A number, nested lists, an array, a Variable, or any framework's tensor. A KerasTensor is returned as
+            it is, or cast.
+        dtype: The result's; for None arrays keep theirs, and Python numbers become bool, int32, the
+            default float or complex64.
+        sparse, ragged: Taken as they come: x stays dense.
+
+    Raises:
+        TypeError: x holds something else than numbers.
+        ValueError: Nested lists are ragged.
+    """
+    name = None if dtype is None else dtypes.name_of(dtype)
+    if isinstance(x, KerasTensor):
+        return x if name in (None, x.dtype) else ops.cast(x, name)
+    if hasattr(x, "__kcore_value__"):
+        x = x.__kcore_value__()
+    return backends.active().convert(x, name)
+
+
+def convert_to_numpy(x: Any) -> np.ndarray:
+    """x as a NumPy array of the same dtype; ml_dtypes has bfloat16 and float8.
+
+    Raises:
+        ValueError: x is a KerasTensor, which has no values.
+    """
+    if isinstance(x, KerasTensor):
+        return np.asarray(x)
+    if hasattr(x, "__kcore_value__"):
+        x = x.__kcore_value__()
+    return backends.active().numpy(x)
+
+
+def _arrayed(x: Spec, dtype: Any = None) -> Plan:
+    name = rules.dtype_or(dtype, x.dtype)
+    return Plan(x.shape, name, cast={"x": name}, dtype=name)
+
+
+@op(rule=_arrayed)
+def array(x: Tensor, dtype: Any = None) -> Tensor:
+    """x as a tensor, in `dtype` if given: `convert_to_tensor` that a model can hold."""
+    return x
+
+
+@op(rule=rules.same)
+def copy(x: Tensor) -> Tensor:
+    """A tensor with x's values, in memory of its own where tensors can be changed in place."""
+
+
+def is_tensor(x: Any) -> bool:
+    """Whether x is a tensor of the active backend."""
+    return backends.active().is_tensor(x)
+
+
+def dtype(x: Any) -> str:
+    """The name of x's dtype."""
+    if isinstance(x, KerasTensor) or hasattr(x, "dtype"):
+        return dtypes.name_of(x.dtype)
+    return dtypes.name_of(to_array(x).dtype)
+
+
+# -- other dtypes -----------------------------------------------------------------------
+
+
+def _viewed(x: Spec, dtype: Any = None) -> Plan:
+    have = dtypes.concrete(x.dtype)
+    name = have if dtype is None else dtypes.name_of(dtype)
+    old, new = (dtypes.to_numpy(n).itemsize for n in (have, name))
+    if old == new:
+        return Plan(x.shape, name, dtype=name)
+    rules.at_least(x, 1)
+    last = x.shape[-1]
+    if last is not None and last * old % new:
+        raise ValueError(f"x of shape {x.shape} has {last * old} bytes in a row, no multiple of the {new} of {name}.")
+    return Plan((*x.shape[:-1], None if last is None else last * old // new), name, dtype=name)
+
+
+@op(rule=_viewed)
+def view(x: Tensor, dtype: Any = None) -> Tensor:
+    """The bytes of x read as another dtype; the last axis has more or fewer elements where their sizes differ.
+
+    Args:
+        x: Any shape and dtype; at least one dimension where the sizes differ.
+        dtype: What to read; x's own for None. The order of bytes is little-endian.
+
+    There is no gradient through another dtype than x's.
+
+    Raises:
+        ValueError: A row has not a whole number of elements.
+    """
+
+
+@op(rule=lambda x, dtype: Plan(x.shape, dtypes.name_of(dtype), dtype=dtypes.name_of(dtype)))
+def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
+    """x converted to `dtype`, with what it can't hold moved to its least or greatest value.
+
+    Args:
+        x: Any shape, real.
+        dtype: The result's. Floats are truncated towards 0 to become integers, and nan becomes 0; infinities become
+            the greatest finite numbers.
+
+    The gradient is 0 where a value was moved.
+    """
+    have = dtypes.name_of(x.dtype)
+    if dtypes.is_bool(dtype) or dtypes.is_bool(have):
+        return ops.cast(x, dtype)
+    low, high = (tightest(a, b) for tightest, a, b in zip((max, min), limits(have), limits(dtype), strict=True))
+    if not dtypes.is_float(have) or dtypes.is_float(dtype):
+        return ops.cast(ops.clip(x, ops.cast(low, have), ops.cast(high, have)), dtype)
+    # The greatest integer may be no float: what reaches it is set afterwards.
+    below, above = ops.less_equal(x, float(low)), ops.greater_equal(x, float(high))
+    whole = ops.cast(ops.where(ops.logical_or(ops.logical_or(below, above), ops.isnan(x)), 0.0, x), dtype)
+    return ops.where(above, ops.cast(high, dtype), ops.where(below, ops.cast(low, dtype), whole))
+
+
+def limits(dtype: str) -> tuple[float, float]:
+    """The least and the greatest finite value of a dtype."""
+    kind = ml_dtypes.finfo if dtypes.is_float(dtype) else ml_dtypes.iinfo
+    found = kind(dtypes.to_numpy(dtype))
+    of = float if dtypes.is_float(dtype) else int
+    return of(found.min), of(found.max)
+
+
+def _paired(x: Spec) -> Plan:
+    rules.at_least(x, 1)
+    if x.shape[-1] not in (2, None):
+        raise ValueError(f"x of shape {x.shape} should end in 2: the real and the imaginary part.")
+    if dtypes.is_complex(x.dtype):
+        raise TypeError("x is complex already.")
+    part = "float64" if x.dtype == "float64" else "float32"
+    return Plan(x.shape[:-1], "complex128" if part == "float64" else "complex64", cast=part)
+
+
+@op(rule=_paired)
+def view_as_complex(x: Tensor) -> Tensor:
+    """Complex numbers from pairs of real and imaginary part along the last axis.
+
+    Args:
+        x: (..., 2), real. float64 gives complex128, anything else complex64.
+
+    Raises:
+        ValueError: The last axis has not size 2.
+        TypeError: x is complex.
+    """
+
+
+@op(rule=lambda x: Plan((*x.shape, 2), dtypes.real_of(dtypes.concrete(x.dtype))))
+def view_as_real(x: Tensor) -> Tensor:
+    """The real and imaginary part of each element along a new last axis; for real x the latter is 0."""
+    return ops.stack([ops.real(x), ops.imag(x)], -1)
