@@ -10,7 +10,9 @@ from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw
 
 
-def attention(q, k, v, bias=None, mask=None, scale=None, is_causal=False, flash_attention=None, attn_logits_soft_cap=None):
+def attention(
+    q, k, v, bias=None, mask=None, scale=None, is_causal=False, flash_attention=None, attn_logits_soft_cap=None
+):
     groups = q.shape[2] // k.shape[2]
     k, v = np.repeat(k, groups, 2), np.repeat(v, groups, 2)
     logits = np.einsum("btnh,bsnh->bnts", q, k) * (q.shape[-1] ** -0.5 if scale is None else scale)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import scipy.special as special
 from numpy import inf, nan
@@ -58,7 +60,9 @@ Case(
         Sample(share(3, 4), draw(3, 4, seed=1), from_logits=True),
         Sample(share(3, 4, 2), draw(3, 4, 2, seed=1), from_logits=True, axis=1),
         Sample(share(3, 4, 2), share(3, 4, 2, seed=1), axis=-3),
-        Sample(np.eye(2), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        Sample(
+            np.eye(2), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"
+        ),
         Sample(
             np.array([[1.0, 0.0], [1.0, 0.0]]),
             np.array([[0.0, 1.0], [1.0, 0.0]]),
@@ -90,9 +94,19 @@ Case(
         Sample(np.array([0, 1, 2], "uint8"), draw(3, 4), from_logits=True),
         Sample(np.array([0, 1, 2], "int64"), draw(3, 4), from_logits=True),
         Sample(
-            np.array([-1, 4, 2]), np.zeros((3, 4)), from_logits=True, expect=[0.0, 0.0, np.log(4)], why="no such class: no loss"
+            np.array([-1, 4, 2]),
+            np.zeros((3, 4)),
+            from_logits=True,
+            expect=[0.0, 0.0, np.log(4)],
+            why="no such class: no loss",
         ),
-        Sample(np.array([0, 1]), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        Sample(
+            np.array([0, 1]),
+            np.array([[1e3, -1e3], [1e3, -1e3]]),
+            from_logits=True,
+            expect=[0.0, 2e3],
+            why="large logits",
+        ),
         Sample(np.array([0]), np.array([[0.0, 1.0]]), expect=-np.log([EPSILON]), grad=False, why="certain and wrong"),
         Sample(np.zeros((0,), "int32"), np.zeros((0, 3)), why="an empty batch"),
     ],
@@ -121,12 +135,28 @@ Case(
             why="far out",
         ),
         Sample(
-            np.array([0.25]), np.array([0.0]), from_logits=True, expect=[np.log(2)], gradient=[[0.0], [0.25]], why="smooth at 0"
+            np.array([0.25]),
+            np.array([0.0]),
+            from_logits=True,
+            expect=[np.log(2)],
+            gradient=[[0.0], [0.25]],
+            why="smooth at 0",
         ),
         Sample(
-            np.array([1.0]), np.array([15.0]), from_logits=True, expect=np.log1p(np.exp([-15.0])), why="a small loss keeps its digits"
+            np.array([1.0]),
+            np.array([15.0]),
+            from_logits=True,
+            expect=np.log1p(np.exp([-15.0])),
+            why="a small loss keeps its digits",
         ),
-        Sample(np.array([0.0, 1.0]), np.array([-inf, 0.0]), from_logits=True, expect=[nan, np.log(2)], grad=False, why="inf * 0"),
+        Sample(
+            np.array([0.0, 1.0]),
+            np.array([-inf, 0.0]),
+            from_logits=True,
+            expect=[nan, np.log(2)],
+            grad=False,
+            why="inf * 0",
+        ),
         Sample(
             np.array([1.0, 0.0, 1.0]),
             np.array([0.0, 0.0, 1.0]),
@@ -142,4 +172,115 @@ Case(
     errors=[Bad(np.ones((2, 3)), np.ones((2, 1)), match=r"same shape, not \(2, 3\) and \(2, 1\)")],
     tol=TOL,
     dtypes=DTYPES,
+)
+
+
+# -- connectionist temporal classification ----------------------------------------------
+
+
+def ctc(target, output, target_length, output_length, mask_index=0):
+    """-log of the sum over all alignments, by trying every one."""
+    log_p = special.log_softmax(output, -1)
+    losses = []
+    for labels, row, count, steps in zip(target, log_p, target_length, output_length):
+        total = -inf
+        for path in itertools.product(range(row.shape[1]), repeat=int(steps)):
+            spelled = [c for c, _ in itertools.groupby(path) if c != mask_index]
+            if spelled == list(labels[: int(count)]):
+                total = np.logaddexp(total, sum(row[t, c] for t, c in enumerate(path)))
+        losses.append(-total)
+    return np.array(losses)
+
+
+def lengths(*values):
+    return np.array(values, "int32")
+
+
+CTC_TARGET = np.array([[1, 2], [2, 2], [1, 0]], "int32")
+Case(
+    ops.ctc_loss,
+    ctc,
+    samples=[
+        Sample(CTC_TARGET, draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4)),
+        Sample(CTC_TARGET, draw(3, 4, 4), lengths(2, 1, 1), lengths(4, 3, 2), mask_index=3),
+        Sample(CTC_TARGET, 50 * draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 4, 4), why="sharp outputs"),
+        Sample(CTC_TARGET, draw(3, 4, 3), lengths(0, 0, 0), lengths(4, 3, 1), why="only blanks"),
+        Sample(CTC_TARGET[1:2], draw(1, 3, 3), lengths(2), lengths(3), why="just long enough, with a blank between"),
+        Sample(
+            CTC_TARGET[1:2],
+            draw(1, 3, 3),
+            lengths(2),
+            lengths(2),
+            expect=[inf],
+            gradient=np.zeros((1, 3, 3)),
+            why="too short: equal labels need a blank between",
+        ),
+    ],
+    errors=[
+        Bad(CTC_TARGET[0], draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4), match=r"target should have 2 dimensions"),
+        Bad(CTC_TARGET, draw(4, 3), lengths(2, 2, 1), lengths(4, 3, 4), match=r"output should have 3 dimensions"),
+        Bad(CTC_TARGET[:2], draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4), match=r"batch size differs"),
+        Bad(CTC_TARGET, draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4), 3, match=r"mask_index=3 is no class"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+    grad=("output",),
+)
+
+
+def greedy(logits, sequence_lengths, mask_index, merge_repeated):
+    paths, scores = np.full((1, *logits.shape[:2]), -1), []
+    for i, (row, count) in enumerate(zip(logits, sequence_lengths)):
+        best = list(row[:count].argmax(-1))
+        spelled = [c for c, _ in itertools.groupby(best)] if merge_repeated else best
+        kept = [c for c in spelled if c != mask_index]
+        paths[0, i, : len(kept)] = kept
+        scores.append([-row[:count].max(-1, initial=-inf).sum()])
+    return paths.astype("int32"), np.array(scores)
+
+
+def exhaustive(logits, sequence_lengths, top_paths, mask_index):
+    """The most probable sequences, from the probability of every alignment."""
+    log_p = special.log_softmax(logits, -1)
+    batch, steps, classes = logits.shape
+    paths, scores = np.full((top_paths, batch, steps), -1), np.full((batch, top_paths), -inf)
+    for i in range(batch):
+        total: dict[tuple, float] = {}
+        for path in itertools.product(range(classes), repeat=int(sequence_lengths[i])):
+            spelled = tuple(c for c, _ in itertools.groupby(path) if c != mask_index)
+            total[spelled] = np.logaddexp(total.get(spelled, -inf), sum(log_p[i, t, c] for t, c in enumerate(path)))
+        for k, (spelled, score) in enumerate(sorted(total.items(), key=lambda e: -e[1])[:top_paths]):
+            paths[k, i, : len(spelled)] = spelled
+            scores[i, k] = score
+    return paths.astype("int32"), scores
+
+
+def decoded(
+    inputs, sequence_lengths, strategy="greedy", beam_width=100, top_paths=1, merge_repeated=True, mask_index=0
+):
+    if strategy == "greedy":
+        return greedy(inputs, sequence_lengths, mask_index, merge_repeated)
+    return exhaustive(inputs, sequence_lengths, top_paths, mask_index)
+
+
+Case(
+    ops.ctc_decode,
+    decoded,
+    samples=[
+        Sample(draw(3, 5, 4), lengths(5, 3, 1)),
+        Sample(draw(3, 5, 4), lengths(5, 3, 1), merge_repeated=False),
+        Sample(draw(3, 5, 3), lengths(5, 3, 0), mask_index=2),
+        Sample(draw(2, 4, 3), lengths(4, 3), "beam_search", 100, 3),
+        Sample(draw(2, 4, 3), lengths(4, 2), strategy="beam_search", mask_index=2),
+        Sample(draw(1, 1, 2), lengths(1), strategy="beam_search", top_paths=3, why="fewer paths than asked for"),
+    ],
+    errors=[
+        Bad(draw(5, 4), lengths(5, 3, 1), match=r"inputs should have 3 dimensions"),
+        Bad(draw(3, 5, 4), lengths(5, 3), match=r"batch size differs"),
+        Bad(draw(3, 5, 4), lengths(5, 3, 1), "best", match=r"strategy='best' should be one of 'greedy', 'beam_search'"),
+        Bad(draw(3, 5, 4), lengths(5, 3, 1), "beam_search", 2, 3, match=r"top_paths=3 should be at most beam_width=2"),
+        Bad(draw(3, 5, 4), lengths(5, 3, 1), mask_index=4, match=r"mask_index=4 is no class"),
+    ],
+    tol=TOL,
+    grad=False,
 )

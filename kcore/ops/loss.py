@@ -7,7 +7,8 @@ away from 0 (and, for two classes, from 1) so that no loss is infinite. Probabil
 
 from __future__ import annotations
 
-from kcore import config, dtypes, ops
+from kcore import backends, config, dtypes, ops
+from kcore.backends.beams import beam_search
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Shape, Spec
@@ -103,7 +104,7 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
         ValueError: The shapes differ, there is no axis, or it is out of range.
     """
     log_p = _log_probabilities(output, from_logits, axis)
-    return _narrowed(-ops.sum(target * log_p, axis), output)
+    return _narrowed(-ops.sum((target if from_logits else _widened(target)) * log_p, axis), output)
 
 
 @op(rule=_sparse)
@@ -153,6 +154,172 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
         positive = ops.relu(output)
         return positive - output * target + ops.softplus(output - 2 * positive)
     epsilon = config.epsilon()
-    p = ops.clip(_widened(output), epsilon, 1 - epsilon)
+    target, p = _widened(target), ops.clip(_widened(output), epsilon, 1 - epsilon)
     loss = -(target * ops.log(p) + (1 - target) * ops.log1p(-p))
     return _narrowed(loss, output)
+
+
+# -- connectionist temporal classification ----------------------------------------------
+
+# The log probability of what can't be: finite, so that no gradient meets inf - inf.
+_NEVER = -1e30
+
+
+def _aligned(target: Spec, output: Spec, target_length: Spec, output_length: Spec, mask_index: int) -> Plan:
+    rules.require_ndim(target, 2, "target")
+    rules.require_ndim(output, 3, "output")
+    rules.require_ndim(target_length, 1, "target_length")
+    rules.require_ndim(output_length, 1, "output_length")
+    sizes = {s.shape[0] for s in (target, output, target_length, output_length)} - {None}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"the batch size differs in target {target.shape}, output {output.shape}, "
+            f"target_length {target_length.shape} and output_length {output_length.shape}."
+        )
+    classes = output.shape[2]
+    if classes is not None and not 0 <= mask_index < classes:
+        raise ValueError(f"mask_index={mask_index!r} is no class; output of shape {output.shape} has {classes}.")
+    dtype = dtypes.float_of(output.dtype)
+    batch = next(iter(sizes), None)
+    integers = dict.fromkeys(("target", "target_length", "output_length"), "int32")
+    return Plan((batch,), dtype, cast={**integers, "output": dtype}, mask_index=int(mask_index))
+
+
+@op(rule=_aligned)
+def ctc_loss(
+    target: Tensor, output: Tensor, target_length: Tensor, output_length: Tensor, mask_index: int = 0
+) -> Tensor:
+    """-log of the probability that the output spells the target, over all alignments (Graves et al. 2006).
+
+    Args:
+        target: (batch, labels) class numbers, without blanks up to `target_length`.
+        output: (batch, steps, classes) logits.
+        target_length: (batch,) how many labels count.
+        output_length: (batch,) how many steps count.
+        mask_index: The class of the blank.
+
+    Returns:
+        (batch,), in the float dtype of `output`; inf, with gradient 0, where the target can't be
+        spelled in that many steps.
+
+    Raises:
+        ValueError: A shape doesn't fit, or `mask_index` is no class.
+    """
+    log_p = ops.log_softmax(_widened(output), -1)
+    batch, steps, _ = ops.shape(output)
+    dtype = dtypes.name_of(log_p.dtype)
+    # A blank before, between and after the labels.
+    blanks = ops.full_like(target, mask_index)
+    states = ops.concatenate(
+        [ops.reshape(ops.stack([blanks, target], 2), (batch, -1)), ops.full_like(target_length, mask_index)[:, None]], 1
+    )
+    count = ops.shape(states)[1]
+    # From one label to the next without a blank, unless they are the same.
+    skips = ops.logical_and(states[:, 2:] != states[:, :-2], states[:, 2:] != mask_index)
+    skips = ops.pad(skips, ((0, 0), (2, 0)), constant_values=False)
+    emitted = ops.take_along_axis(log_p, ops.broadcast_to(ops.expand_dims(states, 1), (batch, steps, count)), 2)
+    first = ops.cast(ops.arange(count) == 0, dtype)
+    start = ops.broadcast_to((1 - first) * _NEVER, (batch, count))
+
+    def step(alpha: Tensor, given: tuple) -> tuple:
+        log_e, t = given
+        one = ops.pad(alpha[:, :-1], ((0, 0), (1, 0)), constant_values=_NEVER)
+        two = ops.where(skips, ops.pad(alpha[:, :-2], ((0, 0), (2, 0)), constant_values=_NEVER), _NEVER)
+        peak = ops.stop_gradient(ops.maximum(ops.maximum(alpha, one), two))
+        total = peak + ops.log(ops.exp(alpha - peak) + ops.exp(one - peak) + ops.exp(two - peak))
+        return ops.where((t < output_length)[:, None], total + log_e, alpha), None
+
+    alpha, _ = ops.scan(step, start, (ops.transpose(emitted, (1, 0, 2)), ops.arange(steps)))
+    end = 2 * target_length[:, None]
+    last = ops.take_along_axis(alpha, end, 1)
+    before = ops.where(end > 0, ops.take_along_axis(alpha, ops.maximum(end - 1, 0), 1), _NEVER)
+    loss = -ops.squeeze(ops.logaddexp(last, before), 1)
+    return _narrowed(ops.where(loss > -0.1 * _NEVER, float("inf"), loss), output)
+
+
+def _decoded(
+    inputs: Spec,
+    sequence_lengths: Spec,
+    strategy: str,
+    beam_width: int,
+    top_paths: int,
+    merge_repeated: bool,
+    mask_index: int,
+) -> Plan:
+    rules.require_ndim(inputs, 3, "inputs")
+    rules.require_ndim(sequence_lengths, 1, "sequence_lengths")
+    rules.one_of(strategy, ("greedy", "beam_search"), "strategy")
+    batch, steps, classes = inputs.shape
+    if not _agree((batch,), sequence_lengths.shape):
+        raise ValueError(
+            f"the batch size differs in inputs {inputs.shape} and sequence_lengths {sequence_lengths.shape}."
+        )
+    if classes is not None and not 0 <= mask_index < classes:
+        raise ValueError(f"mask_index={mask_index!r} is no class; inputs of shape {inputs.shape} have {classes}.")
+    (beam_width,) = rules.integers(beam_width, 1, "beam_width")
+    (top_paths,) = rules.integers(top_paths, 1, "top_paths")
+    if strategy == "beam_search" and top_paths > beam_width:
+        raise ValueError(f"top_paths={top_paths} should be at most beam_width={beam_width}.")
+    paths = top_paths if strategy == "beam_search" else 1
+    dtype = dtypes.float_of(inputs.dtype)
+    batch = sequence_lengths.shape[0] if batch is None else batch
+    return Plan.many(
+        (Spec((paths, batch, steps), "int32"), Spec((batch, paths), dtype)),
+        cast={"inputs": dtype, "sequence_lengths": "int32"},
+        beam_width=beam_width,
+        top_paths=top_paths,
+        mask_index=int(mask_index),
+    )
+
+
+@op(rule=_decoded)
+def ctc_decode(
+    inputs: Tensor,
+    sequence_lengths: Tensor,
+    strategy: str = "greedy",
+    beam_width: int = 100,
+    top_paths: int = 1,
+    merge_repeated: bool = True,
+    mask_index: int = 0,
+) -> tuple[Tensor, Tensor]:
+    """The label sequences that the outputs of a model trained with `ctc_loss` spell.
+
+    Args:
+        inputs: (batch, steps, classes) logits.
+        sequence_lengths: (batch,) how many steps count.
+        strategy: "greedy" takes the greatest class at each step; "beam_search" follows several
+            prefixes and adds up the alignments of each.
+        beam_width: How many prefixes are followed.
+        top_paths: How many sequences to return of a beam search.
+        merge_repeated: For "greedy", whether a class that is greatest at neighbouring steps is one
+            label.
+        mask_index: The class of the blank.
+
+    Returns:
+        The sequences, int32 (paths, batch, steps), filled up with -1; and (batch, paths) of their
+        log probabilities, or, for "greedy", of the negative sum of the greatest logits. They
+        have no gradient.
+
+    Raises:
+        ValueError: A shape or option doesn't fit.
+    """
+    if strategy == "beam_search":
+        backend = backends.active()
+        paths, scores = beam_search(
+            backend.numpy(inputs), backend.numpy(sequence_lengths), beam_width, top_paths, mask_index
+        )
+        return backend.convert(paths), backend.convert(scores)
+    inputs = ops.stop_gradient(inputs)
+    best = ops.cast(ops.argmax(inputs, -1), "int32")
+    steps = ops.expand_dims(ops.arange(ops.shape(inputs)[1]), 0)
+    counts = steps < ops.expand_dims(sequence_lengths, 1)
+    keep = ops.logical_and(counts, best != mask_index)
+    if merge_repeated:
+        before = ops.pad(best[:, :-1], ((0, 0), (1, 0)), constant_values=-1)
+        keep = ops.logical_and(keep, best != before)
+    # Kept labels first, in order.
+    order = ops.argsort(ops.where(keep, steps, steps + ops.shape(inputs)[1]), -1)
+    number = ops.sum(ops.cast(keep, "int32"), -1, keepdims=True)
+    path = ops.where(steps < number, ops.take_along_axis(best, order, 1), -1)
+    score = -ops.sum(ops.where(counts, ops.max(inputs, -1), 0), -1, keepdims=True)
+    return ops.expand_dims(path, 0), score

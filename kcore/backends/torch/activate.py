@@ -9,7 +9,7 @@ from kcore import ops
 
 relu, relu6, sigmoid, log_sigmoid, silu = F.relu, F.relu6, torch.sigmoid, F.logsigmoid, F.silu
 elu, celu, selu, leaky_relu = F.elu, F.celu, F.selu, F.leaky_relu
-hard_sigmoid, glu = F.hardsigmoid, F.glu
+glu = F.glu
 
 
 def softplus(x):
