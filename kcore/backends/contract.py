@@ -206,6 +206,18 @@ class Backend:
         """
         raise NotImplementedError
 
+    def jvp(self, fn: Fn, leaves: list[Any], tangents: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+        """Runs `fn(*leaves) -> (outputs, aux)` and returns (outputs, aux, the outputs' tangents).
+
+        The pullback is linear in what it is given, so its own pullback pushes tangents forward.
+        """
+        from kcore import ops
+
+        outputs, aux, pullback = self.vjp(fn, leaves)
+        zeros = [ops.zeros_like(y) for y in outputs]
+        _, _, push = self.vjp(lambda *gs: (pullback(list(gs)), None), zeros, once=True)
+        return outputs, aux, push(tangents)
+
     # -- state --------------------------------------------------------------------------
 
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:

@@ -61,9 +61,7 @@ CLASSES: dict[str, type] = {
     name: c for name, c in vars(classes).items() if inspect.isclass(c) and c.__module__ == classes.__name__
 }
 FUNCTIONS: dict[str, Callable] = {
-    name: f
-    for name, f in vars(functions).items()
-    if inspect.isfunction(f) and f.__module__ == functions.__name__ and not name.startswith("_") and name != "same_rank"
+    name: f for name, f in vars(functions).items() if inspect.isfunction(f) and hasattr(f, "__wrapped__")
 }
 ALIASES = {
     "bce": "binary_crossentropy",

@@ -7,13 +7,27 @@ axis is matched.
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
-from kcore import config, dtypes, ops
+from kcore import backends, config, dtypes, ops
 from kcore.ops.mechanism import Axes
 
 Tensor = Any
+
+
+def in_full_width(function: Callable) -> Callable:
+    """The function of (y_true, y_pred, ...), with the operators in it keeping 64-bit dtypes."""
+
+    @functools.wraps(function)
+    def run(y_true: Tensor, y_pred: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        names = [dtypes.name_of(y.dtype) for y in (y_true, y_pred) if hasattr(y, "dtype")]
+        with backends.active().full_width(*filter(dtypes.is_float, names)):
+            return function(y_true, y_pred, *args, **kwargs)
+
+    return run
 
 
 def same_rank(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
@@ -37,18 +51,21 @@ def _pair(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
 # -- regression -------------------------------------------------------------------------
 
 
+@in_full_width
 def mean_squared_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean((y_true - y_pred)**2) over the last axis."""
     y_true, y_pred = _pair(y_true, y_pred)
     return ops.mean(ops.square(y_true - y_pred), -1)
 
 
+@in_full_width
 def mean_absolute_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(|y_true - y_pred|) over the last axis. The gradient where they agree is 0."""
     y_true, y_pred = _pair(y_true, y_pred)
     return ops.mean(ops.absolute(y_true - y_pred), -1)
 
 
+@in_full_width
 def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """100 * mean(|y_true - y_pred| / |y_true|) over the last axis; |y_true| counts as at least `config.epsilon()`."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -56,6 +73,7 @@ def mean_absolute_percentage_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return 100 * ops.mean(ops.absolute((y_true - y_pred) / size), -1)
 
 
+@in_full_width
 def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean((log(1 + y_true) - log(1 + y_pred))**2) over the last axis; what is below `config.epsilon()` counts as that."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -64,6 +82,7 @@ def mean_squared_logarithmic_error(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(ops.square(gap), -1)
 
 
+@in_full_width
 def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
     """The mean over the last axis of e**2 / 2 where |e| is at most `delta`, else of delta * |e| - delta**2 / 2."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -71,6 +90,7 @@ def huber(y_true: Tensor, y_pred: Tensor, delta: float = 1.0) -> Tensor:
     return ops.mean(ops.where(size <= delta, 0.5 * ops.square(size), delta * size - 0.5 * delta * delta), -1)
 
 
+@in_full_width
 def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(log(cosh(y_pred - y_true))) over the last axis, without overflow."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -78,6 +98,7 @@ def log_cosh(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.mean(e + ops.softplus(-2 * e) - math.log(2), -1)
 
 
+@in_full_width
 def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """The negative cosine of the angle between them along `axis`: -1 is alike, 0 at a right angle or where one is 0."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -99,18 +120,21 @@ def _signs(y_true: Tensor) -> Tensor:
     return ops.where(binary, 2 * y_true - 1, y_true)
 
 
+@in_full_width
 def hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(max(1 - y_true * y_pred, 0)) over the last axis. Labels are -1 and 1; all 0 and 1 count as these."""
     y_true, y_pred = _pair(y_true, y_pred)
     return ops.mean(ops.relu(1 - _signs(y_true) * y_pred), -1)
 
 
+@in_full_width
 def squared_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(max(1 - y_true * y_pred, 0)**2) over the last axis. Labels are -1 and 1; all 0 and 1 count as these."""
     y_true, y_pred = _pair(y_true, y_pred)
     return ops.mean(ops.square(ops.relu(1 - _signs(y_true) * y_pred)), -1)
 
 
+@in_full_width
 def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """max(neg - pos + 1, 0): pos is y_pred at the true class of a one-hot y_true, neg the greatest at another."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -122,6 +146,7 @@ def categorical_hinge(y_true: Tensor, y_pred: Tensor) -> Tensor:
 # -- probabilities ----------------------------------------------------------------------
 
 
+@in_full_width
 def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """sum(y_true * log(y_true / y_pred)) over the last axis; both are kept between `config.epsilon()` and 1."""
     y_true, y_pred = _pair(y_true, y_pred)
@@ -130,12 +155,14 @@ def kl_divergence(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.sum(y_true * ops.log(y_true / y_pred), -1)
 
 
+@in_full_width
 def poisson(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """mean(y_pred - y_true * log(y_pred)) over the last axis, with `config.epsilon()` added inside the logarithm."""
     y_true, y_pred = _pair(y_true, y_pred)
     return ops.mean(y_pred - y_true * ops.log(y_pred + config.epsilon()), -1)
 
 
+@in_full_width
 def categorical_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -156,6 +183,7 @@ def _smoothed(y_true: Tensor, share: float, axis: int) -> Tensor:
     return y_true * (1 - share) + share / y_true.shape[axis] if share else y_true
 
 
+@in_full_width
 def categorical_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -181,6 +209,7 @@ def categorical_focal_crossentropy(
     return ops.sum(weight * -(y_true * ops.log(p)), axis)
 
 
+@in_full_width
 def sparse_categorical_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
 ) -> Tensor:
@@ -212,6 +241,7 @@ def _masked(loss: Tensor, valid: Tensor) -> Tensor:
     return loss
 
 
+@in_full_width
 def binary_crossentropy(
     y_true: Tensor, y_pred: Tensor, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
@@ -232,6 +262,7 @@ def _halfway(y_true: Tensor, share: float) -> Tensor:
     return y_true * (1 - share) + 0.5 * share if share else y_true
 
 
+@in_full_width
 def binary_focal_crossentropy(
     y_true: Tensor,
     y_pred: Tensor,
@@ -260,6 +291,7 @@ def binary_focal_crossentropy(
     return ops.mean(loss, axis)
 
 
+@in_full_width
 def categorical_generalized_cross_entropy(y_true: Tensor, y_pred: Tensor, q: float) -> Tensor:
     """(1 - p**q) / q with p the probability of the true class: robust against wrong labels (Zhang & Sabuncu 2018).
 
@@ -285,6 +317,7 @@ def _overlaps(y_true: Tensor, y_pred: Tensor, axis: Axes) -> tuple[Tensor, Tenso
     return ops.sum(y_true * y_pred, axis), ops.sum(y_true, axis), ops.sum(y_pred, axis)
 
 
+@in_full_width
 def dice(y_true: Tensor, y_pred: Tensor, axis: Axes = None) -> Tensor:
     """1 - 2 * overlap / (size of y_true + size of y_pred), over `axis`, all axes unless given.
 
@@ -294,23 +327,27 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Axes = None) -> Tensor:
     return 1 - 2 * both / (true + pred + config.epsilon())
 
 
+@in_full_width
 def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Axes = None) -> Tensor:
-    """1 - overlap / (overlap + alpha * false positives + beta * false negatives) (Salehi et al. 2017).
+    """1 - overlap / (overlap + alpha * missed + beta * added), over `axis` (Salehi et al. 2017).
+
+    What y_pred misses of y_true has weight alpha, and what it adds to it beta, as in Keras.
 
     `config.epsilon()` is added to the divisor, so the loss of two empty sets is 1.
 
     Args:
         y_true, y_pred: Shares of membership.
-        alpha, beta: The weights of false positives and false negatives.
+        alpha, beta: The weights of false negatives and false positives.
         axis: What is folded; all axes unless given.
     """
     both, true, pred = _overlaps(y_true, y_pred, axis)
-    return 1 - both / (both + alpha * (pred - both) + beta * (true - both) + config.epsilon())
+    return 1 - both / (both + alpha * (true - both) + beta * (pred - both) + config.epsilon())
 
 
 # -- sequences and pairs ----------------------------------------------------------------
 
 
+@in_full_width
 def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Connectionist temporal classification; see `kcore.ops.ctc_loss`.
 
@@ -332,6 +369,7 @@ def ctc(y_true: Tensor, y_pred: Tensor) -> Tensor:
     return ops.ctc_loss(y_true, y_pred, target_length, steps, mask_index=0)
 
 
+@in_full_width
 def circle(
     y_true: Tensor,
     y_pred: Tensor,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from kcore import config, dtype_policies, naming, ops, tree
+from kcore import backends, config, dtype_policies, naming, ops, tree
 from kcore.losses.functions import same_rank
 
 REDUCTIONS = ("sum", "mean", "sum_over_batch_size", "mean_with_sample_weight", "none", None)
@@ -65,17 +65,16 @@ class Loss:
         """
         from kcore.layers import masks
 
-        with masks.mask_scope():
+        with backends.active().full_width(self.dtype), masks.mask_scope():
             first = tree.flatten(y_pred)
             given = masks.get_mask(first[0]) if len(first) == 1 else None
             y_pred = tree.map_structure(self._cast, y_pred)
             y_true = tree.map_structure(ops.convert_to_tensor if self.integer_targets else self._cast, y_true)
             losses = self.call(y_true, y_pred)
             found = masks.get_mask(losses)
-        if given is not None and found is not None:
-            found = ops.logical_and(given, found)
-        mask = given if found is None else found
-        return reduce_losses(losses, sample_weight, mask, self.reduction)
+            if given is not None and found is not None:
+                found = ops.logical_and(given, found)
+            return reduce_losses(losses, sample_weight, given if found is None else found, self.reduction)
 
     def _cast(self, x: Any) -> Any:
         return ops.convert_to_tensor(x, dtype=self.dtype)

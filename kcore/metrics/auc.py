@@ -148,11 +148,12 @@ class AUC(Metric):
             return ops.divide_no_nan(fp, fp + tn), recall
         if self.curve == "PR":
             return recall, ops.divide_no_nan(tp, tp + fp)
-        # (rate - share) / ((1 - share) rate), with the share of positives, is 1 - share / (1 - share) errors / hits.
-        odds = ops.divide_no_nan(tp + fn, fp + tn)
-        recall_gain = 1 - odds * ops.divide_no_nan(fn, tp)
-        precision_gain = 1 - odds * ops.divide_no_nan(fp, tp)
-        return ops.where(tp > 0, ops.clip(recall_gain, 0, 1), 0), ops.where(tp > 0, ops.clip(precision_gain, 0, 1), 0)
+        # The gain of a rate is (rate - share) / ((1 - share) rate), with the share of positives; below 0 for
+        # recall it is off the curve.
+        share = ops.divide_no_nan(tp + fn, tp + fp + tn + fn)
+        precision = ops.divide_no_nan(tp, tp + fp)
+        recall_gain = ops.divide_no_nan(recall - share, (1 - share) * recall)
+        return ops.maximum(recall_gain, 0), ops.divide_no_nan(precision - share, (1 - share) * precision)
 
     def _averaged(self, areas: Any) -> Any:
         if not self.multi_label:

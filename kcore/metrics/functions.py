@@ -6,7 +6,7 @@ from typing import Any
 
 from kcore import config, dtypes, ops
 from kcore.losses.functions import cosine_similarity as _negative_cosine
-from kcore.losses.functions import same_rank
+from kcore.losses.functions import in_full_width, same_rank
 
 Tensor = Any
 
@@ -82,11 +82,13 @@ def sparse_top_k_categorical_accuracy(
     return ops.cast(found, config.floatx())
 
 
+@in_full_width
 def cosine_similarity(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """The cosine of the angle between them along `axis`; 0 where one is 0."""
     return -_negative_cosine(y_true, y_pred, axis)
 
 
+@in_full_width
 def pearson_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """The correlation coefficient along `axis`, from -1 to 1; nan where one is constant."""
     a, b = _centred(y_true, y_pred, axis)[:2]
@@ -94,6 +96,7 @@ def pearson_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tenso
     return ops.sum(a * b, axis) / spread
 
 
+@in_full_width
 def concordance_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
     """2 cov / (var + var + (mean - mean)**2) along `axis`: correlation that also asks for equal scale (Lin 1989).
 

@@ -167,9 +167,7 @@ def _at_home(method: Callable) -> Callable:
     @functools.wraps(method)
     def run(self: Metric, *args: Any, **kwargs: Any) -> Any:
         own = self._backend
-        if backends.chosen.get() is own:
-            return method(self, *args, **kwargs)
-        with backends.use(own):
+        with backends.use(own), own.full_width(self.dtype):
             return method(self, *args, **kwargs)
 
     return run

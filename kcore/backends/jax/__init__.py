@@ -60,27 +60,22 @@ class JaxBackend(Backend):
         return run
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
-        aside: list[Any] = []
-
-        def split(*xs: Any) -> tuple[list[Any], list[Any]]:
-            outputs, aux = fn(*xs)
-            flat = tree.flatten(aux)
-            # Only arrays leave a JAX transformation as values; whatever else is in aux goes round it.
-            aside[:] = [aux, [None if isinstance(a, jax.Array) else a for a in flat]]
-            return outputs, [a for a in flat if isinstance(a, jax.Array)]
-
+        split, joined = _aside(fn)
         wide = any(_wide(x) for x in leaves)
         with _mode(wide):
             outputs, pull, arrays = jax.vjp(split, *leaves, has_aux=True)
-        aux, others = aside
-        found = iter(arrays)
-        aux = tree.pack_sequence_as(aux, [next(found) if o is None and _was_array(a) else o for o, a in zip(others, tree.flatten(aux), strict=True)])
 
         def pullback(gs: list[Any]) -> list[Any]:
             with _mode(wide):
                 return list(pull(list(gs)))
 
-        return list(outputs), aux, pullback
+        return list(outputs), joined(arrays), pullback
+
+    def jvp(self, fn: Callable, leaves: list[Any], tangents: list[Any]) -> tuple[list[Any], Any, list[Any]]:
+        split, joined = _aside(fn)
+        with _mode(any(_wide(x) for x in leaves)):
+            outputs, found, arrays = jax.jvp(split, tuple(leaves), tuple(tangents), has_aux=True)
+        return list(outputs), joined(arrays), list(found)
 
     def jit(self, fn: Callable) -> Callable:
         compiled = jax.jit(fn)
@@ -140,8 +135,26 @@ def _wide(x: Any) -> bool:
     return x.dtype.itemsize == 8 and x.dtype.kind in "iuf" or x.dtype == np.complex128
 
 
-def _was_array(a: Any) -> bool:
-    return isinstance(a, jax.Array)
+def _aside(fn: Callable) -> tuple[Callable, Callable]:
+    """`fn(*xs) -> (outputs, aux)` with only the arrays of aux as its second result, and what makes aux of these again.
+
+    Nothing but arrays leaves a JAX transformation as a value; whatever else is in aux goes round it.
+    """
+    aside: list[Any] = []
+
+    def split(*xs: Any) -> tuple[list[Any], list[Any]]:
+        outputs, aux = fn(*xs)
+        aside[:] = [tree.map_structure(lambda a: _ARRAY if isinstance(a, jax.Array) else a, aux)]
+        return outputs, [a for a in tree.flatten(aux) if isinstance(a, jax.Array)]
+
+    def joined(arrays: Any) -> Any:
+        found = iter(arrays)
+        return tree.map_structure(lambda a: next(found) if a is _ARRAY else a, aside[0])
+
+    return split, joined
+
+
+_ARRAY = object()
 
 
 class _Nothing:
