@@ -295,6 +295,7 @@ class Layer(Owner, Operation):
         if outermost and self._losses:
             self._clear_losses()
         with masks.mask_scope(), self._scope() if not self.built or self._path is None else _open(self._path):
+            given = kwargs  # a graph keeps what the caller said, not the `training` that held then
             kwargs, token = self._with_training(signature, args, kwargs)
             try:
                 self._assert_input_spec(args)
@@ -306,7 +307,7 @@ class Layer(Owner, Operation):
                 if masked is not None:
                     kwargs, previous = masked
                 if is_symbolic:
-                    outputs = self._symbolic(args, kwargs)
+                    outputs = self._symbolic(args, kwargs, given)
                 else:
                     outputs = self._run(args, kwargs, compute)
                     if self.activity_regularizer is not None:
@@ -421,14 +422,15 @@ class Layer(Owner, Operation):
         """The mask of the output: the input's, unless a subclass says otherwise."""
         return previous_mask
 
-    def _symbolic(self, args: tuple, kwargs: dict) -> Any:
+    def _symbolic(self, args: tuple, kwargs: dict, given: dict | None = None) -> Any:
+        """The symbolic result, recorded as a call with `given` as its keyword arguments."""
         outputs = self.compute_output_spec(*args, **kwargs)
         recorded = any(t.record_history for t in tree.flatten((args, kwargs)) if isinstance(t, KerasTensor))
         for t in tree.flatten(outputs):
             if isinstance(t, KerasTensor):
                 t.record_history = recorded
         if recorded:
-            symbolic.record(self, args, kwargs, outputs)
+            symbolic.record(self, args, kwargs if given is None else given, outputs)
         return outputs
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:

@@ -172,6 +172,10 @@ class Sequential(Model):
         return self._built_functional("output_shape").output_shape
 
     @property
+    def output_names(self) -> list[str]:
+        return self._built_functional("output_names").output_names
+
+    @property
     def input_dtype(self) -> Any:
         """Inputs are cast by the first layer, not by the model."""
         functional = self.__dict__.get("_functional")
