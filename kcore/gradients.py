@@ -8,8 +8,11 @@ these can be nested, for second derivatives and beyond.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from kcore import backends, dtypes, tree
 
@@ -37,7 +40,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     def flat(*xs: Any) -> tuple[list[Any], Any]:
         y = fn(*tree.pack_sequence_as(primals, xs))
         y, aux = _split(y, has_aux, "vjp")
-        shell[0] = tree.map_structure(lambda _: None, y)
+        shell[0] = _skeleton(y)
         return [_inexact(backend, e, "vjp", "the function's result") for e in tree.flatten(y)], aux
 
     outputs, aux, pull = backend.vjp(flat, leaves)
@@ -45,7 +48,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     structure = shell[0]
 
     def pullback(g: Any) -> tuple:
-        tree.assert_same_structure(structure, tree.map_structure(lambda _: None, g))
+        tree.assert_same_structure(structure, _skeleton(g))
         gs = []
         for e, (shape, dtype) in zip(tree.flatten(g), shapes, strict=True):
             e = backend.convert(e, dtype)
@@ -93,16 +96,118 @@ def grad(fn: Callable, argnums: int | Sequence[int] = 0, has_aux: bool = False) 
     return gradient
 
 
-def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, name: str) -> Callable:
-    several = not isinstance(argnums, int)
-    numbers = tuple(argnums) if several else (argnums,)  # type: ignore[arg-type]
+def jvp(fn: Callable, primals: Any, tangents: Any, has_aux: bool = False) -> tuple:
+    """The value of `fn(*primals)` and its derivative in the direction of `tangents`.
+
+    Args:
+        fn: Returns tensors in any structure, or (that, aux) with `has_aux`.
+        primals: A list or tuple of the arguments; structures of inexact tensors.
+        tangents: As `primals`, in structure and shapes.
+        has_aux: Whether `fn` returns something more, which is not differentiated.
+
+    Returns:
+        (y, tangent of y), or (y, tangent of y, aux).
+
+    Raises:
+        ValueError: `tangents` has another structure or other shapes than `primals`.
+        TypeError: A primal or a result is not of a float or complex dtype, or `primals` is no list or tuple.
+    """
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"jvp: {name} should be a list or tuple of arguments, not {type(given).__name__}.")
+    primals, tangents = tuple(primals), tuple(tangents)
+    try:
+        tree.assert_same_structure(_skeleton(primals), _skeleton(tangents))
+    except ValueError as error:
+        raise ValueError(f"jvp: tangents should have the structure of primals. {error}") from None
+    backend = backends.active()
+    leaves = [_inexact(backend, x, "jvp", "the primals") for x in tree.flatten(primals)]
+    directions = [backend.convert(t, backend.dtype(x)) for t, x in zip(tree.flatten(tangents), leaves, strict=True)]
+    for x, t in zip(leaves, directions, strict=True):
+        if backend.shape(x) != backend.shape(t):
+            raise ValueError(f"jvp: a tangent has shape {backend.shape(t)}, its primal {backend.shape(x)}.")
+    shell: list[Any] = [None]
+
+    def flat(*xs: Any) -> tuple[list[Any], Any]:
+        y, aux = _split(fn(*tree.pack_sequence_as(primals, xs)), has_aux, "jvp")
+        shell[0] = _skeleton(y)
+        return [_inexact(backend, e, "jvp", "the function's result") for e in tree.flatten(y)], aux
+
+    outputs, aux, found = backend.jvp(flat, leaves, directions)
+    y, dy = (tree.pack_sequence_as(shell[0], part) for part in (outputs, found))
+    return (y, dy, aux) if has_aux else (y, dy)
+
+
+def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """A function that returns the derivatives of every element of `fn`'s result by every element of its arguments.
+
+    One reverse pass is made for each element of the result.
+
+    Args:
+        fn: Returns a real tensor or a structure of them.
+        argnums: The positional arguments to differentiate by. Each may be a structure.
+
+    Returns:
+        A function with fn's arguments. For each tensor of the result, in its structure, it gives the structure of the
+        argument (a tuple of these for several argnums) with a tensor of shape result.shape + argument.shape for each of
+        its tensors.
+
+    Raises:
+        ValueError: An argnum is out of range.
+        TypeError: An argument or the result is of an integer dtype, or the result is complex.
+    """
 
     @functools.wraps(fn)
+    def derivatives(*args: Any, **kwargs: Any) -> Any:
+        from kcore import ops
+
+        several, at = _positions(argnums, args, "jacobian")
+
+        def partial(*chosen: Any) -> Any:
+            full = list(args)
+            for i, part in zip(at, chosen, strict=True):
+                full[i] = part
+            return fn(*full, **kwargs)
+
+        backend = backends.active()
+        y, pullback = vjp(partial, *(args[i] for i in at))
+        outputs = tree.flatten(y)
+        if any(dtypes.is_complex(backend.dtype(o)) for o in outputs):
+            raise TypeError("jacobian: the function's result is complex; differentiate its real and imaginary parts.")
+        zeros = [ops.zeros_like(o) for o in outputs]
+
+        def of_output(k: int) -> Any:
+            shape, dtype = backend.shape(outputs[k]), backend.dtype(outputs[k])
+            count = math.prod(shape)  # type: ignore[arg-type]
+            rows = []
+            for j in range(max(count, 1)):
+                one = np.zeros(shape)
+                one.flat[j : j + 1] = 1
+                gs = [*zeros[:k], backend.convert(one, dtype), *zeros[k + 1 :]]
+                rows.append(pullback(tree.pack_sequence_as(_skeleton(y), gs)))
+            found = tree.map_structure(
+                lambda *gs: ops.reshape(ops.stack(gs)[:count], shape + backend.shape(gs[0])), *rows
+            )
+            return found if several else found[0]
+
+        return tree.pack_sequence_as(_skeleton(y), [of_output(k) for k in range(len(outputs))])
+
+    return derivatives
+
+
+def hessian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
+    """A function that returns the second derivatives of the scalar function `fn`: the `jacobian` of its `grad`.
+
+    For one tensor argument x the result has shape x.shape + x.shape. Otherwise it is nested: for each tensor of the
+    arguments, the structure of the arguments.
+    """
+    return jacobian(grad(fn, argnums), argnums)
+
+
+def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, name: str) -> Callable:
+    @functools.wraps(fn)
     def both(*args: Any, **kwargs: Any) -> Any:
-        for n in numbers:
-            if not -len(args) <= n < len(args):
-                raise ValueError(f"{name}: argnums={argnums!r}, but the call has {len(args)} positional arguments.")
-        at = [n % len(args) for n in numbers]
+        several, at = _positions(argnums, args, name)
         backend = backends.active()
         chosen = [args[i] for i in at]
         leaves = [_inexact(backend, x, name, f"argument {argnums}") for x in tree.flatten(chosen)]
@@ -125,6 +230,19 @@ def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, n
         return ((value, aux) if has_aux else value), (tuple(found) if several else found[0])
 
     return both
+
+
+def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:
+    """(whether argnums are several, each as a position from the front)."""
+    several = not isinstance(argnums, int)
+    numbers = tuple(argnums) if several else (argnums,)  # type: ignore[arg-type]
+    if any(not -len(args) <= n < len(args) for n in numbers):
+        raise ValueError(f"{name}: argnums={argnums!r}, but the call has {len(args)} positional arguments.")
+    return several, [n % len(args) for n in numbers]
+
+
+def _skeleton(structure: Any) -> Any:
+    return tree.map_structure(lambda _: None, structure)
 
 
 def _split(y: Any, has_aux: bool, name: str) -> tuple[Any, Any]:

@@ -23,3 +23,4 @@ from kcore.ops.shape import *
 from kcore.ops.sort import *
 from kcore.ops.special import *
 from kcore.ops.statistics import *
+from kcore.ops.vectorize import *

@@ -1,9 +1,38 @@
-"""Control flow, and what gradients do: branches, loops, scans, vectorization, custom gradients."""
+"""Control flow, and what gradients do: branches, loops, scans, vectorization, custom gradients.
+
+Functions that are handed in take and return tensors in any nested structure, and None. Here structures are
+flattened and results checked; a backend only supplies the control flow itself, on flat lists of its tensors: `branch`,
+`loop`, `scan_steps`, `map_rows`, `custom_call`. Their portable bodies are Python's own control flow.
+"""
 
 from __future__ import annotations
 
-from kcore.ops import rules
-from kcore.ops.mechanism import Tensor, op
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kcore import backends, dtypes, gradients, ops, tree
+from kcore.ops import rules, symbolic
+from kcore.ops.mechanism import SCALARS, Tensor, control_op, op, spec_of
+from kcore.ops.symbolic import KerasTensor, Spec
+
+__all__ = [
+    "associative_scan",
+    "cond",
+    "custom_gradient",
+    "fori_loop",
+    "jvp",
+    "map",
+    "scan",
+    "stop_gradient",
+    "switch",
+    "vectorized_map",
+    "while_loop",
+]
+
+Fn = Callable[..., Any]
 
 
 @op(rule=rules.same)
@@ -13,3 +42,721 @@ def stop_gradient(variable: Tensor) -> Tensor:
     Args:
         variable: A tensor, of any dtype.
     """
+
+
+# -- structures -------------------------------------------------------------------------
+
+
+def _tensors(structure: Any) -> Any:
+    """The structure with every leaf as a tensor; None and symbolic tensors stay."""
+    return tree.map_structure(_tensor, structure)
+
+
+def _tensor(x: Any, dtype: str | None = None) -> Any:
+    if x is None or isinstance(x, KerasTensor):
+        return x
+    if hasattr(x, "__kcore_value__"):
+        x = x.__kcore_value__()
+    backend = backends.active()
+    return x if dtype is None and backend.is_tensor(x) else backend.convert(x, dtype)
+
+
+def _leaves(structure: Any) -> list[Any]:
+    return [x for x in tree.flatten(structure) if x is not None]
+
+
+def _inexact(dtype: str) -> bool:
+    return dtypes.is_float(dtype) or dtypes.is_complex(dtype)
+
+
+def _filled(like: Any, leaves: Sequence[Any]) -> Any:
+    """The structure of `like`, with these leaves where it does not have None."""
+    left = iter(leaves)
+    return tree.map_structure(lambda x: None if x is None else next(left), like)
+
+
+def _specs(structure: Any) -> Any:
+    backend = backends.active()
+
+    def spec(x: Any) -> Any:
+        if backend.is_tensor(x):
+            return Spec(backend.shape(x), backend.dtype(x))
+        found = spec_of(x)
+        return found if found is None else Spec(found.shape, dtypes.concrete(found.dtype))
+
+    return tree.map_structure(spec, structure)
+
+
+def _symbols(specs: Any) -> Any:
+    """KerasTensors of these shapes and dtypes, which record nothing."""
+    return tree.map_structure(
+        lambda s: None if s is None else KerasTensor(s.shape, s.dtype, record_history=False), specs
+    )
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Whether two structures of Specs agree, as far as sizes are known."""
+    try:
+        tree.assert_same_structure(a, b)
+    except ValueError:
+        return False
+    return all(_same_kind(s, t) for s, t in zip(tree.flatten(a), tree.flatten(b), strict=True))
+
+
+def _same_kind(a: Spec | None, b: Spec | None) -> bool:
+    if a is None or b is None:
+        return a is b
+    sizes = zip(a.shape, b.shape, strict=False)
+    return a.dtype == b.dtype and a.ndim == b.ndim and all(d == e or None in (d, e) for d, e in sizes)
+
+
+def _told(specs: Any) -> str:
+    """A structure of Specs for an error."""
+    named = tree.map_structure(lambda s: None if s is None else f"{s.dtype}{s.shape}", specs)
+    return str(named).replace("'", "")
+
+
+def _require_alike(name: str, one: tuple[str, Any], other: tuple[str, Any]) -> None:
+    if not _alike(one[1], other[1]):
+        raise ValueError(f"{name}: {one[0]} gives {_told(one[1])}, but {other[0]} gives {_told(other[1])}.")
+
+
+def _scalar(x: Any, name: str, what: str, dtype: str) -> Any:
+    """`x` as a scalar of that dtype.
+
+    Raises:
+        ValueError: It has another shape.
+    """
+    x = _tensor(x)
+    shape = x.shape if isinstance(x, KerasTensor) else backends.active().shape(x)
+    if shape != ():
+        raise ValueError(f"{name}: {what} should be a scalar, not of shape {tuple(shape)}.")
+    return ops.cast(x, dtype)
+
+
+def _require_callable(name: str, **functions: Any) -> None:
+    for what, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"{name}: {what} should be a function, not {type(function).__name__}.")
+
+
+# -- branches ---------------------------------------------------------------------------
+
+
+@control_op(trace=lambda index, functions: None)
+def branch(index: Any, functions: Any) -> Any:
+    """The list of tensors that one of the functions, of no arguments, gives. `index` is an int32 scalar in range."""
+    return functions[int(index)]()
+
+
+def _branched(name: str, index: Any, labels: list[str], functions: list[Fn]) -> Any:
+    seen: list[tuple[str, Any]] = []
+
+    def flat(label: str, function: Fn) -> Fn:
+        def run() -> list[Any]:
+            y = _tensors(function())
+            specs = _specs(y)
+            if seen:
+                _require_alike(name, seen[0], (label, specs))
+            seen.append((label, specs))
+            return _leaves(y)
+
+        return run
+
+    leaves = branch(index, [flat(label, f) for label, f in zip(labels, functions, strict=True)])
+    return _filled(seen[0][1], leaves)
+
+
+def cond(pred: Any, true_fn: Fn, false_fn: Fn) -> Any:
+    """`true_fn()` if `pred` else `false_fn()`.
+
+    Where `pred` has a value, only that function is called. Inside a compiled function both are traced, one runs, and
+    they must give the same structure, shapes and dtypes. On symbolic tensors both become part of the model, which
+    selects. Gradients flow through the function that was taken.
+
+    Args:
+        pred: A scalar; nonzero is true.
+        true_fn, false_fn: Functions of no arguments; they may use any tensors around them.
+
+    Raises:
+        ValueError: `pred` is no scalar, or both functions were traced and their results differ.
+    """
+    _require_callable("cond", true_fn=true_fn, false_fn=false_fn)
+    if isinstance(pred, (bool, int, float)):
+        return _tensors(true_fn() if pred else false_fn())
+    pred = _scalar(pred, "cond", "pred", "bool")
+    if isinstance(pred, KerasTensor):
+        one, other = true_fn(), false_fn()
+        _require_alike("cond", ("true_fn", _specs(one)), ("false_fn", _specs(other)))
+        return tree.map_structure(lambda a, b: None if a is None else ops.where(pred, a, b), one, other)
+    index = ops.cast(ops.logical_not(pred), "int32")
+    return _branched("cond", index, ["true_fn", "false_fn"], [true_fn, false_fn])
+
+
+def _labels(branches: Any) -> list[str]:
+    if not isinstance(branches, (list, tuple)) or not branches:
+        raise ValueError(f"switch: branches should be functions in a list, at least one, not {branches!r}.")
+    labels = [f"branches[{i}]" for i in range(len(branches))]
+    _require_callable("switch", **dict(zip(labels, branches, strict=True)))
+    return labels
+
+
+def _trace_switch(index: Any, branches: Any, *operands: Any) -> Any:
+    _scalar(index, "switch", "index", "int32")
+    inner = _symbols(_specs(operands))
+    found = [(label, _specs(f(*inner))) for label, f in zip(_labels(branches), branches, strict=True)]
+    for other in found[1:]:
+        _require_alike("switch", found[0], other)
+    return _symbols(found[0][1])
+
+
+@control_op(trace=_trace_switch)
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    """`branches[index](*operands)`, the index brought into range.
+
+    Where `index` has a value, only that function is called. Inside a compiled function all are traced, one runs, and
+    they must give the same structure, shapes and dtypes.
+
+    Args:
+        index: An integer scalar; below 0 the first function is called, beyond the last the last.
+        branches: Functions, at least one.
+        *operands: Tensors, or structures of them, for the function.
+
+    Raises:
+        ValueError: `index` is no scalar, there is no function, or several were traced and their results differ.
+    """
+    labels = _labels(branches)
+    index = ops.clip(_scalar(index, "switch", "index", "int32"), 0, len(branches) - 1)
+    given = _tensors(operands)
+    return _branched("switch", index, labels, [functools.partial(f, *given) for f in branches])
+
+
+# -- loops ------------------------------------------------------------------------------
+
+
+@control_op(trace=lambda test, body, values, limit: None)
+def loop(test: Any, body: Any, values: Any, limit: Any) -> Any:
+    """`values = body(values)` while `test(values)`, at most `limit` times (an int or None): lists of tensors."""
+    count = 0
+    while (limit is None or count < limit) and bool(test(values)):
+        values = body(values)
+        count += 1
+    return values
+
+
+def _kept(name: str, what: str, before: Any, after: Any) -> Any:
+    """`after` with Python numbers in the dtypes of `before`.
+
+    Raises:
+        ValueError: Structure, shapes or dtypes have changed.
+    """
+    specs = _specs(before)
+    given = tree.flatten(after)
+    if len(given) == len(tree.flatten(specs)):
+        pairs = zip(given, tree.flatten(specs), strict=True)
+        cast = [_tensor(x, s.dtype if s is not None and type(x) in SCALARS else None) for x, s in pairs]
+        after = tree.pack_sequence_as(after, cast)
+    found = _specs(after)
+    if not _alike(specs, found):
+        raise ValueError(f"{name}: {what} turns {_told(specs)} into {_told(found)}; it should keep all of that.")
+    return after
+
+
+class _LoopVariables:
+    """How the functions of a while loop are called: with several variables as arguments, or with one structure."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = values
+        self.several = isinstance(values, (list, tuple)) and not hasattr(values, "_fields")
+
+    def call(self, fn: Fn, values: Any) -> Any:
+        return fn(*values) if self.several else fn(values)
+
+    def after(self, fn: Fn, values: Any) -> Any:
+        y = self.call(fn, values)
+        if self.several and len(self.values) == 1 and not isinstance(y, (list, tuple)):
+            y = (y,)
+        if self.several and isinstance(y, (list, tuple)):
+            y = type(self.values)(y)
+        return _kept("while_loop", "the body", values, y)
+
+
+def _trace_while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any) -> Any:
+    _require_callable("while_loop", cond=cond, body=body)
+    variables = _LoopVariables(_symbols(_specs(loop_vars)))
+    _scalar(variables.call(cond, variables.values), "while_loop", "the result of cond", "bool")
+    variables.after(body, variables.values)
+    return variables.values
+
+
+@control_op(trace=_trace_while_loop)
+def while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any = None) -> Any:
+    """Calls `body` on the loop variables again and again, while `cond` of them is true.
+
+    Gradients flow through the steps that ran. On JAX, reverse-mode gradients need `maximum_iterations`, an int; the loop
+    is then a scan of so many steps, of which those beyond the last do nothing.
+
+    Args:
+        cond: A function of the loop variables that gives a scalar.
+        body: A function of the loop variables that gives new ones, of the same structure, shapes and dtypes.
+        loop_vars: A list or tuple: the arguments of both functions. Anything else is their one argument.
+        maximum_iterations: The most steps, None for any number.
+
+    Returns:
+        The last loop variables, in the structure of `loop_vars`.
+
+    Raises:
+        ValueError: `cond` gives no scalar, or `body` changes structure, shapes or dtypes.
+    """
+    _require_callable("while_loop", cond=cond, body=body)
+    variables = _LoopVariables(_tensors(loop_vars))
+
+    def test(leaves: list[Any]) -> Any:
+        found = variables.call(cond, _filled(variables.values, leaves))
+        return _scalar(found, "while_loop", "the result of cond", "bool")
+
+    def step(leaves: list[Any]) -> list[Any]:
+        return _leaves(variables.after(body, _filled(variables.values, leaves)))
+
+    limit = maximum_iterations
+    if limit is not None and not backends.active().is_tensor(limit):
+        limit = operator.index(limit)
+    return _filled(variables.values, loop(test, step, _leaves(variables.values), limit))
+
+
+def _trace_fori_loop(lower: Any, upper: Any, body_fun: Fn, init_val: Any) -> Any:
+    _require_callable("fori_loop", body_fun=body_fun)
+    values = _symbols(_specs(init_val))
+    i = KerasTensor((), "int32", record_history=False)
+    return _symbols(_specs(_kept("fori_loop", "body_fun", values, body_fun(i, values))))
+
+
+@control_op(trace=_trace_fori_loop)
+def fori_loop(lower: Any, upper: Any, body_fun: Fn, init_val: Any) -> Any:
+    """`value = body_fun(i, value)` for i from lower to upper - 1.
+
+    Gradients flow through; on JAX only if both bounds are Python integers.
+
+    Args:
+        lower, upper: Integer scalars.
+        body_fun: A function of i, an int32 scalar, and the value, that gives a new value of the same structure, shapes and
+            dtypes.
+        init_val: The first value.
+
+    Raises:
+        ValueError: `body_fun` changes structure, shapes or dtypes.
+    """
+    _require_callable("fori_loop", body_fun=body_fun)
+    init_val = _tensors(init_val)
+
+    def step(i: Any, value: Any) -> Any:
+        return _kept("fori_loop", "body_fun", value, body_fun(i, value))
+
+    if isinstance(lower, int) and isinstance(upper, int):
+        return scan(
+            lambda value, i: (step(i, value), None), init_val, ops.arange(lower, max(lower, upper), dtype="int32")
+        )[0]
+    lower, upper = (_scalar(b, "fori_loop", n, "int32") for b, n in ((lower, "lower"), (upper, "upper")))
+    return while_loop(lambda i, _: ops.less(i, upper), lambda i, v: (ops.add(i, 1), step(i, v)), (lower, init_val))[1]
+
+
+@control_op(trace=lambda *_: None)
+def scan_steps(step: Any, carry: Any, xs: Any, length: Any, reverse: Any, unroll: Any) -> Any:
+    """Folds `carry, y = step(carry, row)` over the rows of `xs`; gives the last carry and the stacked ys.
+
+    All are lists of tensors. `length` is the number of rows, at least 1, or None inside a compiled function.
+    """
+    rows = [ops.unstack(x, length) for x in xs]
+    ys: list[Any] = [None] * length
+    for i in reversed(range(length)) if reverse else range(length):
+        carry, ys[i] = step(carry, [r[i] for r in rows])
+    return carry, [ops.stack(column) for column in zip(*ys, strict=True)]
+
+
+def _texts(many: Any) -> list[str]:
+    return [str(e) for e in many]
+
+
+def _rows(name: str, xs: Any, length: int | None = None) -> int | None:
+    """The common number of rows; None where it is not known.
+
+    Raises:
+        ValueError: The numbers differ, a tensor is a scalar, or there is neither a tensor nor a length.
+    """
+    shapes = [s.shape for s in _leaves(_specs(xs))]
+    if () in shapes:
+        raise ValueError(f"{name}: a scalar has no rows to go over; the shapes are {', '.join(_texts(shapes))}.")
+    sizes = {s[0] for s in shapes} - {None}
+    if len(sizes) > 1:
+        raise ValueError(f"{name}: the numbers of rows differ; the shapes are {', '.join(_texts(shapes))}.")
+    if length is not None:
+        length = operator.index(length)
+        if sizes - {length}:
+            raise ValueError(f"{name}: length={length}, but the shapes are {', '.join(_texts(shapes))}.")
+        return length
+    if not shapes:
+        raise ValueError(f"{name}: give xs or length.")
+    return sizes.pop() if sizes else None
+
+
+def _row_symbols(xs: Any) -> Any:
+    return tree.map_structure(
+        lambda s: None if s is None else KerasTensor(s.shape[1:], s.dtype, record_history=False), _specs(xs)
+    )
+
+
+def _many_rows(specs: Any, length: int | None) -> Any:
+    return tree.map_structure(lambda s: None if s is None else Spec((length, *s.shape), s.dtype), specs)
+
+
+def _pair(name: str, y: Any) -> tuple[Any, Any]:
+    if not isinstance(y, (tuple, list)) or len(y) != 2:
+        raise ValueError(f"{name}: f should give (carry, y), not {type(y).__name__}.")
+    return y[0], y[1]
+
+
+def _trace_scan(f: Fn, init: Any, xs: Any, length: Any, reverse: bool, unroll: Any) -> Any:
+    _require_callable("scan", f=f)
+    count = _rows("scan", xs, length)
+    carry = _symbols(_specs(init))
+    after, y = _pair("scan", f(carry, _row_symbols(xs)))
+    _kept("scan", "f", carry, after)
+    return carry, _symbols(_many_rows(_specs(y), count))
+
+
+@control_op(trace=_trace_scan)
+def scan(f: Fn, init: Any, xs: Any = None, length: Any = None, reverse: bool = False, unroll: Any = 1) -> Any:
+    """Goes over the rows of `xs` with a value that is carried along: `carry, y = f(carry, row)`.
+
+    Gradients flow through, on every backend.
+
+    Args:
+        f: A function of the carry and a row. The carry that it gives has the same structure, shapes and dtypes.
+        init: The first carry.
+        xs: A tensor or a structure of them, with as many rows; None, with `length`, for no rows.
+        length: The number of steps.
+        reverse: Go from the last row to the first. The ys come in the order of the rows all the same.
+        unroll: How many steps of the compiled loop are one, on JAX; True for all.
+
+    Returns:
+        (the last carry, the ys stacked along a new first axis).
+
+    Raises:
+        ValueError: The numbers of rows differ, there is neither `xs` nor `length`, or f changes the carry's structure,
+            shapes or dtypes.
+    """
+    _require_callable("scan", f=f)
+    if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):
+        raise ValueError(f"scan: unroll={unroll!r} should be a positive integer or a bool.")
+    carry, xs = _tensors(init), _tensors(xs)
+    count = _rows("scan", xs, length)
+    shells: list[Any] = [None]
+
+    def step(leaves: list[Any], row: list[Any]) -> tuple[list[Any], list[Any]]:
+        before = _filled(carry, leaves)
+        after, y = _pair("scan", f(before, _filled(xs, row)))
+        y = _tensors(y)
+        shells[0] = y
+        return _leaves(_kept("scan", "f", before, after)), _leaves(y)
+
+    if count == 0:
+        _, y = step(_leaves(carry), _leaves(_zero_row(xs)))
+        return carry, _filled(shells[0], _no_rows(y))
+    last, ys = scan_steps(step, _leaves(carry), _leaves(xs), count, bool(reverse), unroll)
+    return _filled(carry, last), _filled(shells[0], ys)
+
+
+def _zero_row(xs: Any) -> Any:
+    """A row to try a function on, where there is none."""
+    return tree.map_structure(lambda s: None if s is None else ops.zeros(s.shape[1:], s.dtype), _specs(xs))
+
+
+def _no_rows(leaves: list[Any]) -> list[Any]:
+    return [ops.zeros((0, *s.shape), s.dtype) for s in _specs(leaves)]
+
+
+def _trace_map(f: Fn, xs: Any) -> Any:
+    _require_callable("map", f=f)
+    return _symbols(_many_rows(_specs(f(_row_symbols(xs))), _rows("map", xs)))
+
+
+@control_op(trace=_trace_map)
+def map(f: Fn, xs: Any) -> Any:
+    """`f` of each row, one after the other, stacked. See `vectorized_map` for all at once.
+
+    Args:
+        f: A function of a row: a tensor without the first axis, or a structure of them.
+        xs: A tensor or a structure of them, with as many rows.
+
+    Raises:
+        ValueError: The numbers of rows differ.
+    """
+    return scan(lambda _, row: (None, f(row)), None, xs)[1]
+
+
+def _trace_associative_scan(f: Fn, elems: Any, reverse: bool, axis: int) -> Any:
+    _require_callable("associative_scan", f=f)
+    specs = _specs(elems)
+    _axis_of(specs, axis)
+    symbols = _symbols(specs)
+    _kept("associative_scan", "f", symbols, f(symbols, symbols))
+    return symbols
+
+
+def _axis_of(specs: Any, axis: int) -> tuple[int, int | None]:
+    """(the axis from the front, its size)."""
+    leaves = _leaves(specs)
+    axes = {rules.normalize_axis(axis, s.ndim, s.shape) for s in leaves}
+    if len(axes) != 1:
+        raise ValueError(f"associative_scan: axis={axis} means different axes for {_told(specs)}.")
+    at = axes.pop()
+    sizes = {s.shape[at] for s in leaves} - {None}
+    if len(sizes) > 1:
+        raise ValueError(f"associative_scan: the sizes along axis={axis} differ in {_told(specs)}.")
+    return at, sizes.pop() if sizes else None
+
+
+@control_op(trace=_trace_associative_scan)
+def associative_scan(f: Fn, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+    """All partial results of an associative function along an axis, in about 2 log2(n) vectorized steps.
+
+    Args:
+        f: A function of two structures like `elems`, of any number of slices, that combines them slice by slice. It is
+            taken to be associative, and is not checked.
+        elems: A tensor or a structure of them, of the same size along the axis.
+        reverse: Combine from the end.
+        axis: An int.
+
+    Returns:
+        The structure of `elems`: slice i is f of slices 0 to i, or of i to the last.
+
+    Raises:
+        ValueError: The axis is out of range, the sizes differ, or f changes structure, shapes or dtypes.
+    """
+    _require_callable("associative_scan", f=f)
+    elems = _tensors(elems)
+    at, size = _axis_of(_specs(elems), axis)
+    if size is None:
+        raise ValueError(f"associative_scan: the size along axis={axis} is unknown.")
+    leaves = _leaves(elems)
+    if reverse:
+        leaves = [ops.flip(x, at) for x in leaves]
+
+    def combine(a: list[Any], b: list[Any]) -> list[Any]:
+        one, other = _filled(elems, a), _filled(elems, b)
+        if reverse:
+            one, other = other, one
+        return _leaves(_kept("associative_scan", "f", one, f(one, other)))
+
+    found = _partial(combine, leaves, at, size) if size else leaves
+    return _filled(elems, [ops.flip(x, at) for x in found] if reverse else found)
+
+
+def _partial(combine: Fn, xs: list[Any], axis: int, size: int) -> list[Any]:
+    """Pairs are combined, the scan of the pairs is every other result, and one more step gives those between."""
+    if size < 2:
+        return xs
+
+    def every(start: int, stop: int | None, step: int, many: list[Any]) -> list[Any]:
+        key = (*[slice(None)] * axis, slice(start, stop, step))
+        return [ops.get_item(x, key) for x in many]
+
+    half = size // 2
+    odd = _partial(combine, combine(every(0, 2 * half, 2, xs), every(1, 2 * half, 2, xs)), axis, half)
+    even = every(0, 1, 1, xs)
+    if size > 2:
+        between = combine(every(0, (size - 1) // 2, 1, odd), every(2, None, 2, xs))
+        even = [ops.concatenate([a, b], axis) for a, b in zip(even, between, strict=True)]
+    return [_interleaved(a, b, axis, size) for a, b in zip(even, odd, strict=True)]
+
+
+def _interleaved(even: Any, odd: Any, axis: int, size: int) -> Any:
+    def slices(x: Any, start: int, stop: int) -> Any:
+        return ops.get_item(x, (*[slice(None)] * axis, slice(start, stop)))
+
+    half = size // 2
+    pairs = ops.stack([slices(even, 0, half), odd], axis + 1)
+    shape = list(backends.active().shape(odd))
+    shape[axis] = 2 * half
+    y = ops.reshape(pairs, [-1 if d is None else d for d in shape])
+    return ops.concatenate([y, slices(even, half, half + 1)], axis) if size % 2 else y
+
+
+# -- vectorization ----------------------------------------------------------------------
+
+
+@control_op(trace=lambda *_: None)
+def map_rows(f: Any, xs: Any) -> Any:
+    """`f(row)` of each row of `xs`, stacked: f takes and gives a list of tensors. There is at least one row."""
+    ys = [f(list(row)) for row in zip(*(ops.unstack(x) for x in xs), strict=True)]
+    return [ops.stack(column) for column in zip(*ys, strict=True)]
+
+
+def _trace_vectorized_map(function: Fn, elements: Any) -> Any:
+    _require_callable("vectorized_map", function=function)
+    return _symbols(_many_rows(_specs(function(_row_symbols(elements))), _rows("vectorized_map", elements)))
+
+
+@control_op(trace=_trace_vectorized_map)
+def vectorized_map(function: Fn, elements: Any) -> Any:
+    """`function` of each row, all at once where the backend can, stacked.
+
+    The reference backend goes over the rows one by one. Elsewhere Python control flow in `function` can't depend on
+    values.
+
+    Args:
+        function: A function of a row: a tensor without the first axis, or a structure of them.
+        elements: A tensor or a structure of them, with as many rows.
+
+    Raises:
+        ValueError: The numbers of rows differ.
+    """
+    _require_callable("vectorized_map", function=function)
+    elements = _tensors(elements)
+    shells: list[Any] = [None]
+
+    def flat(row: list[Any]) -> list[Any]:
+        shells[0] = _tensors(function(_filled(elements, row)))
+        return _leaves(shells[0])
+
+    if _rows("vectorized_map", elements) == 0:
+        ys = _no_rows(flat(_leaves(_zero_row(elements))))
+    else:
+        ys = map_rows(flat, _leaves(elements))
+    return _filled(shells[0], ys)
+
+
+# -- gradients --------------------------------------------------------------------------
+
+
+@control_op(trace=lambda f, xs: None)
+def custom_call(f: Any, xs: Any) -> Any:
+    """`f(xs)[0]`, differentiated by `f(xs)[1]`: a list of tensors, and gradients of that list -> gradients of `xs`.
+
+    A gradient of the gradient is taken through a second run of f.
+    """
+
+
+def custom_gradient(f: Fn) -> Fn:
+    """A decorator: `f` returns its result and the function that pulls gradients back through it.
+
+    Gradients of gradients go through that function, so it should be written in ops.
+
+    Args:
+        f: Returns (y, gradient). `gradient` takes the gradient of each tensor in y by position (or one structure like y, if
+            it has but one parameter), or the keyword `upstream`, and returns a gradient for each positional argument of
+            f; None for none.
+
+    Returns:
+        A function with f's arguments that returns y.
+    """
+    _require_callable("custom_gradient", f=f)
+
+    @functools.wraps(f)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if symbolic.any_symbolic(args, kwargs):
+            return _with_gradient(f(*args, **kwargs))[0]
+        return _custom(f, args, kwargs)
+
+    return call
+
+
+def _with_gradient(found: Any) -> tuple[Any, Fn]:
+    if not isinstance(found, (tuple, list)) or len(found) != 2 or not callable(found[1]):
+        raise ValueError("custom_gradient: the function should return its result and a gradient function.")
+    return found[0], found[1]
+
+
+def _custom(f: Fn, args: tuple, kwargs: dict) -> Any:
+    backend = backends.active()
+    given = tree.map_structure(lambda a: _tensor(a) if hasattr(a, "dtype") else a, args)
+    leaves = tree.flatten(given)
+    inexact = [i for i, a in enumerate(leaves) if backend.is_tensor(a) and _inexact(backend.dtype(a))]
+    shells: list[Any] = [None]
+
+    def flat(xs: Sequence[Any]) -> tuple[list[Any], Fn]:
+        full = list(leaves)
+        for i, x in zip(inexact, xs, strict=True):
+            full[i] = x
+        y, gradient = _with_gradient(f(*tree.pack_sequence_as(given, full), **kwargs))
+        shells[0] = y = _tensors(y)
+
+        def pull(gs: Sequence[Any]) -> list[Any]:
+            found = _called(gradient, y, list(gs))
+            flat_found = tree.flatten(_by_argument(found, given))
+            return [_gradient_like(flat_found[i], xs[j]) for j, i in enumerate(inexact)]
+
+        return _leaves(y), pull
+
+    ys = custom_call(flat, [leaves[i] for i in inexact])
+    return _filled(shells[0], ys)
+
+
+def _called(gradient: Fn, y: Any, gs: list[Any]) -> Any:
+    """The gradient function's result, called the way that it is written for."""
+    try:
+        parameters = list(inspect.signature(gradient).parameters.values())
+    except (TypeError, ValueError):
+        return gradient(*gs)
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not positional and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return gradient(upstream=_filled(y, gs))
+    required = [p for p in positional if p.default is p.empty]
+    if len(gs) > 1 and len(required) == 1 and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return gradient(_filled(y, gs))
+    return gradient(*gs)
+
+
+def _by_argument(found: Any, args: tuple) -> tuple:
+    """The gradients, one for each argument of the function, in its structure.
+
+    Raises:
+        ValueError: There are more or fewer.
+    """
+    many = tuple(found) if isinstance(found, (tuple, list)) else (found,)
+    if len(args) == 1 and isinstance(args[0], (tuple, list)) and len(many) != 1:
+        many = (many,)
+    tensors = [i for i, a in enumerate(args) if any(hasattr(x, "dtype") for x in tree.flatten(a))]
+    if len(many) == len(tensors) != len(args):  # only for the arguments that are tensors
+        spread: list[Any] = [None] * len(args)
+        for i, g in zip(tensors, many, strict=True):
+            spread[i] = g
+        many = tuple(spread)
+    if len(many) != len(args):
+        raise ValueError(f"custom_gradient: there are {len(args)} arguments, but {len(many)} gradients.")
+    return tuple(tree.map_structure(lambda _: None, a) if g is None else g for a, g in zip(args, many, strict=True))
+
+
+def _gradient_like(g: Any, x: Any) -> Any:
+    if g is None:
+        return ops.zeros_like(x)
+    backend = backends.active()
+    g = _tensor(g, backend.dtype(x))
+    return g if backend.shape(g) == backend.shape(x) else ops.broadcast_to(g, backend.sizes(x))
+
+
+def _trace_jvp(fun: Fn, primals: Any, tangents: Any, has_aux: bool) -> Any:
+    y = fun(*_symbols(_specs(tuple(primals))))
+    y, aux = _pair("jvp", y) if has_aux else (y, None)
+    specs = _specs(y)
+    return (_symbols(specs), _symbols(specs), aux) if has_aux else (_symbols(specs), _symbols(specs))
+
+
+@control_op(trace=_trace_jvp)
+def jvp(fun: Fn, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
+    """The value of `fun(*primals)` and its derivative in the direction of `tangents`.
+
+    Args:
+        fun: Returns tensors in any structure, or (that, aux) with `has_aux`.
+        primals: A list or tuple of the arguments; structures of float tensors.
+        tangents: As `primals`, in structure, shapes and dtypes.
+        has_aux: Whether `fun` returns something more, which is not differentiated.
+
+    Returns:
+        (y, tangent of y), or (y, tangent of y, aux).
+
+    Raises:
+        ValueError: `tangents` has another structure or other shapes than `primals`.
+        TypeError: A primal or a result is not of a float or complex dtype.
+    """
+    return gradients.jvp(fun, primals, tangents, has_aux)
