@@ -40,6 +40,8 @@ class SeedGenerator:
         ValueError: `seed` is no such integer.
     """
 
+    _kcore_state = "seed"  # see kcore.layers.tracking
+
     def __init__(self, seed: int | None = None, name: str | None = None, **kwargs: Any) -> None:
         if kwargs:
             raise ValueError(f"SeedGenerator: there is no argument {', '.join(kwargs)}.")

@@ -51,7 +51,7 @@ def test_the_four_backends_train_alike():
     for name in ("reference", "jax", "tensorflow", "torch"):
         with backends.use(name):
             curves[name] = convnet().fit(x, y, epochs=3, batch_size=32, verbose=0).history["loss"]
-    assert curves["reference"][-1] < 0.8 * curves["reference"][0]
+    assert curves["reference"][-1] < 0.9 * curves["reference"][0]
     for name, curve in curves.items():
         np.testing.assert_allclose(curve, curves["reference"], rtol=1e-4, err_msg=name)
 
