@@ -1,0 +1,293 @@
+"""The gradient functions: structures, arguments, orders, refusals, memory, threads and backends side by side."""
+
+import gc
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+from kcore import backends, ops
+from kcore.backends.reference.tape import Node
+from kcore.gradients import grad, hessian, jacobian, jvp, value_and_grad, vjp
+
+
+@pytest.fixture(params=backends.installed())
+def backend(request):
+    with backends.use(request.param) as chosen:
+        yield chosen
+
+
+A = np.array([1.0, 2.0, 3.0], "float32")
+
+
+def array(x):
+    return backends.active().numpy(x)
+
+
+def tensor(x, dtype="float32"):
+    return backends.active().convert(x, dtype)
+
+
+# -- what is differentiated -------------------------------------------------------------
+
+
+def test_gradients_have_the_structure_of_the_arguments(backend):
+    def f(p, q):
+        return ops.sum(p["w"] * p["b"][0]) + ops.sum(q * q)
+
+    p = {"w": tensor(A), "b": (tensor(2 * A), [])}
+    g = grad(f)(p, tensor(A))
+    assert set(g) == {"w", "b"}
+    assert isinstance(g["b"], tuple)
+    np.testing.assert_array_equal(array(g["w"]), 2 * A)
+    np.testing.assert_array_equal(array(g["b"][0]), A)
+    gp, gq = grad(f, argnums=(0, -1))(p, tensor(A))
+    np.testing.assert_array_equal(array(gp["w"]), 2 * A)
+    np.testing.assert_array_equal(array(gq), 2 * A)
+
+
+def test_values_and_aux_come_along(backend):
+    def f(x, scale=1.0):
+        return ops.sum(x * x) * scale, {"x": x * 2, "name": "aux"}
+
+    (value, aux), g = value_and_grad(f, has_aux=True)(tensor(A), scale=3.0)
+    assert float(value) == 42
+    np.testing.assert_array_equal(array(aux["x"]), 2 * A)
+    assert aux["name"] == "aux"
+    np.testing.assert_array_equal(array(g), 6 * A)
+    g, aux = grad(f, has_aux=True)(tensor(A))
+    np.testing.assert_array_equal(array(g), 2 * A)
+    assert aux["name"] == "aux"
+
+
+def test_unused_arguments_have_zero_gradients(backend):
+    gx, gy = grad(lambda x, y: ops.sum(x), argnums=(0, 1))(tensor(A), tensor(np.ones((2, 2))))
+    np.testing.assert_array_equal(array(gx), np.ones(3))
+    np.testing.assert_array_equal(array(gy), np.zeros((2, 2)))
+    g = grad(lambda x: tensor(3.0))(tensor(A))
+    np.testing.assert_array_equal(array(g), np.zeros(3))
+
+
+def test_arguments_may_be_arrays_numbers_and_variables(backend):
+    from kcore import Variable
+
+    assert float(grad(lambda x: x * x)(3.0)) == 6
+    np.testing.assert_array_equal(array(grad(lambda x: ops.sum(x * x))(A)), 2 * A)
+    np.testing.assert_array_equal(array(grad(lambda x: ops.sum(x * x))(Variable(A))), 2 * A)
+
+
+def test_pullbacks_can_be_called_again(backend):
+    y, pullback = vjp(lambda x: (x * x, ops.sum(x)), tensor(A))
+    np.testing.assert_array_equal(array(y[0]), A * A)
+    for scale in (1.0, 2.0):
+        (g,) = pullback((tensor(scale * A), tensor(1.0)))
+        np.testing.assert_array_equal(array(g), 2 * scale * A * A + 1)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: grad(ops.sum)(np.array([1, 2])), TypeError, "gradients need floats, but argument 0 holds int"),
+        (lambda: grad(lambda x: ops.cast(ops.sum(x), "int32"))(A), TypeError, "the function's value holds int32"),
+        (lambda: grad(lambda x: x)(A), ValueError, r"should be a scalar, not of shape \(3,\)"),
+        (lambda: grad(lambda x: ops.sum(ops.multiply(x, 1j)))(A), TypeError, "value is complex"),
+        (lambda: grad(ops.sum, argnums=1)(A), ValueError, "argnums=1, but the call has 1"),
+        (lambda: grad(ops.sum, has_aux=True)(A), TypeError, r"should return \(value, aux\)"),
+        (lambda: vjp(lambda x: x, A)[1](np.ones(2, "float32")), ValueError, r"shape \(2,\), its output \(3,\)"),
+        (lambda: vjp(lambda x: (x, x), A)[1](A), ValueError, "structures differ"),
+        (lambda: jvp(lambda x: x, (A,), (A, A)), ValueError, "tangents should have the structure of primals"),
+        (lambda: jvp(lambda x: x, A, A), TypeError, "primals should be a list or tuple"),
+        (lambda: jacobian(lambda x: ops.cast(x, "int32"))(A), TypeError, "holds int32"),
+        (lambda: jacobian(lambda x: x, argnums=2)(A), ValueError, "argnums=2"),
+    ],
+)
+def test_what_has_no_gradient_is_refused(backend, call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+# -- higher orders ----------------------------------------------------------------------
+
+
+def test_second_and_third_derivatives(backend):
+    def f(x):
+        return x**4 + ops.sin(x)
+
+    d1 = grad(f)
+    d2 = grad(d1)
+    d3 = grad(d2)
+    x = 0.7
+    assert float(d1(tensor(x))) == pytest.approx(4 * x**3 + np.cos(x), rel=1e-5)
+    assert float(d2(tensor(x))) == pytest.approx(12 * x**2 - np.sin(x), rel=1e-5)
+    assert float(d3(tensor(x))) == pytest.approx(24 * x - np.cos(x), rel=1e-5)
+
+
+def test_inner_gradients_see_outer_arguments_as_constants(backend):
+    def outer(x):
+        return x * grad(lambda y: x * y * y)(x)  # x * 2 x x
+
+    assert float(grad(outer)(tensor(3.0))) == pytest.approx(6 * 9)
+
+
+def test_jacobians(backend):
+    w = np.arange(6, dtype="float32").reshape(2, 3)
+    found = jacobian(lambda x, p: {"y": ops.matmul(w, x) * p["s"], "z": ops.sum(x)}, argnums=(0, 1))(
+        tensor(A), {"s": tensor(2.0)}
+    )
+    np.testing.assert_allclose(array(found["y"][0]), 2 * w)
+    np.testing.assert_allclose(array(found["y"][1]["s"]), w @ A)
+    np.testing.assert_allclose(array(found["z"][0]), np.ones(3))
+    np.testing.assert_allclose(array(found["z"][1]["s"]), 0)
+    square = jacobian(lambda x: ops.reshape(x * x, (3, 1)))(tensor(A))
+    np.testing.assert_allclose(array(square), np.diag(2 * A)[:, None, :])
+    assert array(jacobian(lambda x: x[:0])(tensor(A))).shape == (0, 3)
+
+
+def test_hessians(backend):
+    found = hessian(lambda x: ops.sum(x) ** 3 + ops.sum(x**3))(tensor(A))
+    np.testing.assert_allclose(array(found), 36 + np.diag(6 * A), rtol=1e-5)
+    both = hessian(lambda x, y: ops.sum(x * x * y), argnums=(0, 1))(tensor(A), tensor(2 * A))
+    np.testing.assert_allclose(array(both[0][0]), np.diag(4 * A))
+    np.testing.assert_allclose(array(both[0][1]), np.diag(2 * A))
+    np.testing.assert_allclose(array(both[1][0]), np.diag(2 * A))
+    np.testing.assert_allclose(array(both[1][1]), np.zeros((3, 3)))
+
+
+def test_jvp_agrees_with_the_jacobian(backend):
+    def f(x):
+        return ops.exp(x) * ops.sum(x)
+
+    direction = np.array([0.3, -1.0, 2.0], "float32")
+    y, dy = jvp(f, (tensor(A),), (tensor(direction),))
+    np.testing.assert_allclose(array(y), array(f(tensor(A))))
+    np.testing.assert_allclose(array(dy), array(jacobian(f)(tensor(A))) @ direction, rtol=1e-5)
+
+
+def test_hessian_vector_products_mix_both_modes(backend):
+    def f(x):
+        return ops.sum(x**3)
+
+    _, product = jvp(grad(f), (tensor(A),), (tensor(2 * A),))
+    np.testing.assert_allclose(array(product), 12 * A * A, rtol=1e-6)
+    g = grad(lambda x: ops.sum(jvp(lambda y: y**3, (x,), (tensor(A),))[1]))(tensor(A))
+    np.testing.assert_allclose(array(g), 6 * A * A, rtol=1e-6)
+
+
+def test_float64_stays_float64(backend):
+    x = tensor(np.array([0.1, 0.2]), "float64")
+    g = grad(lambda x: ops.sum(x**3))(x)
+    assert backend.dtype(g) == "float64"
+    np.testing.assert_allclose(array(g), 3 * np.array([0.1, 0.2]) ** 2, rtol=1e-15)
+    assert backend.dtype(hessian(lambda x: ops.sum(x**3))(x)) == "float64"
+
+
+# -- memory, threads, backends ----------------------------------------------------------
+
+
+def test_the_tape_dies_with_its_result_without_the_garbage_collector():
+    with backends.use("reference"):
+        gc.collect()
+        before = sum(isinstance(o, Node) for o in gc.get_objects())
+        gc.disable()
+        try:
+            seen = []
+
+            def f(x):
+                y = ops.exp(ops.matmul(x, x)) * x
+                seen.append(weakref.ref(y))
+                return ops.sum(y)
+
+            grad(f)(tensor(np.ones((3, 3))))
+            assert seen[0]() is None
+            _, pullback = vjp(f, tensor(np.ones((3, 3))))
+            pullback(tensor(1.0))
+            del pullback
+            assert seen[1]() is None
+            grad(lambda x: ops.sum(grad(f)(x)))(tensor(np.ones((3, 3))))
+            assert seen[2]() is None
+            ops.custom_gradient(lambda x: (x * 2, lambda g: g))(tensor(A))
+            grad(lambda x: ops.sum(ops.scan(lambda c, r: (c + r, c), tensor(0.0), x)[1]))(tensor(A))
+            assert sum(isinstance(o, Node) for o in gc.get_objects()) == before
+        finally:
+            gc.enable()
+
+
+def test_results_outside_of_gradients_have_no_history():
+    with backends.use("reference"):
+        kept = []
+        grad(lambda x: (kept.append(ops.stop_gradient(x)), ops.sum(x * x))[1])(tensor(A))
+        assert kept[0]._node is None
+        assert (tensor(A) * 2)._node is None
+        value, g = value_and_grad(lambda x: ops.sum(x * x))(tensor(A))
+        assert value._node is None
+        assert g._node is None
+
+
+def test_threads_take_gradients_at_once(backend):
+    results, errors = {}, []
+
+    def work(k):
+        try:
+            with backends.use(backend):
+                for _ in range(20):
+                    x = tensor(A * k)
+                    g = grad(lambda x: ops.sum(grad(lambda y: ops.sum(y**3))(x) * k))(x)
+                results[k] = array(g)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(1, 5)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+    for k in range(1, 5):
+        np.testing.assert_allclose(results[k], 6 * A * k * k, rtol=1e-6)
+
+
+def test_threads_on_different_backends_do_not_disturb_each_other():
+    results = {}
+
+    def work(name):
+        with backends.use(name) as own:
+            for _ in range(10):
+                g = grad(lambda x: ops.sum(ops.exp(x) * x))(tensor(A))
+            results[name] = own.numpy(g)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in backends.installed()]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert set(results) == set(backends.installed())
+    for g in results.values():
+        np.testing.assert_allclose(g, np.exp(A) * (A + 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("other", backends.installed())
+def test_a_gradient_on_one_backend_may_be_taken_inside_one_on_another(backend, other):
+    def f(x):
+        with backends.use(other) as inner:
+            constant = inner.numpy(grad(lambda y: ops.sum(y * y))(tensor(A)))
+        return ops.sum(x * x * tensor(constant))
+
+    np.testing.assert_allclose(array(grad(f)(tensor(A))), 4 * A * A)
+
+
+def test_gradients_inside_the_frameworks_own():
+    jax, torch, tf = (pytest.importorskip(name) for name in ("jax", "torch", "tensorflow"))
+    with backends.use("jax"):
+        g = jax.jit(jax.grad(lambda x: ops.sum(grad(lambda y: ops.sum(y**3))(x))))(A)
+    np.testing.assert_allclose(g, 6 * A, rtol=1e-6)
+    with backends.use("torch"):
+        x = torch.tensor(A, requires_grad=True)
+        (g,) = torch.autograd.grad(ops.sum(grad(lambda y: ops.sum(y**3))(x)), x)
+    np.testing.assert_allclose(g.numpy(), 6 * A, rtol=1e-6)
+    with backends.use("tensorflow"):
+        x = tf.constant(A)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = ops.sum(grad(lambda y: ops.sum(y**3))(x))
+        np.testing.assert_allclose(tape.gradient(y, x).numpy(), 6 * A, rtol=1e-6)
