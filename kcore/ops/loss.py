@@ -225,16 +225,27 @@ def ctc_loss(
         log_e, t = given
         one = ops.pad(alpha[:, :-1], ((0, 0), (1, 0)), constant_values=_NEVER)
         two = ops.where(skips, ops.pad(alpha[:, :-2], ((0, 0), (2, 0)), constant_values=_NEVER), _NEVER)
-        peak = ops.stop_gradient(ops.maximum(ops.maximum(alpha, one), two))
-        total = peak + ops.log(ops.exp(alpha - peak) + ops.exp(one - peak) + ops.exp(two - peak))
+        total = _log_sum(alpha, one, two)
         return ops.where((t < output_length)[:, None], total + log_e, alpha), None
 
     alpha, _ = ops.scan(step, start, (ops.transpose(emitted, (1, 0, 2)), ops.arange(steps)))
     end = 2 * target_length[:, None]
     last = ops.take_along_axis(alpha, end, 1)
     before = ops.where(end > 0, ops.take_along_axis(alpha, ops.maximum(end - 1, 0), 1), _NEVER)
-    loss = -ops.squeeze(ops.logaddexp(last, before), 1)
+    loss = -ops.squeeze(_log_sum(last, before), 1)
     return _narrowed(ops.where(loss > -0.1 * _NEVER, float("inf"), loss), output)
+
+
+def _log_sum(*parts: Tensor) -> Tensor:
+    """log(sum of exp(part)), with a gradient of every order where a part is `_NEVER`."""
+    peak = parts[0]
+    for part in parts[1:]:
+        peak = ops.maximum(peak, part)
+    peak = ops.stop_gradient(peak)
+    total = ops.exp(parts[0] - peak)
+    for part in parts[1:]:
+        total = total + ops.exp(part - peak)
+    return peak + ops.log(total)
 
 
 def _decoded(
