@@ -41,6 +41,12 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
     return table
 
 
+def _loaded(name: str) -> Backend:
+    from kcore import backends
+
+    return backends.load(name)
+
+
 class Backend:
     """One backend. Subclasses fill in the class attributes and every method without a body here.
 
@@ -66,6 +72,9 @@ class Backend:
     fused_steps: ClassVar[frozenset[str]] = frozenset()
     # Of several such dtypes in one call, the first here decides.
     widening_order: ClassVar[tuple[str, ...]] = ("uint64", "uint32", "uint16", "bool", "int8", "uint8", "int16", "float16", "bfloat16")
+
+    def __reduce__(self) -> tuple:
+        return _loaded, (self.name,)  # a backend is itself in every copy of what refers to it
 
     # -- tensors ------------------------------------------------------------------------
 

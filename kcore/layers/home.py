@@ -22,25 +22,30 @@ def home_class(cls: type, backend: Any) -> type:
         return cls
     known = _homes.setdefault(cls, {})
     if backend.name not in known:
-        known[backend.name] = _joined(cls, base, backend.name)
+        known[backend.name] = _joined(cls, base)
     return known[backend.name]
 
 
-def _joined(cls: type, base: type, backend_name: str) -> type:
+def _joined(cls: type, base: type) -> type:
     def body(namespace: dict[str, Any]) -> None:
         namespace.update(
             __module__=cls.__module__,
             __qualname__=cls.__qualname__,
             __doc__=cls.__doc__,
-            __reduce_ex__=lambda self, protocol: (_remake, (cls, backend_name), _picklable_state(self)),
             _kcore_class=cls,
         )
 
     return types.new_class(cls.__name__, (cls, base), {}, body)
 
 
-def _picklable_state(self: Any) -> dict:
-    return {k: v for k, v in self.__dict__.items() if k != "_inbound_nodes"} | {"_inbound_nodes": []}
+# What a copy or a pickle of a layer leaves behind: other models' graphs, and compiled steps.
+_LEFT_BEHIND = {"_inbound_nodes": list, "_steps_compiled": dict}
+
+
+def reduced(layer: Any) -> tuple:
+    """How copy and pickle take a layer apart: `__reduce_ex__`."""
+    kept = {k: _LEFT_BEHIND[k]() if k in _LEFT_BEHIND else v for k, v in layer.__dict__.items()}
+    return _remake, (own_class(layer), layer._backend.name), kept
 
 
 def _remake(cls: type, backend_name: str) -> Any:

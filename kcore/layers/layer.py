@@ -603,6 +603,12 @@ class Layer(Owner, Operation):
             return base | {k: v for k, v in Operation.get_config(self).items() if k not in ("name", "dtype")}
         return base
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return home.reduced(self)
+
+    def __setstate__(self, kept: dict) -> None:
+        self.__dict__.update(kept)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
