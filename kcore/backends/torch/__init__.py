@@ -122,7 +122,11 @@ class TorchBackend(Backend):
                 layer._modules[child.name] = child
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
-        return torch.compile(step) if jit is True else step
+        if jit is not True:
+            return step
+        from kcore.backends.torch.compile import CompiledStep
+
+        return CompiledStep(step, assigned, read)
 
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:
@@ -139,6 +143,8 @@ def _detached(x: Any) -> Any:
 def from_numpy(x: np.ndarray, dtype: str | None = None) -> torch.Tensor:
     """A tensor from an array; its own memory, so that the array may be changed afterwards."""
     name = dtypes.name_of(x.dtype)
+    if any(stride < 0 for stride in x.strides):  # torch refuses them, and NumPy calls such an axis of 1 contiguous
+        x = x.copy()
     if name == "bfloat16" or name in dtypes.FLOAT8:  # torch reads no ml_dtypes array; its bytes it does
         bits = np.ascontiguousarray(x).reshape(x.shape).view({1: "uint8", 2: "int16"}[x.dtype.itemsize])
         y = torch.tensor(bits).view(DTYPES[name])
