@@ -21,13 +21,15 @@ Finding = tuple[str, float, float, str | None]  # which gradient, error, toleran
 
 
 def differentiable(case: Case, trial: Trial) -> list[int]:
-    """The numbers of the operands to differentiate by: arrays of floats, and named if the record names any."""
+    """The numbers of the operands to differentiate by: float and complex arrays, and named if the record names any."""
     chosen = case.grad if isinstance(trial.sample.grad, bool) else trial.sample.grad
     names = None if isinstance(chosen, bool) else set(chosen)
     return [
         i
         for i, (name, value) in enumerate(trial.call.operands())
-        if isinstance(value, np.ndarray) and value.dtype == np.float64 and (names is None or name in names)
+        if isinstance(value, np.ndarray)
+        and value.dtype in (np.float64, np.complex128)
+        and (names is None or name in names)
     ]
 
 
@@ -48,7 +50,10 @@ class Gradients:
         self.case, self.trial, self.backend, self.twice = case, trial, backend, twice
         self.which = differentiable(case, trial)
         operands = trial.call.operands()
-        self.points: Arrays = [operands[i][1] for i in self.which]
+        values: Arrays = [operands[i][1] for i in self.which]
+        # A complex operand is taken as a function of its parts: so no convention for its gradient comes in.
+        self.complex = [v.dtype.kind == "c" for v in values]
+        self.points = [p for v in values for p in ((v.real, v.imag) if v.dtype.kind == "c" else (v,))]
         self.rng = np.random.default_rng([trial.number, *case.name.encode()])
         self.inexact = self._inexact()
         self.weights = [self._signed(y.shape) for y in self._parts(trial.want)]
@@ -80,6 +85,11 @@ class Gradients:
 
         _, pull, (y, gs) = differentiation.vjp(along_others, *leaves, has_aux=True)
         return y, gs, list(pull(self.backend.convert(np.asarray(1.0))))
+
+    def operands(self, points: Sequence[Any], join: Callable[[Any, Any], Any]) -> list[Any]:
+        """The operands from the points that stand for them; `join` makes a complex one of its parts."""
+        left = iter(points)
+        return [join(next(left), next(left)) if parts else next(left) for parts in self.complex]
 
     def arrays(self, parts: Any) -> tuple[Arrays, ...]:
         """What `first` or `both` gave, as NumPy arrays."""
@@ -143,7 +153,8 @@ class Gradients:
 
     def _formula_slope(self, step: float) -> float:
         def at(s: float) -> Arrays:
-            moved = self.trial.call.replaced(self._moved(s), self.which)
+            values = self.operands(self._moved(s), lambda re, im: re + 1j * im)
+            moved = self.trial.call.replaced(values, self.which)
             return self._parts(moved.formula(self.trial.plan, "float64"))
 
         return _slope(at, self.weights, step)
@@ -207,8 +218,11 @@ def _pulled(probe: Gradients, backend: Any, weights: Arrays, leaves: Sequence[An
 
     native = probe.trial.call.native(backend)
 
+    def join(re: Any, im: Any) -> Any:
+        return ops.add(ops.cast(re, "complex128"), ops.multiply(ops.cast(im, "complex128"), 1j))
+
     def run(*xs: Any) -> list[Any]:
-        results = tree.flatten(native.replaced(list(xs), probe.which).run())
+        results = tree.flatten(native.replaced(probe.operands(xs, join), probe.which).run())
         parts = []
         for i in probe.inexact:
             y = results[i]
