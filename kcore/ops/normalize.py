@@ -56,7 +56,7 @@ def _wide(*tensors: Tensor | None) -> tuple:
     return tuple(None if t is None else ops.cast(t, wide) if dtypes.name_of(t.dtype) != wide else t for t in tensors)
 
 
-def _spanned(part: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
+def _along(part: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
     """`part`, in row-major order along `axis`, with size 1 elsewhere; so it broadcasts with x."""
     if axis == (len(x.shape) - 1,) and len(part.shape) == 1:
         return part
@@ -97,9 +97,9 @@ def batch_normalization(
     factor = ops.rsqrt(variance + epsilon)
     if scale is not None:
         factor = factor * scale
-    y = (x - _spanned(mean, x, axis)) * _spanned(factor, x, axis)
+    y = (x - _along(mean, x, axis)) * _along(factor, x, axis)
     if offset is not None:
-        y = y + _spanned(offset, x, axis)
+        y = y + _along(offset, x, axis)
     return _narrow(y, dtype)
 
 
@@ -127,9 +127,9 @@ def layer_normalization(
     variance = ops.mean(ops.square(centred), axis, keepdims=True)
     y = centred * ops.rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
     if gamma is not None:
-        y = y * _spanned(gamma, x, axis)
+        y = y * _along(gamma, x, axis)
     if beta is not None:
-        y = y + _spanned(beta, x, axis)
+        y = y + _along(beta, x, axis)
     return _narrow(y, dtype)
 
 
@@ -153,4 +153,4 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, e
     x, scale = _wide(x, scale)
     square = ops.mean(ops.square(x), axis, keepdims=True)
     y = x * ops.rsqrt(square + (config.epsilon() if epsilon is None else epsilon))
-    return _narrow(y if scale is None else y * _spanned(scale, x, axis), dtype)
+    return _narrow(y if scale is None else y * _along(scale, x, axis), dtype)
