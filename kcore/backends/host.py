@@ -77,7 +77,8 @@ def _off_device(x: Any) -> Any:
     x = x.detach().cpu()
     name = str(x.dtype).removeprefix("torch.")
     if name in ("bfloat16", *dtypes.FLOAT8):  # NumPy takes no such tensor; its bytes it does
-        return np.asarray(x.reshape(-1).view(x.new_empty(0).byte().dtype)).view(dtypes.to_numpy(name)).reshape(x.shape)
+        same_size = x.new_empty(0).short() if name == "bfloat16" else x.new_empty(0).byte()
+        return np.asarray(x.view(same_size.dtype)).view(dtypes.to_numpy(name))
     return x.numpy(force=True)  # of conjugated and zero views too
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from kcore import config, dtypes, tree
 from kcore.backends.host import to_array
 from kcore.conformance.record import Case
+from kcore.ops.mechanism import role_of
 from kcore.ops.symbolic import KerasTensor
 
 Leaf = Callable[[Any, str], Any]  # (operand, parameter name) -> what replaces it
@@ -184,7 +185,11 @@ def _roles(op: Callable) -> tuple[dict[str, str], str | None]:
     found = getattr(op, "op", None)
     signature = found.signature if found else inspect.signature(op)
     variadic = [p.name for p in signature.parameters.values() if p.kind is p.VAR_POSITIONAL]
-    roles = dict(found.roles) if found else dict.fromkeys(signature.parameters, "control")
+    if found:
+        roles = dict(found.roles)
+    else:  # a plain function: tensors are known by their annotation
+        roles = {n: role_of(p) for n, p in signature.parameters.items()}
+        roles = {n: "control" if role == "plain" else role for n, role in roles.items()}
     return roles, variadic[0] if variadic else None
 
 

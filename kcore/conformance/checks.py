@@ -249,6 +249,8 @@ class Check:
             if real is None:
                 continue
             self._symbol(trial, real, None, "symbolically")
+            if not trial.sample.unsized:
+                continue
             shapes = [a.shape for a in trial.call.arrays()]
             if all(shapes):
                 self._symbol(trial, real, lambda _, shape: (None, *shape[1:]), "with leading sizes unknown")
@@ -375,7 +377,8 @@ class Check:
         if not self.case.grad or (wanted is not None and "float64" not in wanted):
             return
         numbers = [n for n, s in enumerate(self.trials.samples) if s.grad or s.gradient is not None]
-        numbers = [n for n in numbers if "float64" in (self.trials.samples[n].dtypes or ("float64",))]
+        wide = {"float64", "complex128"}
+        numbers = [n for n in numbers if wide & set(self.trials.samples[n].dtypes or wide)]
         twice = set(self.trials.unlike(TWICE_DIFFERENTIATED, numbers))
         once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
         for number in numbers:

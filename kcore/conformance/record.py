@@ -34,6 +34,7 @@ class Sample:
         dtypes: The dtypes to test this sample in; None is the case's.
         differs: backend -> reason for which this sample's values may differ there; a reason that no longer
             holds fails.
+        unsized: Whether the symbolic result is compared with sizes unknown too; not where a size decides its rank.
         why: What a hand-picked sample is there for.
     """
 
@@ -45,10 +46,11 @@ class Sample:
         gradient: Any = None,
         dtypes: Sequence[str] | None = None,
         differs: Mapping[str, str] | None = None,
+        unsized: bool = True,
         why: str = "",
         **arguments: Any,
     ) -> None:
-        self.args, self.arguments = args, arguments
+        self.args, self.arguments, self.unsized = args, arguments, unsized
         self.expect, self.grad, self.gradient = expect, grad, gradient
         self.dtypes, self.differs, self.why = dtypes, differs or {}, why
 

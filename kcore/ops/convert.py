@@ -126,11 +126,16 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
         return ops.cast(x, dtype)
     low, high = (tightest(a, b) for tightest, a, b in zip((max, min), limits(have), limits(dtype), strict=True))
     if not dtypes.is_float(have) or dtypes.is_float(dtype):
-        return ops.cast(ops.clip(x, ops.cast(low, have), ops.cast(high, have)), dtype)
+        return ops.cast(ops.clip(x, _exactly(low, have), _exactly(high, have)), dtype)
     # The greatest integer may be no float: what reaches it is set afterwards.
     below, above = ops.less_equal(x, float(low)), ops.greater_equal(x, float(high))
     whole = ops.cast(ops.where(ops.logical_or(ops.logical_or(below, above), ops.isnan(x)), 0.0, x), dtype)
-    return ops.where(above, ops.cast(high, dtype), ops.where(below, ops.cast(low, dtype), whole))
+    return ops.where(above, _exactly(high, dtype), ops.where(below, _exactly(low, dtype), whole))
+
+
+def _exactly(value: float, dtype: str) -> Tensor:
+    """A number of that dtype; a Python integer alone would be an int32 first."""
+    return ops.convert_to_tensor(np.asarray(value, dtypes.to_numpy(dtype)))
 
 
 def limits(dtype: str) -> tuple[float, float]:

@@ -197,7 +197,9 @@ def _cut(x: Spec, indices_or_sections: Any, axis: int = 0, even: bool = True) ->
         ends = [size // points * i + min(i, longer) for i in range(1, points)]
         points = tuple(ends)
     elif size is not None:
-        points = tuple(min(max(p + size if p < 0 else p, 0), size) for p in points)
+        points = tuple(p + size if p < 0 else p for p in points)
+        if any(not 0 <= p <= size for p in points):
+            raise ValueError(f"indices_or_sections={indices_or_sections!r} is out of range for axis={axis!r} of size {size}.")
     if any(a > b for a, b in itertools.pairwise(points)) or (size is None and any(p < 0 for p in points)):
         raise ValueError(f"indices_or_sections={indices_or_sections!r} should be increasing.")
     edges = [0, *points, size]
@@ -212,14 +214,14 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
     Args:
         x: Any shape and dtype.
         indices_or_sections: The number of equal pieces, or the increasing positions to cut at.
-            Negative ones count from the end, those past the end leave empty pieces.
+            Negative ones count from the end.
         axis: An int.
 
     Returns:
         A list of the pieces.
 
     Raises:
-        ValueError: The pieces would not be equal, the positions decrease, or the axis is out of range.
+        ValueError: The pieces would not be equal, the positions decrease, or they or the axis are out of range.
     """
 
 
@@ -228,7 +230,7 @@ def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int =
     """As `split`; where equal pieces do not come out even, the first ones are one longer.
 
     Raises:
-        ValueError: The positions decrease, or the axis is out of range.
+        ValueError: The positions decrease, or they or the axis are out of range.
     """
     return ops.split(x, indices_or_sections, axis)
 
@@ -436,7 +438,7 @@ def _padded(x: Spec, pad_width: Any, mode: str = "constant", constant_values: An
     if constant_values is not None and mode != "constant":
         raise ValueError(f"constant_values={constant_values!r} is for mode='constant', not mode={mode!r}.")
     try:
-        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2))
+        widths = np.broadcast_to(np.asarray(pad_width), (x.ndim, 2)) if x.ndim else np.zeros((0, 2), "int32")
     except ValueError:
         raise ValueError(
             f"pad_width={pad_width!r} should be a number, a pair, or a pair for each of {x.ndim} axes."
@@ -521,7 +523,7 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
             steps = np.arange(count) if ascending else np.arange(count)[::-1]
             shape[axis] = count
             steps = ops.cast(np.reshape(steps, shape), x.dtype if inexact else "float64")
-            ramp = ops.take(x, ops.reshape(edge, (1,)), axis) * steps / count
+            ramp = ops.divide(ops.multiply(ops.take(x, ops.reshape(edge, (1,)), axis), steps), count)
             ramp = ramp if inexact else ops.cast(ops.floor(ramp), x.dtype)
         parts = [ramp, *parts] if ascending else [*parts, ramp]
     return ops.concatenate(parts, axis)

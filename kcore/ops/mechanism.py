@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kcore import backends, config, dtypes, naming, tree
+from kcore.backends.host import to_array
 from kcore.ops import symbolic
 from kcore.ops.symbolic import KerasTensor, Spec
 
@@ -137,7 +138,7 @@ class Op:
         self.signature = inspect.signature(function)
         self.body = None if private or _is_primitive(function) else _by_position(function, self.signature)
         self.definition = function if private else None
-        self.roles = {p.name: _role(p) for p in self.signature.parameters.values()}
+        self.roles = {p.name: role_of(p) for p in self.signature.parameters.values()}
         self._role_list = list(self.roles.values())
         self.vjp: Any = None
         self.plans: dict[Any, Callable] = {}
@@ -417,7 +418,8 @@ def _by_position(function: Callable, signature: inspect.Signature) -> Callable:
     return call
 
 
-def _role(parameter: inspect.Parameter) -> str:
+def role_of(parameter: inspect.Parameter) -> str:
+    """What a parameter takes, by its annotation: "tensor", "tensors" or "plain"."""
     annotation = str(parameter.annotation)
     if annotation.startswith("Tensors") or (parameter.kind is parameter.VAR_POSITIONAL and annotation.startswith("Tensor")):
         return "tensors"
@@ -457,6 +459,8 @@ def spec_of(a: Any) -> Any:
         return a
     if type(a) in SCALARS:
         return Spec((), dtypes.WEAK[type(a)])
+    if not hasattr(a, "shape"):  # nested lists, beside a symbolic operand
+        a = to_array(a)
     return Spec(a.shape, dtypes.name_of(a.dtype))
 
 

@@ -306,7 +306,9 @@ def _block_plan(x: Spec, block_size: int, data_format: str | None, deeper: bool)
 
 @op(rule=lambda x, block_size, data_format="channels_last": _block_plan(x, block_size, data_format, False))
 def depth_to_space(x: Tensor, block_size: int, data_format: str | None = "channels_last") -> Tensor:
-    """Channels laid out as blocks of block_size x block_size pixels.
+    """Channels laid out as blocks of block_size x block_size pixels, row by row.
+
+    With channels last, consecutive channels are those of one pixel; with channels first, the pixels of one channel.
 
     Args:
         x: (batch, height, width, channels), or (batch, channels, height, width) for "channels_first".
@@ -325,8 +327,8 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str | None = "channe
         y = ops.reshape(x, (n, height, width, b, b, channels // (b * b)))
         return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (n, height * b, width * b, channels // (b * b)))
     n, channels, height, width = ops.shape(x)
-    y = ops.reshape(x, (n, b, b, channels // (b * b), height, width))
-    return ops.reshape(ops.transpose(y, (0, 3, 4, 1, 5, 2)), (n, channels // (b * b), height * b, width * b))
+    y = ops.reshape(x, (n, channels // (b * b), b, b, height, width))
+    return ops.reshape(ops.transpose(y, (0, 1, 4, 2, 5, 3)), (n, channels // (b * b), height * b, width * b))
 
 
 @op(rule=lambda x, block_size, data_format="channels_last": _block_plan(x, block_size, data_format, True))
@@ -351,7 +353,7 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str | None = "channe
         return ops.reshape(ops.transpose(y, (0, 1, 3, 2, 4, 5)), (n, height // b, width // b, channels * b * b))
     n, channels, height, width = ops.shape(x)
     y = ops.reshape(x, (n, channels, height // b, b, width // b, b))
-    return ops.reshape(ops.transpose(y, (0, 3, 5, 1, 2, 4)), (n, channels * b * b, height // b, width // b))
+    return ops.reshape(ops.transpose(y, (0, 1, 3, 5, 2, 4)), (n, channels * b * b, height // b, width // b))
 
 
 def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
@@ -390,6 +392,9 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
     return ops.reshape(y, [None if None in group else math.prod(group) for group in merged])
 
 
+ELLIPSIS = ["...", "..."]  # outside of parentheses: each of its axes stays one
+
+
 def _pattern_sides(pattern: str) -> tuple[list[list[str]], list[list[str]]]:
     """The groups of names before and after the arrow."""
     sides = pattern.split("->")
@@ -410,7 +415,7 @@ def _pattern_sides(pattern: str) -> tuple[list[list[str]], list[list[str]]]:
             elif inside:
                 groups[-1] += [word] if word != "1" else []
             else:
-                groups.append([word] if word != "1" else [])
+                groups.append(ELLIPSIS if word == "..." else [word] if word != "1" else [])
         if inside:
             raise ValueError(f"rearrange: the parentheses of pattern={pattern!r} don't match.")
         found.append(groups)
@@ -419,14 +424,14 @@ def _pattern_sides(pattern: str) -> tuple[list[list[str]], list[list[str]]]:
 
 def _without_ellipsis(left: list, right: list, ndim: int, pattern: str) -> tuple[list, list]:
     """Both sides with a name for each axis that ... stands for."""
-    if ["..."] not in left:
+    if ELLIPSIS not in left:
         return left, right
-    at = left.index(["..."])
+    at = left.index(ELLIPSIS)
     names = [f"...{i}" for i in range(ndim - len(left) + 1)]
     left = [*left[:at], *([n] for n in names), *left[at + 1 :]]
     wide = []
     for group in right:
-        if group == ["..."]:
+        if group == ELLIPSIS:
             wide += [[n] for n in names]
         else:
             wide.append([m for n in group for m in (names if n == "..." else [n])])

@@ -10,7 +10,10 @@ copy = torch.clone
 
 
 def view(x, dtype):
-    return x if x.dtype is _DTYPES[dtype] else x.detach().contiguous().view(_DTYPES[dtype])
+    if x.dtype is _DTYPES[dtype]:
+        return x
+    # A copy: torch takes an axis of one element, or none, for contiguous whatever its stride, but does not view it.
+    return x.detach().clone(memory_format=torch.contiguous_format).view(_DTYPES[dtype])
 
 
 def view_as_complex(x):
