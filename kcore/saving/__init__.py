@@ -14,5 +14,6 @@ from kcore.saving.serialization import (
     SafeModeScope,
     deserialize_keras_object,
     enable_unsafe_deserialization,
+    in_safe_mode,
     serialize_keras_object,
 )

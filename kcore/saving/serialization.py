@@ -296,6 +296,11 @@ _SPECIAL = {
 }
 
 
+def in_safe_mode() -> bool:
+    """Whether code in configs is refused, here and now."""
+    return not _unsafe.get()
+
+
 def enable_unsafe_deserialization() -> None:
     """From now on, in this context, files may bring code; only for files that you trust."""
     _unsafe.set(True)
