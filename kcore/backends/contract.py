@@ -68,6 +68,8 @@ class Backend:
     wider: ClassVar[dict[str, str | None]] = {}
     # Whether an eager op is compiled anew for each shape and dtype, so that new ones are slow at first.
     compiles_shapes: ClassVar[bool] = False
+    # (op, dtypes) for which a kernel was found missing. Asking again would leave the failure in a trace.
+    _lacking: ClassVar[set[tuple[str, frozenset[str]]]] = set()
     # The optimizer updates that `optimizer_step` does.
     fused_steps: ClassVar[frozenset[str]] = frozenset()
     # Of several such dtypes in one call, the first here decides.
@@ -135,7 +137,7 @@ class Backend:
         return self._with_wider(op, fn, plan, narrow) if narrow else fn
 
     def _with_wider(self, op: Any, fn: Fn, plan: Any, narrow: set[str]) -> Fn:
-        """`fn`; from the first time that it lacks a kernel, `fn` in the wider dtype, cast back."""
+        """`fn`; where it turns out to lack a kernel, and from then on, `fn` in the wider dtype, cast back."""
         wide = self.wider[min(narrow, key=self.widening_order.index)]
 
         def widened(*args: Any) -> Any:
@@ -149,11 +151,10 @@ class Backend:
                 return self.convert(a, wide) if self.dtype(a) in narrow else a
             return wide if isinstance(a, str) and a in narrow else a
 
-        chosen = fn
+        case = (op.name, frozenset(narrow))
 
         def run(*args: Any) -> Any:
-            nonlocal chosen
-            if chosen is widened:
+            if case in self._lacking:
                 return widened(*args)
             try:
                 return fn(*args)
@@ -161,7 +162,7 @@ class Backend:
                 if not self.lacks_kernel(error):
                     raise
             y = widened(*args)
-            chosen = widened
+            self._lacking.add(case)
             return y
 
         return run

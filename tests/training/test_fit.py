@@ -254,3 +254,15 @@ def test_a_generator_that_ends_early_is_warned_of():
     with pytest.warns(UserWarning, match="ended after 4 batches; 10 were asked for"):
         history = classifier().fit(batches, steps_per_epoch=10, verbose=0).history
     assert math.isfinite(history["loss"][0])
+
+
+def test_torch_compile_trains_as_eager_torch_does():
+    pytest.importorskip("torch")
+    (x, y), _ = digits.load()
+    curves = []
+    with backends.use("torch"):
+        for jit in (False, True):
+            model = convnet()
+            model.compile(keras.optimizers.Adam(5e-3), "sparse_categorical_crossentropy", jit_compile=jit)
+            curves.append(model.fit(x[:128], y[:128], epochs=2, batch_size=64, verbose=0).history["loss"])
+    np.testing.assert_allclose(curves[0], curves[1], rtol=1e-4)

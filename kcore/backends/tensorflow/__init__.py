@@ -23,6 +23,7 @@ class TensorFlowBackend(Backend):
     """Tensors are tf.Tensor, eager or symbolic."""
 
     name = "tensorflow"
+    _lacking = set()  # noqa: RUF012
     tensor_types = (tf.Tensor,)
     module_base = tf.Module
     wider = {  # noqa: RUF012

@@ -24,6 +24,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    _lacking = set()  # noqa: RUF012
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
     wider = {  # noqa: RUF012

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from kcore.backends import threefry
 from kcore.backends.threefry import COUNTERS, PARITY, ROTATIONS, ROUNDS
@@ -27,7 +28,8 @@ def random_words(key, shape):
 
 def _values(key):
     """The key as an array where drawing on the host is right: a hundred small kernels take longer."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing() or key.device.type != "cpu":
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or get_proxy_mode() is not None
+    if traced or key.device.type != "cpu":
         return None
     try:
         return key.numpy()
