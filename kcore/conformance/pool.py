@@ -141,3 +141,87 @@ Case(
     ],
     errors=SHORT,
 )
+
+
+def adapted(fold):
+    """A formula that folds windows from floor(i * n / m) to ceil((i + 1) * n / m)."""
+
+    def formula(x, output_size, data_format="channels_last"):
+        if data_format == "channels_first":
+            return np.moveaxis(formula(np.moveaxis(x, 1, -1), output_size), -1, 1)
+        size = per_axis(output_size, x.ndim - 2)
+        y = np.empty((x.shape[0], *size, x.shape[-1]), fold(np.ones(1, x.dtype), 0).dtype)
+        for place in np.ndindex(*size):
+            ends = zip(place, x.shape[1:-1], size, strict=True)
+            part = tuple(slice(i * n // m, -(-(i + 1) * n // m)) for i, n, m in ends)
+            y[(slice(None), *place)] = fold(x[(slice(None), *part)], tuple(range(1, x.ndim - 1)))
+        return y
+
+    return formula
+
+
+def adaptive_samples():
+    return [
+        Sample(draw(2, 7, 3), 3),
+        Sample(draw(2, 3, 7), 4, **FIRST),
+        Sample(draw(2, 7, 5, 3), (3, 2)),
+        Sample(draw(2, 6, 9, 3), (3, 3), why="windows of one size"),
+        Sample(draw(2, 7, 5, 3), (9, 5), why="more windows than elements, and as many"),
+        Sample(draw(2, 7, 5, 3), 1),
+        Sample(draw(2, 3, 7, 5), (2, 4), **FIRST),
+        Sample(draw(1, 5, 4, 7, 2), (2, 3, 3)),
+        Sample(draw(0, 7, 5, 3), 3, why="no images"),
+    ]
+
+
+ADAPTIVE_ERRORS = [
+    Bad(np.ones((2, 5, 5, 3)), 0, match=r"output_size=0"),
+    Bad(np.ones((2, 5, 5, 3)), (2, 2, 2), match=r"output_size=\(2, 2, 2\)"),
+    Bad(np.ones((5, 5)), 2, match=r"should have 3 to 5 dimensions"),
+    Bad(np.ones((2, 0, 5, 3)), 2, match=r"have nothing to pool"),
+]
+
+Case(
+    ops.adaptive_max_pool,
+    reference=adapted(np.max),
+    samples=[
+        *adaptive_samples(),
+        Sample(
+            np.array([1.0, nan, 2.0, 3.0, 0.5]).reshape(1, 5, 1),
+            3,
+            expect=np.array([nan, nan, 3.0]).reshape(1, 3, 1),
+            grad=False,
+            why="a nan wins",
+        ),
+        Sample(
+            np.ones((1, 5, 1)),
+            3,
+            gradient=[np.array([1.0, 1, 0, 1, 0]).reshape(1, 5, 1)],
+            why="the first of equals gets the gradient",
+        ),
+        Sample(
+            np.ones((1, 3, 2, 1)),
+            (2, 1),
+            gradient=[np.array([[1.0, 0], [1, 0], [0, 0]]).reshape(1, 3, 2, 1)],
+            why="the first of equals, row by row",
+        ),
+        Sample(whole(2, 5, 7, 3, low=-9), 3, grad=False, why="integers stay"),
+    ],
+    errors=ADAPTIVE_ERRORS,
+)
+
+Case(
+    ops.adaptive_average_pool,
+    reference=adapted(np.mean),
+    samples=[
+        *adaptive_samples(),
+        Sample(
+            np.array([1.0, inf, 2.0, 3.0, 4.0]).reshape(1, 5, 1),
+            2,
+            expect=np.array([inf, 3.0]).reshape(1, 2, 1),
+            grad=False,
+            why="an infinity stays in its windows",
+        ),
+    ],
+    errors=ADAPTIVE_ERRORS,
+)

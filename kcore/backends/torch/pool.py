@@ -7,11 +7,14 @@ import math
 import torch
 import torch.nn.functional as _F
 
+from kcore import ops as _ops
 from kcore.backends.torch.conv import _back, _first, _padded, _widened
 from kcore.ops.windows import inside as _inside
 
 _MAX = {2: _F.max_pool2d, 3: _F.max_pool3d}
 _MEAN = {2: _F.avg_pool2d, 3: _F.avg_pool3d}
+_ADAPTIVE_MAX = {2: _F.adaptive_max_pool2d, 3: _F.adaptive_max_pool3d}
+_ADAPTIVE_MEAN = {2: _F.adaptive_avg_pool2d, 3: _F.adaptive_avg_pool3d}
 
 
 def _even(padding):
@@ -38,3 +41,15 @@ def average_pool(inputs, pool_size, strides, padding, data_format):
         sums = _MEAN[len(size)](_padded(x, pads), size, steps, divisor_override=1)
         y = sums / torch.tensor(counts, dtype=x.dtype, device=x.device)
     return _back(y, data_format, len(strides))
+
+
+def adaptive_max_pool(inputs, output_size, data_format):
+    if not inputs.is_floating_point():  # torch has this for floats alone
+        return _ops.adaptive_max_pool.op.body(inputs, output_size, data_format)
+    size = _widened(output_size, 1)
+    return _back(_ADAPTIVE_MAX[len(size)](_first(inputs, data_format), size), data_format, len(output_size))
+
+
+def adaptive_average_pool(inputs, output_size, data_format):
+    size = _widened(output_size, 1)
+    return _back(_ADAPTIVE_MEAN[len(size)](_first(inputs, data_format), size), data_format, len(output_size))
