@@ -5,19 +5,26 @@ why, and callers use their NumPy definitions. KCORE_NATIVE=0 switches it off; KC
 instruction set to use instead of the widest one that the CPU has.
 """
 
+import importlib
 import os
+from types import ModuleType
 
-kernels = None
+kernels: ModuleType | None = None
 reason: str | None = None
 
 if os.environ.get("KCORE_NATIVE") == "0":
     reason = "switched off by KCORE_NATIVE=0"
 else:
+    # OpenMP reads this when it is loaded, which is now. Threads that wait should sleep: spinning, they
+    # take the processors from BLAS and from other programs, and gain nothing on a busy machine.
+    _policy = os.environ.get("OMP_WAIT_POLICY")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
-        from kcore._native import _kernels as kernels
+        kernels = importlib.import_module("kcore._native._kernels")
     except ImportError as error:
-        kernels = None
         reason = f"the compiled extension could not be imported: {error}"
+    if _policy is None:
+        del os.environ["OMP_WAIT_POLICY"]
 
 available: bool = kernels is not None
 
