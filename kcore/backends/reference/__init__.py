@@ -40,8 +40,9 @@ class ReferenceBackend(Backend):
 
     def bind(self, op: Any, plan: Any, sources: Sequence[Any]) -> Callable:
         definition = op.definition or self.ops.get(op.name)
-        if definition is None:
-            return super().bind(op, plan, sources)  # a portable body: the ops in it do the rest
+        if definition is None:  # a portable body: the ops in it do the rest, and Tensors' operators
+            run = super().bind(op, plan, sources)
+            return lambda *args: run(*[_tensors(a) for a in args])
         roles = list(op.roles.values())
         steps = [source.step(self) for source in sources]
 
@@ -52,7 +53,7 @@ class ReferenceBackend(Backend):
                 if op.vjp is not None:
                     return tape.run_recorded(op.vjp, roles, definition, values, parents)
                 if op.body is not None:
-                    return op.body(*values)
+                    return op.body(*[_tensors(a) for a in values])
             return wrap(definition(*[tape._plain(a) for a in values]))
 
         return _specialized(plan, sources, steps, definition, run_slowly)
@@ -86,6 +87,13 @@ class ReferenceBackend(Backend):
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
+
+
+def _tensors(a: Any) -> Any:
+    """An argument with NumPy's arrays as Tensors: NumPy's own operators follow its promotion, and are on no tape."""
+    if isinstance(a, (list, tuple)):
+        return type(a)([_tensors(e) for e in a]) if not hasattr(a, "_fields") else a
+    return a.view(Tensor) if isinstance(a, np.ndarray) and a.__class__ is not Tensor else a
 
 
 def _specialized(plan: Any, sources: Sequence[Any], steps: list, definition: Callable, slowly: Callable) -> Callable:
