@@ -9,7 +9,7 @@ import numpy as np
 
 from kcore import backends, dtypes, tree
 from kcore import gradients as differentiation
-from kcore.conformance.record import Case
+from kcore.conformance.record import EXACT_TO_ROUNDING, Case
 from kcore.conformance.trials import Trial, tolerance
 
 # Steps of the differences. At the first, the errors from rounding and from the fifth derivative are both
@@ -54,6 +54,9 @@ class Gradients:
         # A complex operand is taken as a function of its parts: so no convention for its gradient comes in.
         self.complex = [v.dtype.kind == "c" for v in values]
         self.points = [p for v in values for p in ((v.real, v.imag) if v.dtype.kind == "c" else (v,))]
+        # A result in a narrower dtype has a gradient in it.
+        kinds = [] if trial.plan is None else [s.dtype for s in tree.flatten(trial.plan.outputs)]
+        self.tol = max([case.grad_tol, *(EXACT_TO_ROUNDING.get(d, 0.0) for d in kinds)])
         self.rng = np.random.default_rng([trial.number, *case.name.encode()])
         self.inexact = self._inexact()
         self.weights = [self._signed(y.shape) for y in self._parts(trial.want)]
@@ -99,7 +102,7 @@ class Gradients:
 
     def judge_first(self, gs: Arrays) -> Finding:
         """The first gradient, against what the record promises or differences of the formula."""
-        tol = self.case.grad_tol
+        tol = self.tol
         problem = self._malformed(gs)
         if problem:
             return ("gradient", np.inf, tol, problem)
@@ -109,7 +112,7 @@ class Gradients:
 
     def judge_second(self, qs: Arrays) -> Finding:
         """The gradient of sum(others * gradients), against differences of the gradients."""
-        tol = self.case.grad_tol
+        tol = self.tol
         problem = self._malformed(qs)
         if problem:
             return ("second gradient", np.inf, tol, problem)

@@ -113,11 +113,11 @@ class Trials:
             return [d for d in own if d in self.wanted], further
         if sample.dtypes is not None:
             return own, []
-        if self.full:
+        if self.full and (sample is self.probe or not sample.why):  # picked by hand for the values in its own dtypes
             return own, [d for d in ALL_FURTHER if d not in own]
         if sample is self.probe:
             return own, [d for d in FURTHER if d not in own]
-        return own[:2], []
+        return own if self.full else own[:2], []
 
     def _probe(self) -> Sample | None:
         """The sample that stands for all in further dtypes: the first that holds more than a number."""
