@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
+from torch.fx.experimental import proxy_tensor
 
 from kcore.backends import threefry
 from kcore.backends.threefry import COUNTERS, PARITY, ROTATIONS, ROUNDS
@@ -28,7 +28,7 @@ def random_words(key, shape):
 
 def _values(key):
     """The key as an array where drawing on the host is right: a hundred small kernels take longer."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or get_proxy_mode() is not None
+    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or proxy_tensor.get_proxy_mode() is not None
     if traced or key.device.type != "cpu":
         return None
     try:
