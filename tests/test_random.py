@@ -5,9 +5,22 @@ import threading
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from kcore import backends, grad, ops, state
-from kcore.random import SeedGenerator, categorical, dropout, normal, randint, shuffle, truncated_normal, uniform
+from kcore.random import (
+    SeedGenerator,
+    beta,
+    binomial,
+    categorical,
+    dropout,
+    gamma,
+    normal,
+    randint,
+    shuffle,
+    truncated_normal,
+    uniform,
+)
 from kcore.random.bits import random_bits, split
 from kcore.random.keyed import random_dropout, random_uniform, random_unit
 from kcore.random.seed_generator import draw_key
@@ -255,6 +268,52 @@ def test_moments_of_the_draws():
     np.testing.assert_allclose([n.mean(), n.std()], [2, 3], atol=0.02)
     assert np.abs(t).max() < 2
     np.testing.assert_allclose([t.mean(), t.std()], [0, 0.8796], atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("draw", "distribution"),
+    [
+        (lambda: gamma((20000,), 0.3, dtype="float64", seed=1), stats.gamma(0.3)),
+        (lambda: gamma((20000,), 1.0, seed=1), stats.gamma(1.0)),
+        (lambda: gamma((20000,), 7.5, seed=1), stats.gamma(7.5)),
+        (lambda: beta((20000,), 0.5, 0.5, seed=1), stats.beta(0.5, 0.5)),
+        (lambda: beta((20000,), 2.0, 5.0, seed=1), stats.beta(2.0, 5.0)),
+        (lambda: uniform((20000,), seed=1), stats.uniform()),
+        (lambda: normal((20000,), seed=1), stats.norm()),
+        (lambda: truncated_normal((20000,), seed=1), stats.truncnorm(-2, 2)),
+    ],
+)
+def test_draws_follow_their_distributions(draw, distribution):
+    assert stats.kstest(np.asarray(draw()).astype("float64"), distribution.cdf).pvalue > 0.01
+
+
+@pytest.mark.parametrize(("n", "p"), [(3, 0.4), (20, 0.2), (25, 0.5), (40, 0.9), (100, 0.3), (400, 0.5)])
+def test_binomial_counts_follow_their_distribution(n, p):
+    counts = np.bincount(np.asarray(binomial((20000,), n, p, seed=1)).astype(int), minlength=n + 1)
+    expected = 20000 * stats.binom.pmf(np.arange(n + 1), n, p)
+    often = expected > 5
+    got, want = ([*a[often], a[~often].sum() + 1e-9] for a in (counts, expected))
+    assert stats.chisquare(got, np.array(want) * sum(got) / sum(want)).pvalue > 0.01
+
+
+def test_rejection_draws_agree_on_all_backends(backend):
+    alpha = np.linspace(0.1, 20, 50).astype("float32")
+    for draw, rtol in (
+        (lambda: gamma((50,), alpha, seed=9), 1e-5),
+        (lambda: beta((50,), alpha, 2.0, seed=9), 1e-5),
+        (lambda: binomial((50,), np.arange(50), 0.3, seed=9), 0),
+    ):
+        np.testing.assert_allclose(backend.numpy(draw()), on_reference(draw), rtol=rtol)
+
+
+def test_rejection_draws_work_compiled():
+    jax = pytest.importorskip("jax")
+    want = on_reference(lambda: gamma((6,), 2.0, seed=9))
+    with backends.use("jax"):
+        np.testing.assert_allclose(jax.jit(lambda: gamma((6,), 2.0, seed=9))(), want, rtol=1e-5)
+    tf = pytest.importorskip("tensorflow")
+    with backends.use("tensorflow"):
+        np.testing.assert_allclose(tf.function(lambda: gamma((6,), 2.0, seed=9), autograph=False)(), want, rtol=1e-5)
 
 
 def test_integers_are_even_over_the_whole_range():

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import scipy.special as special
+import scipy.stats as stats
 
 from kcore import dtypes
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw
-from kcore.random import keyed
+from kcore.random import keyed, rejection
 from kcore.random.bits import random_bits, random_words
 
 WORD = 2**32 - 1
@@ -108,6 +109,86 @@ def dropout(inputs, key, rate, noise_shape=None):
     if rate == 1:
         return np.zeros_like(inputs)
     return np.where(mask(key, noise, 1 - rate), inputs / (1 - rate), 0)
+
+
+def categorical(logits, key, num_samples, dtype="int32"):
+    u = uniform(key, (*logits.shape, num_samples), float(np.finfo("float32").tiny), 1.0).astype("float64")
+    return np.argmax(logits[..., None] - np.log(-np.log(u)), 1).astype(dtypes.to_numpy(dtypes.name_of(dtype)))
+
+
+def shuffle(x, key, axis=0):
+    n = x.shape[axis]
+    order = np.arange(n)
+    for _ in range(math.ceil(3 * math.log(max(n, 1)) / math.log(WORD))):
+        key, here = words(key, (2,))
+        order = order[np.argsort(bits(here, (n,)), kind="stable")]
+    return np.take(x, order, axis)
+
+
+def proposals(key, shape, propose, count=40):
+    """For each element the first proposal that is accepted."""
+    y, done = np.full(shape, np.nan), np.zeros(shape, bool)
+    for k1, k2 in words(key, (128, 2))[:count]:
+        accepted, value = propose(k1, k2)
+        y = np.where(accepted & ~done, value, y)
+        done |= accepted
+    return y
+
+
+def log_gamma(key, shape, alpha, dtype):
+    boost, tries = words(key, (2,))
+    d = np.where(alpha < 1, alpha + 1, alpha) - 1 / 3
+
+    def propose(k1, k2):
+        x = normal(k1, shape, dtype=dtype)
+        v = (1 + x / np.sqrt(9 * d)) ** 3
+        with np.errstate(all="ignore"):
+            return (v > 0) & (np.log1p(-unit(k2, shape, dtype)) < x * x / 2 + d - d * v + d * np.log(v)), d * v
+
+    y = np.log(proposals(tries, shape, propose))
+    with np.errstate(all="ignore"):
+        return np.where(alpha < 1, y + np.log1p(-unit(boost, shape, dtype)) / alpha, y)
+
+
+def gamma(key, shape, alpha, dtype="float32"):
+    alpha = np.broadcast_to(np.asarray(alpha, "float64"), shape)
+    y = np.exp(log_gamma(key, shape, np.where(alpha > 0, alpha, 1), exact(dtype)))
+    return np.where(alpha > 0, y, np.where(alpha == 0, 0, np.nan))
+
+
+def beta(key, shape, alpha, beta, dtype="float32"):
+    alpha, beta = (np.broadcast_to(np.asarray(a, "float64"), shape) for a in (alpha, beta))
+    x, y = (log_gamma(k, shape, a, exact(dtype)) for k, a in zip(words(key, (2,)), (alpha, beta), strict=True))
+    return 1 / (1 + np.exp(y - x))
+
+
+def exact(dtype):
+    return "float64" if dtypes.name_of(dtype) == "float64" else "float32"
+
+
+def binomial(key, shape, counts, probabilities, dtype="float32"):
+    n, p = (np.broadcast_to(np.asarray(a, "float64"), shape) for a in (counts, probabilities))
+    rare = np.minimum(p, 1 - p)
+    k1, k2 = words(key, (2,))
+    passed, few = np.zeros(shape), np.zeros(shape)
+    with np.errstate(all="ignore"):
+        for k in words(k1, (128,)):
+            passed = passed + np.maximum(np.ceil(np.log1p(-unit(k, shape, "float64")) / np.log1p(-rare)), 1)
+            few += passed <= n
+
+    def propose(k1, k2):
+        u, v = unit(k1, shape, "float64") - 0.5, 1 - unit(k2, shape, "float64")
+        spread, us = np.sqrt(n * rare * (1 - rare)), 0.5 - np.abs(u)
+        b = 1.15 + 2.53 * spread
+        a = -0.0873 + 0.0248 * b + 0.01 * rare
+        k = np.floor((2 * a / us + b) * u + n * rare + 0.5)
+        density = stats.binom.pmf(k, n, rare) / stats.binom.pmf(np.floor((n + 1) * rare), n, rare)
+        below = v * (2.83 + 5.1 / b) * spread / (a / us**2 + b) <= density
+        return (k >= 0) & (k <= n) & (((us >= 0.07) & (v <= 0.92 - 4.2 / b)) | below), k
+
+    with np.errstate(all="ignore"):
+        y = np.where(n * rare < 10, few, proposals(k2, shape, propose))
+    return np.where(p > 0.5, n - y, y)
 
 
 SHAPES = ((), (5,), (3, 7), (2, 0), (0,), (2, 3, 5))
@@ -266,4 +347,78 @@ Case(
         Bad(draw(3, 4), KEY, 0.5, (2, 4), match=r"noise_shape=\(2, 4\) does not broadcast to inputs of shape \(3, 4\)"),
         Bad(draw(3, 4), KEY, 0.5, (4,), match=r"noise_shape=\(4,\) does not broadcast"),
     ],
+)
+CHANCES = np.log(np.array([[0.1, 0.2, 0.7], [0.5, 0.25, 0.25]]))
+Case(
+    keyed.random_categorical,
+    categorical,
+    samples=[
+        Sample(draw(3, 5), KEY, 7),
+        Sample(CHANCES, KEY, 40),
+        Sample(CHANCES, KEY, 4, "int64"),
+        Sample(draw(3, 5), KEY, 0),
+        Sample(np.array([[0.0, -np.inf], [-np.inf, 0.0]]), KEY, 5, expect=[[0] * 5, [1] * 5], why="certain"),
+    ],
+    errors=[
+        Bad(draw(3), KEY, 2, match=r"logits should have 2 dimensions, not shape \(3,\)"),
+        Bad(draw(3, 2), KEY, 2, "float32", match="dtype='float32' should be one of"),
+        Bad(draw(3, 2), KEY, -1, match="num_samples=-1"),
+    ],
+    grad=False,
+)
+Case(
+    keyed.random_shuffle,
+    shuffle,
+    samples=[
+        *(Sample(draw(*shape), KEY) for shape in ((5,), (1,), (0,), (6, 2), (30, 2, 3))),
+        Sample(draw(3, 7), KEY, 1),
+        Sample(draw(3, 7), KEY, -1),
+        Sample(draw(2000), KEY, why="so many are sorted twice"),
+    ],
+    errors=[
+        Bad(draw(2, 2), KEY, 2, match=r"axis=2 is out of range"),
+        Bad(np.float64(1), KEY, match=r"axis=0 is out of range"),
+    ],
+)
+REJECTED = {"float32": 2e-5, "float64": 1e-12, "float16": 4e-3, "bfloat16": 3e-2}
+Case(
+    rejection.random_gamma,
+    gamma,
+    samples=[
+        *(Sample(KEY, shape, 2.5) for shape in SHAPES),
+        Sample(KEY, (50,), np.linspace(0.2, 30, 50)),
+        Sample(KEY, (5, 3), np.array([0.5, 1.0, 7.0]), "float64"),
+        Sample(KEY, (3,), np.array([0.0, -1.0, np.nan]), expect=[0.0, np.nan, np.nan], why="no such distribution"),
+    ],
+    errors=[*(Bad(*b.args, 1.0, match=b.match) for b in BAD_KEYS), Bad(KEY, (2,), 1.0, "int32", match="dtype='int32'")],
+    tol=REJECTED,
+    dtypes=("float32",),
+    grad=False,
+)
+Case(
+    rejection.random_beta,
+    beta,
+    samples=[
+        *(Sample(KEY, shape, 2.5, 0.5) for shape in SHAPES),
+        Sample(KEY, (50,), np.linspace(0.2, 30, 50), 3.0),
+        Sample(KEY, (20,), 0.01, 0.02, why="gamma draws of so little underflow"),
+    ],
+    errors=[Bad(KEY, (2,), np.ones(3), 1.0, match=r"alpha of shape \(3,\) does not broadcast to shape=\(2,\)")],
+    tol=REJECTED,
+    dtypes=("float32",),
+    grad=False,
+)
+Case(
+    rejection.random_binomial,
+    binomial,
+    samples=[
+        *(Sample(KEY, shape, 20.0, 0.25) for shape in SHAPES),
+        Sample(KEY, (60,), np.arange(60.0), 0.7, why="counted one by one, and by rejection"),
+        Sample(KEY, (60,), 1e6, np.linspace(0.0, 1.0, 60)),
+        Sample(KEY, (3,), 7.0, np.array([0.0, 1.0, 1.0]), expect=[0.0, 7.0, 7.0], why="certain"),
+    ],
+    errors=[Bad(KEY, (2,), np.ones(3), 1.0, match=r"counts of shape \(3,\) does not broadcast to shape=\(2,\)")],
+    tol={"float32": 0.0},
+    dtypes=("float32",),
+    grad=False,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from kcore import dtypes, ops
 from kcore.ops.mechanism import Shape, Tensor
-from kcore.random import keyed
+from kcore.random import keyed, rejection
 from kcore.random.seed_generator import SeedGenerator, draw_key
 
 Seed = int | SeedGenerator | None
@@ -124,6 +124,52 @@ def dropout(inputs: Tensor, rate: float, noise_shape: Any = None, seed: Seed = N
         ValueError: `rate` is not from 0 to 1, `noise_shape` does not fit, or `seed` is none.
     """
     return keyed.random_dropout(inputs, draw_key(seed), rate, noise_shape)
+
+
+def gamma(shape: Shape, alpha: Any, dtype: Any = None, seed: Seed = None) -> Tensor:
+    """Gamma distributed numbers, with scale 1. On different backends they agree to rounding.
+
+    Args:
+        shape: Of the result.
+        alpha: The shape parameter, broadcasts to `shape`; 0 gives 0, less gives nan. No gradient flows to it.
+        dtype: A float dtype; the default float for None.
+        seed: An int, a SeedGenerator, which advances, or None for the global generator.
+
+    Raises:
+        ValueError: `dtype` is no float dtype, or `seed` or `shape` is none.
+    """
+    return rejection.random_gamma(draw_key(seed), _hashable(shape), alpha, dtype)
+
+
+def beta(shape: Shape, alpha: Any, beta: Any, dtype: Any = None, seed: Seed = None) -> Tensor:
+    """Beta distributed numbers. On different backends they agree to rounding.
+
+    Args:
+        shape: Of the result.
+        alpha, beta: The parameters, broadcast to `shape`; nan where one is not positive. No gradient flows to them.
+        dtype: A float dtype; the default float for None.
+        seed: An int, a SeedGenerator, which advances, or None for the global generator.
+
+    Raises:
+        ValueError: `dtype` is no float dtype, or `seed` or `shape` is none.
+    """
+    return rejection.random_beta(draw_key(seed), _hashable(shape), alpha, beta, dtype)
+
+
+def binomial(shape: Shape, counts: Any, probabilities: Any, dtype: Any = None, seed: Seed = None) -> Tensor:
+    """How many of `counts` trials succeed, each with that probability.
+
+    Args:
+        shape: Of the result.
+        counts: Whole numbers, broadcast to `shape`; nan where one is negative.
+        probabilities: From 0 to 1, broadcast to `shape`; nan where one is not. No gradient flows to them.
+        dtype: A float dtype; the default float for None.
+        seed: An int, a SeedGenerator, which advances, or None for the global generator.
+
+    Raises:
+        ValueError: `dtype` is no float dtype, or `seed` or `shape` is none.
+    """
+    return rejection.random_binomial(draw_key(seed), _hashable(shape), counts, probabilities, dtype)
 
 
 def _hashable(shape: Any) -> Any:

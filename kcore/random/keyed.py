@@ -65,13 +65,13 @@ def random_unit(key: Tensor, shape: Shape, dtype: Any = None) -> Tensor:
 def _between(key: Spec, shape: Shape, minval: Spec, maxval: Spec, dtype: Any) -> Plan:
     name = float_dtype(dtype)
     plan = keyed(key, shape, name)
-    _require_fit(plan.outputs.shape, minval=minval, maxval=maxval)
+    require_fit(plan.outputs.shape, minval=minval, maxval=maxval)
     plan.cast = {"key": None, "minval": name, "maxval": name}
     plan.arguments["dtype"] = name
     return plan
 
 
-def _require_fit(shape: tuple, **parameters: Spec) -> None:
+def require_fit(shape: tuple, **parameters: Spec) -> None:
     """Raises unless each parameter broadcasts to the shape of the draw."""
     for name, spec in parameters.items():
         own = (1,) * (len(shape) - len(spec.shape)) + spec.shape
@@ -143,7 +143,7 @@ def _polynomial(coefficients: tuple, x: Any) -> Any:
 def _shifted(key: Spec, shape: Shape, mean: Spec, stddev: Spec, dtype: Any) -> Plan:
     name = float_dtype(dtype)
     plan = keyed(key, shape, name)
-    _require_fit(plan.outputs.shape, mean=mean, stddev=stddev)
+    require_fit(plan.outputs.shape, mean=mean, stddev=stddev)
     plan.cast = {"key": None, "mean": name, "stddev": name}
     plan.arguments["dtype"] = name
     return plan
@@ -189,7 +189,7 @@ def _integers(key: Spec, shape: Shape, minval: Spec, maxval: Spec, dtype: Any) -
     if name not in dtypes.INTEGERS:
         raise ValueError(f"dtype={dtype!r} should be one of {', '.join(dtypes.INTEGERS)}.")
     plan = keyed(key, shape, name)
-    _require_fit(plan.outputs.shape, minval=minval, maxval=maxval)
+    require_fit(plan.outputs.shape, minval=minval, maxval=maxval)
     wide = "int64" if name == "int64" else "uint64" if name == "uint64" else "uint32" if name == "uint32" else "int32"
     plan.cast = {"key": None, "minval": wide, "maxval": wide}
     plan.arguments["dtype"] = name
@@ -307,7 +307,7 @@ def _categories(logits: Spec, key: Spec, num_samples: int, dtype: Any) -> Plan:
 
 @op(rule=_categories)
 def random_categorical(logits: Tensor, key: Tensor, num_samples: int, dtype: Any = "int32") -> Tensor:
-    """Classes drawn with probabilities softmax(logits): the greatest logit after Gumbel noise.
+    """Classes drawn with probabilities softmax(logits): the greatest logit after Gumbel noise, which is float32.
 
     Args:
         logits: (batch, classes), unnormalized log-probabilities.
@@ -318,10 +318,8 @@ def random_categorical(logits: Tensor, key: Tensor, num_samples: int, dtype: Any
     Returns:
         (batch, num_samples), class numbers.
     """
-    backend = backends.active()
-    name = backend.dtype(logits)
-    tiny = float(np.finfo(dtypes.to_numpy(name)).tiny) if name != "bfloat16" else float(np.finfo("float32").tiny)
-    u = random_uniform(key, (*backend.sizes(logits), num_samples), tiny, 1.0, name)
+    sizes = backends.active().sizes(logits)
+    u = random_uniform(key, (*sizes, num_samples), float(np.finfo("float32").tiny), 1.0, "float32")
     gumbel = ops.negative(ops.log(ops.negative(ops.log(u))))
     return ops.cast(ops.argmax(ops.add(gumbel, logits[..., None]), 1), dtype)
 
