@@ -81,7 +81,9 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
     Raises:
         ValueError: x is not square, or a diagonal element is 0 (JAX gives infinities).
     """
-    inverse = solve_triangular(x, ops.eye(x.shape[-1], dtype=dtypes.name_of(x.dtype)), lower=not upper)
+    n = x.shape[-1]
+    eye = ops.reshape(ops.eye(n, dtype=dtypes.name_of(x.dtype)), [1] * (len(x.shape) - 2) + [n, n])
+    inverse = solve_triangular(x, eye, lower=not upper)
     adjoint = ops.conj(ops.swapaxes(inverse, -1, -2))
     return ops.matmul(inverse, adjoint) if upper else ops.matmul(adjoint, inverse)
 

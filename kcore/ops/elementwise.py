@@ -15,7 +15,7 @@ import ml_dtypes
 
 from kcore import dtypes, ops
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.mechanism import Plan, Tensor, alias, op
 from kcore.ops.numerics import complex_of
 from kcore.ops.symbolic import Spec
 
@@ -156,7 +156,7 @@ multiply = binary("multiply", "x1 * x2, with broadcasting and dtype promotion.")
 divide = binary(
     "divide", "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.", divided
 )
-true_divide = divide
+true_divide = alias("true_divide", divide)
 floor_divide = binary(
     "floor_divide",
     "The largest whole number not above x1 / x2. Floats follow Python's //; an integer divided by 0 gives 0.",
@@ -256,11 +256,12 @@ def logical_not(x: Tensor) -> Tensor:
 bitwise_and = bits("bitwise_and", "The bits that both have; `logical_and` on bools.", bitwise)
 bitwise_or = bits("bitwise_or", "The bits that either has; `logical_or` on bools.", bitwise)
 bitwise_xor = bits("bitwise_xor", "The bits that exactly one has; `logical_xor` on bools.", bitwise)
-bitwise_not = bitwise_invert = unary("bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted)
-left_shift = bitwise_left_shift = bits(
-    "left_shift", "x * 2**y, wrapping around; 0 where y is the number of bits or more.", shifted
-)
-right_shift = bitwise_right_shift = bits("right_shift", "floor(x / 2**y): signed integers keep their sign.", shifted)
+bitwise_not = unary("bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted)
+left_shift = bits("left_shift", "x * 2**y, wrapping around; 0 where y is the number of bits or more.", shifted)
+right_shift = bits("right_shift", "floor(x / 2**y): signed integers keep their sign.", shifted)
+bitwise_invert = alias("bitwise_invert", bitwise_not)
+bitwise_left_shift = alias("bitwise_left_shift", left_shift)
+bitwise_right_shift = alias("bitwise_right_shift", right_shift)
 
 
 # -- with further arguments -------------------------------------------------------------

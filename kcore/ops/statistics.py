@@ -51,7 +51,7 @@ def _quantile_rule(scale: float) -> Any:
         rules.one_of(method, METHODS, "method")
         if rules.is_traced(q):
             raise TypeError("q should be known numbers; it selects elements.")
-        parts = np.asarray(to_array(q), "float64")
+        parts = np.asarray(to_array(q) if hasattr(q, "dtype") else q, "float64")
         if not ((parts >= 0) & (parts <= scale)).all():
             raise ValueError(f"q={q!r} should be from 0 to {scale:g}.")
         axes = rules.normalize_axes(axis, x.shape)
@@ -342,9 +342,11 @@ def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return ops.cast(_nan_mean(wide(x), _valid(x), axis, keepdims), dtype)
 
 
-def _nan_mean(x: Tensor, valid: Tensor, axis: Axes, keepdims: bool) -> Tensor:
+def _nan_mean(x: Tensor, valid: Tensor, axis: Axes, keepdims: bool, least: int = 0) -> Tensor:
+    """The mean of the valid elements, of `least` ones at least."""
     total = ops.sum(ops.where(valid, x, 0), axis, keepdims)
-    return ops.divide(total, ops.sum(ops.cast(valid, real_dtype(x)), axis, keepdims))
+    count = ops.sum(ops.cast(valid, real_dtype(x)), axis, keepdims)
+    return ops.divide(total, ops.maximum(count, least) if least else count)
 
 
 @op(rule=folded_spread)
@@ -353,8 +355,7 @@ def nanvar(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     dtype, valid = real_dtype(x), _valid(x)
     x = ops.where(valid, wide(x), 0)
     for _ in range(2):  # centred twice, as in `var`
-        middle = _nan_mean(x, valid, axis, True)
-        x = ops.where(valid, x - ops.where(ops.isnan(middle), 0, middle), 0)
+        x = ops.where(valid, x - _nan_mean(x, valid, axis, True, least=1), 0)
     return ops.cast(_nan_mean(squared(x), valid, axis, keepdims), dtype)
 
 

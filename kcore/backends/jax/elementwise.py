@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from kcore import dtypes
 
 add, subtract, multiply, divide = jnp.add, jnp.subtract, jnp.multiply, jnp.true_divide
-negative, positive, absolute, sign = jnp.negative, jnp.positive, jnp.abs, jnp.sign
+negative, positive, sign = jnp.negative, jnp.positive, jnp.sign
 square, reciprocal = jnp.square, jnp.reciprocal
 maximum, minimum = jnp.maximum, jnp.minimum
 
@@ -43,7 +43,29 @@ def fmod(x1, x2):
     return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
 
 
+def absolute(x):
+    # JAX's own has gradient 1 at 0.
+    return x * jnp.sign(x) if jnp.issubdtype(x.dtype, jnp.floating) else jnp.abs(x)
+
+
+@jax.custom_jvp
+def _inexact_power(x1, x2):
+    return jnp.power(x1, x2)
+
+
+@_inexact_power.defjvp
+def _(primals, tangents):
+    # JAX's is nan at 0**0.
+    (x1, x2), (t1, t2) = primals, tangents
+    y = _inexact_power(x1, x2)
+    lower = jnp.where(x2 == 0, 0, _inexact_power(x1, jnp.where(x2 == 0, 1, x2 - 1)))
+    log = jnp.log(jnp.where(x1 == 0, 1, x1))
+    return y, t1 * x2 * lower + t2 * jnp.where(x1 == 0, 0, y * log)
+
+
 def power(x1, x2):
+    if jnp.issubdtype(x1.dtype, jnp.inexact):
+        return _inexact_power(x1, x2)
     if not jnp.issubdtype(x1.dtype, jnp.signedinteger):
         return jnp.power(x1, x2)
     y = jnp.power(x1, jnp.abs(x2))
@@ -65,7 +87,14 @@ def trunc(x):
 
 
 def round(x, decimals):
-    return x if x.dtype == bool else jnp.round(x, decimals)
+    if x.dtype == bool or (decimals >= 0 and jnp.issubdtype(x.dtype, jnp.integer)):
+        return x
+    if jnp.issubdtype(x.dtype, jnp.integer):  # JAX rounds no integers
+        unit = jnp.asarray(10**-decimals, x.dtype)
+        below = x // unit
+        twice = 2 * (x - below * unit)
+        return (below + ((twice > unit) | ((twice == unit) & (below % 2 == 1)))) * unit
+    return jnp.round(x, decimals)
 
 
 def cast(x, dtype):

@@ -149,38 +149,17 @@ def eigh(x):
 
 
 def eig(x):
-    w, v = tf.linalg.eig(x)
+    w, v = tf.linalg.eig(tf.cast(x, tf.float32) if x.dtype.size == 2 else x)
     return w, v * _phase(v)
 
 
 def lu_factor(x):
-    if x.shape[-1] == x.shape[-2]:
-        lu, order = tf.linalg.lu(x)
-        return lu, _pivots(order, x.shape[-1])
-    return _eliminated(x)
-
-
-def _pivots(order, k):
-    """The exchanges, one after the other, that lead to this order of rows."""
-    now = tf.broadcast_to(tf.range(k), tf.shape(order))
-    found = []
-    for i in range(k):
-        j = tf.argmax(now == order[..., i, None], -1, tf.int32)[..., None]
-        found.append(j)
-        here = tf.one_hot(tf.fill(tf.shape(j)[:-1], i), k, True, False)
-        there = tf.one_hot(j[..., 0], k, True, False)
-        moved = tf.where(there, now[..., i, None], now)
-        now = tf.where(here, order[..., i, None], moved)
-    return tf.concat(found, -1)
-
-
-def _eliminated(x):
-    """Gauss's elimination, step by step: TensorFlow factors square matrices only."""
+    # Gauss's elimination, step by step: TensorFlow's own takes regular square matrices only, and has no gradient.
     n, m = x.shape[-2:]
     rows = tf.range(n)[:, None]
     pivots = []
     for i in range(min(n, m)):
-        size = tf.where(rows[:, 0] >= i, tf.abs(x[..., i]), -1)
+        size = tf.where(rows[:, 0] >= i, _size(x[..., i]), -1)
         j = tf.argmax(size, -1, tf.int32)[..., None, None]
         pivots.append(j[..., 0])
         here, there = x[..., i : i + 1, :], tf.gather(x, j[..., 0], axis=-2, batch_dims=x.shape.rank - 2)
@@ -193,3 +172,8 @@ def _eliminated(x):
         column = tf.where(rows > i, factor, x[..., i : i + 1])
         x = tf.concat([x[..., :i], column, below], -1)
     return x, tf.concat(pivots, -1)
+
+
+def _size(x):
+    """|x|, for complex numbers |real| + |imag|, as LAPACK compares them."""
+    return tf.abs(tf.math.real(x)) + tf.abs(tf.math.imag(x)) if x.dtype.is_complex else tf.abs(x)

@@ -98,7 +98,13 @@ def _whole_division(function, x1, x2):
 
 
 def floor_divide(x1, x2):
-    return _whole_division(tf.math.floordiv, x1, x2)
+    if not _inexact(x1):
+        return _whole_division(tf.math.floordiv, x1, x2)
+    # floor(x1 / x2) is one too many where the quotient is rounded up to a whole number: 1 // 0.1 is 9.
+    rest = tf.truncatemod(x1, x2)
+    y = tf.round((x1 - rest) / x2)
+    y = tf.where((rest != 0) & ((rest < 0) != (x2 < 0)), y - 1, y)
+    return tf.stop_gradient(tf.where(x2 == 0, x1 / x2, y))
 
 
 def mod(x1, x2):
@@ -117,8 +123,21 @@ def fmod(x1, x2):
 
 
 def power(x1, x2):
+    @tf.custom_gradient
+    def run(x1, x2):
+        y = tf.pow(x1, x2)
+
+        def gradient(g):  # TensorFlow's is nan at 0**0, and 0 in the exponent of negative numbers
+            one, zero = tf.ones_like(x1), tf.zeros_like(y)
+            lower = tf.where(x2 == 0, zero, power(x1, tf.where(x2 == 0, tf.ones_like(x2), x2 - 1)))
+            log = tf.math.log(tf.where(x1 == 0, one, x1))
+            g1, g2 = x2 * lower, tf.where(x1 == 0, zero, power(x1, x2) * log)
+            return _fitted(g * tf.math.conj(g1), x1), _fitted(g * tf.math.conj(g2), x2)
+
+        return y, gradient
+
     if _inexact(x1):
-        return tf.pow(x1, x2)
+        return run(x1, x2)
     if x1.dtype.is_unsigned:
         return tf.pow(x1, x2)
     y = tf.pow(x1, tf.abs(x2))  # TensorFlow refuses negative integer exponents
@@ -148,10 +167,14 @@ def isnan(x):
 
 
 def isinf(x):
+    if x.dtype.is_complex:
+        return isinf(tf.math.real(x)) | isinf(tf.math.imag(x))
     return tf.math.is_inf(x) if x.dtype.is_floating else tf.zeros_like(x, tf.bool)
 
 
 def isfinite(x):
+    if x.dtype.is_complex:
+        return isfinite(tf.math.real(x)) & isfinite(tf.math.imag(x))
     return tf.math.is_finite(x) if x.dtype.is_floating else tf.ones_like(x, tf.bool)
 
 
@@ -212,7 +235,7 @@ def conj(x):
 
 
 def real(x):
-    return tf.math.real(x)
+    return tf.math.real(x) if x.dtype.is_complex else x
 
 
 def imag(x):

@@ -24,9 +24,25 @@ def _on_pair(transform):
 fft, fft2, ifft2 = _on_pair(tf.signal.fft), _on_pair(tf.signal.fft2d), _on_pair(tf.signal.ifft2d)
 
 
+def _fitted(x, n):
+    """x cut to n elements along its last axis, or zeros added; TensorFlow's gradient of a cut has the wrong shape."""
+    have = x.shape[-1]
+    if n is None or have == n:
+        return x
+    x = x[..., :n]
+    return tf.pad(x, [(0, 0)] * (x.shape.rank - 1) + [(0, tf.maximum(n - tf.shape(x)[-1], 0))])
+
+
 def rfft(x, fft_length):
-    return _parts(tf.signal.rfft(_wide(x), None if fft_length is None else [fft_length]), x.dtype)
+    x = _fitted(x, fft_length)
+    if fft_length == 1:  # TensorFlow's gradient is wrong there
+        return x, tf.zeros_like(x)
+    return _parts(tf.signal.rfft(_wide(x)), x.dtype)
 
 
 def irfft(x, fft_length):
+    if fft_length is not None:
+        x = [_fitted(part, fft_length // 2 + 1) for part in x]
+    if fft_length == 1:  # as above
+        return x[0]
     return tf.cast(tf.signal.irfft(_complex(x), None if fft_length is None else [fft_length]), x[0].dtype)

@@ -8,7 +8,12 @@ import tensorflow as tf
 
 from kcore.backends.tensorflow.elementwise import _fitted
 
-erf, erfc, erfinv, i0 = tf.math.erf, tf.math.erfc, tf.math.erfinv, tf.math.bessel_i0
+erfc, erfinv, i0 = tf.math.erfc, tf.math.erfinv, tf.math.bessel_i0
+
+
+def erf(x):
+    far = tf.math.is_inf(x)  # TensorFlow has nan there
+    return tf.where(far, tf.sign(x), tf.math.erf(tf.where(far, tf.zeros_like(x), x)))
 
 
 @tf.custom_gradient

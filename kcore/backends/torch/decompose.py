@@ -24,8 +24,20 @@ def _cholesky(x, upper):
 
 
 cholesky = _checked("cholesky", "not positive definite", _cholesky)
-det = torch.linalg.det
 inv = _checked("inv", "singular", torch.linalg.inv)
+
+
+def det(x):
+    if not (torch.is_grad_enabled() and x.requires_grad and x.numel()):
+        return torch.linalg.det(x)
+    # torch's gradient at a singular matrix is 0. There det(x) is written as a product of diagonal elements
+    # between its singular vectors; its gradient is that of the cofactors.
+    u, s, vh = torch.linalg.svd(x.detach())
+    singular = s[..., -1] <= s[..., 0] * x.shape[-1] * torch.finfo(s.dtype).eps
+    phase = torch.linalg.det(u) * torch.linalg.det(vh)
+    product = phase * (u.mH @ x @ vh.mH).diagonal(dim1=-2, dim2=-1).prod(-1)
+    eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    return torch.where(singular, product, torch.linalg.det(torch.where(singular[..., None, None], eye, x)))
 
 
 def slogdet(x):
@@ -33,6 +45,8 @@ def slogdet(x):
 
 
 def pinv(x, rcond):
+    if x.element_size() == 2:
+        return torch.linalg.pinv(x.float(), rtol=rcond).to(x.dtype)
     return torch.linalg.pinv(x, rtol=rcond)
 
 

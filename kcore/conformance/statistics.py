@@ -1,0 +1,386 @@
+"""Records of statistics, and of the reductions that pass over nan."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy import inf, nan
+
+from kcore import ops
+from kcore.conformance.record import Bad, Case, Sample
+from kcore.conformance.reduce import ERRORS, FLOATS, NO_ORDER, OUT_OF_RANGE, cumulated, widened
+from kcore.conformance.samples import draw, folds, whole
+
+STEPS = {"float64": 4e-15, "float32": 1e-6}
+METHODS = ("linear", "lower", "higher", "midpoint", "nearest", "inverted_cdf")
+EMPTY = Bad(np.ones((2, 0)), axis=1, match=r"no elements along axis=1")
+
+# -- quantiles --------------------------------------------------------------------------
+
+
+def quietly(formula):
+    """NumPy warns of rows that hold nothing but nan."""
+
+    def run(*args, **arguments):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return formula(*args, **arguments)
+
+    return run
+
+
+def exactly(quantile, scale):
+    """The formula; at an element itself without interpolation, in which NumPy multiplies infinities by 0."""
+
+    def formula(x, q, axis=None, method="linear", keepdims=False):
+        count = x.size if axis is None else np.prod([x.shape[a] for a in np.atleast_1d(axis)])
+        at = np.asarray(q) / scale * (count - 1)
+        if method in ("linear", "midpoint") and (at == np.rint(at)).all() and np.isinf(x).any():
+            method = "lower"
+        return quantile(x, q, axis=axis, method=method, keepdims=keepdims)
+
+    return quietly(formula)
+
+
+def quantile_samples(scale):
+    return [
+        *(Sample(draw(2, 3, 4), 0.3 * scale, axis=a) for a in (None, 0, -1, (0, 2))),
+        Sample(draw(2, 3, 4), 0.3 * scale, axis=(1, 2), keepdims=True),
+        Sample(draw(5, 4), [0.1 * scale, 0.5 * scale, 1.0 * scale], axis=0, why="several, in front"),
+        Sample(
+            draw(5, 4), np.array([[0.0, 0.25 * scale]]), axis=0, keepdims=True, grad=False, why="several in a matrix"
+        ),
+        *(Sample(draw(6, 4), [0.35 * scale, 0.8 * scale], axis=0, method=m) for m in METHODS),
+        *(
+            Sample(
+                np.arange(5.0),
+                [0.125 * scale, 0.25 * scale, 0.625 * scale],
+                method=m,
+                grad=False,
+                why="halfway, and exactly at one",
+            )
+            for m in METHODS
+        ),
+        Sample(
+            np.arange(11.0), 0.6 * scale, method="higher", expect=6.0, grad=False, why="0.6 * 10 is above 6 if rounded"
+        ),
+        Sample(np.array([[1.0, nan, 2.0]]), 0.5 * scale, axis=1, grad=False, why="nan"),
+        Sample(np.array([[1.0, inf, 2.0], [-inf, inf, 1.0]]), 0.5 * scale, axis=1, grad=False, why="infinities"),
+        Sample(np.array([7.0]), 0.3 * scale, expect=7.0, why="one element"),
+        Sample(whole(3, 4), 0.5 * scale, axis=1, grad=False, dtypes=("int32",), why="integers become floats"),
+    ]
+
+
+def quantile_errors(scale):
+    return [
+        Bad(np.ones((2, 3)), 0.5, axis=2, match="axis=2 is out of range"),
+        Bad(np.ones(3), 1.5 * scale, match=f"should be from 0 to {scale:g}"),
+        Bad(np.ones(3), 0.5, method="hazen", match="method='hazen' should be one of 'linear'"),
+        Bad(np.ones((2, 0)), 0.5, axis=1, match="no elements along axis=1"),
+        Bad(np.ones(3) * 1j, 0.5, match="complex numbers have no order", error=TypeError),
+    ]
+
+
+MISSING = Sample(
+    np.array([[1.0, nan, 5.0, 2.0], [nan, nan, nan, nan], [nan, nan, 3.0, nan]]),
+    0.3,
+    axis=1,
+    grad=False,
+    why="nan in some, all, all but one",
+)
+MISSING_PERCENT = Sample(MISSING.args[0], 30.0, axis=1, grad=False, why=MISSING.why)
+Case(
+    ops.quantile,
+    exactly(np.quantile, 1.0),
+    quantile_samples(1.0),
+    errors=quantile_errors(1.0),
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+Case(
+    ops.percentile,
+    exactly(np.percentile, 100.0),
+    quantile_samples(100.0),
+    errors=quantile_errors(100.0),
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+Case(
+    ops.nanquantile,
+    exactly(np.nanquantile, 1.0),
+    [*quantile_samples(1.0), MISSING],
+    errors=quantile_errors(1.0),
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+Case(
+    ops.nanpercentile,
+    exactly(np.nanpercentile, 100.0),
+    [*quantile_samples(100.0), MISSING_PERCENT],
+    errors=quantile_errors(100.0),
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+MIDDLES = [
+    *folds((), (5,), (2, 3, 4)),
+    Sample(np.array([[3.0, 1.0, 2.0, 10.0]]), axis=1, expect=[2.5], why="the mean of the two middle ones"),
+    Sample(np.array([[1.0, nan, 2.0], [1.0, inf, 2.0]]), axis=1, grad=False, why="nan and infinities"),
+]
+Case(
+    ops.median,
+    quietly(lambda x, **kw: np.median(x, **kw)),
+    MIDDLES,
+    errors=[*ERRORS, EMPTY, NO_ORDER],
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+Case(
+    ops.nanmedian,
+    quietly(lambda x, **kw: np.nanmedian(x, **kw)),
+    [*MIDDLES, Sample(MISSING.args[0], axis=1, grad=False, why=MISSING.why)],
+    errors=[*ERRORS, EMPTY, NO_ORDER],
+    tol=STEPS,
+    dtypes=FLOATS,
+)
+
+# -- averages and correlations ----------------------------------------------------------
+
+
+def average_formula(x, axis=None, weights=None):
+    if weights is None:
+        return np.mean(x, axis)
+    if weights.shape != x.shape:
+        weights = np.broadcast_to(
+            np.reshape(weights, [-1 if i == axis % x.ndim else 1 for i in range(x.ndim)]), x.shape
+        )
+    return np.sum(x * weights, axis) / np.sum(weights, axis)
+
+
+Case(
+    ops.average,
+    average_formula,
+    samples=[
+        *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, (0, 2))),
+        Sample(draw(2, 3, 4), axis=1, weights=draw(3, low=0.1, seed=1), why="a vector of weights"),
+        Sample(draw(2, 3, 4), axis=-1, weights=draw(4, low=0.1, seed=1), why="a vector of weights"),
+        Sample(draw(3, 4), axis=0, weights=draw(3, 4, low=0.1, seed=1), why="a weight for each element"),
+        Sample(draw(3, 4), weights=draw(3, 4, low=0.1, seed=1), why="over all"),
+        Sample(
+            np.array([1.0, 2.0]),
+            axis=0,
+            weights=np.array([1.0, -1.0]),
+            expect=-inf,
+            grad=False,
+            why="weights that add up to 0",
+        ),
+        Sample(np.array([1.0, 2.0]), axis=0, weights=np.array([0.0, 0.0]), expect=nan, grad=False, why="no weight"),
+        Sample(whole(3, 4), axis=1, weights=np.arange(4), grad=False, dtypes=("int32",), why="integers become floats"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), weights=np.ones(3), match="should have the shape of x"),
+        Bad(np.ones((2, 3)), axis=0, weights=np.ones(3), match="there are 3 weights for 2 elements"),
+        OUT_OF_RANGE,
+    ],
+    tol=STEPS,
+)
+
+
+def corrcoef_formula(x):
+    return np.corrcoef(x)
+
+
+Case(
+    ops.corrcoef,
+    corrcoef_formula,
+    samples=[
+        Sample(draw(3, 7)),
+        Sample(draw(2, 5)),
+        Sample(draw(5), expect=1.0, grad=False, why="one variable"),
+        Sample(draw(3, 200) + 1e3, grad=False, dtypes=("float32",), why="far from 0"),
+        Sample(
+            np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]]),
+            expect=[[1.0, nan], [nan, nan]],
+            grad=False,
+            why="a constant row",
+        ),
+        Sample(draw(2, 4) + 1j * draw(2, 4, seed=1), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(whole(3, 5), grad=False, dtypes=("int32",), why="integers become floats"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3, 4)), match="should have 1 to 2 dimensions"),
+        Bad(np.ones(()), match="should have 1 to 2 dimensions"),
+    ],
+    tol={"float64": 4e-15, "float32": 1e-5},
+)
+Case(
+    ops.correlate,
+    lambda x1, x2, mode="valid": np.correlate(x1, x2, mode),
+    samples=[
+        *(
+            Sample(draw(n), draw(m, seed=1), mode=mode)
+            for mode in ("valid", "same", "full")
+            for n, m in ((7, 3), (6, 4), (3, 5), (4, 4), (5, 1))
+        ),
+        Sample(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), expect=[3.5], why="one shift"),
+        Sample(
+            draw(5) + 1j * draw(5, seed=1),
+            draw(3) + 1j * draw(3, seed=2),
+            mode="full",
+            grad=False,
+            dtypes=("float64",),
+            why="the conjugate of the second",
+        ),
+        Sample(whole(5), whole(3, seed=1), grad=False, dtypes=("int32",), why="integers become floats"),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), np.ones(3), match="x1 should have 1 dimensions"),
+        Bad(np.ones(0), np.ones(3), match="x1 is empty"),
+        Bad(np.ones(3), np.ones(3), mode="half", match="mode='half' should be one of"),
+    ],
+    tol=STEPS,
+)
+Case(
+    ops.psnr,
+    lambda x1, x2, max_val: 20 * np.log10(max_val) - 10 * np.log10(np.mean((x1 - x2) ** 2)),
+    samples=[
+        Sample(draw(3, 4), draw(3, 4, seed=1), 1.0),
+        Sample(draw(2, 3, 4, low=0.0, high=255.0), draw(2, 3, 4, low=0.0, high=255.0, seed=1), 255.0),
+        Sample(np.ones(4), np.zeros(4), 1.0, expect=0.0, why="an error of 1"),
+        Sample(np.ones(4), np.ones(4), 1.0, expect=inf, grad=False, why="equal"),
+        Sample(whole(3, 4), whole(3, 4, seed=1), 255, grad=False, dtypes=("int32",), why="integers become floats"),
+    ],
+    errors=[Bad(np.ones((3, 2)), np.ones(2), 1.0, match=r"one shape, not \(3, 2\) and \(2,\)")],
+    tol=STEPS,
+)
+
+# -- reductions that pass over nan ------------------------------------------------------
+
+GAPS = np.array([[1.0, nan, 3.0, -2.0], [nan, nan, nan, nan], [nan, 5.0, nan, 5.0], [nan, inf, 1.0, -inf]])
+
+
+def gaps(*more, second=True):
+    return [
+        *folds((5,), (2, 3, 4)),
+        Sample(np.array([[1.5, nan, 3.0, -2.0], [nan, 5.0, nan, 6.0]]), axis=1, grad=False, why="nan here and there"),
+        Sample(GAPS, axis=1, grad=False, why="nan in some, all; infinities"),
+        Sample(whole(3, 4, low=1), axis=1, grad=False, dtypes=("int32",), why="integers"),
+        *more,
+    ]
+
+
+SUMMED = Sample(np.array([1.0, nan, 3.0]), gradient=[1.0, 0.0, 1.0], why="no gradient for nan")
+Case(
+    ops.nansum,
+    lambda x, **kw: np.nansum(widened(x), dtype=widened(x).dtype, **kw),
+    gaps(SUMMED, Sample(np.array([nan + 1j, 2j]), expect=2j, grad=False, dtypes=("float64",), why="complex numbers")),
+    errors=ERRORS,
+    dtypes=FLOATS,
+    tol=STEPS,
+)
+Case(
+    ops.nanprod,
+    lambda x, **kw: np.nanprod(widened(x), dtype=widened(x).dtype, **kw),
+    gaps(Sample(np.array([2.0, nan, 3.0]), gradient=[3.0, 0.0, 2.0], why="no gradient for nan")),
+    errors=ERRORS,
+    dtypes=FLOATS,
+    tol=STEPS,
+)
+Case(
+    ops.nanmean,
+    quietly(lambda x, **kw: np.nanmean(x, **kw)),
+    gaps(Sample(np.array([1.0, nan, 3.0]), gradient=[0.5, 0.0, 0.5], why="no gradient for nan")),
+    errors=ERRORS,
+    dtypes=FLOATS,
+    tol=STEPS,
+)
+FAR = Sample(
+    draw(2000, 2, low=-1.0, high=1.0) + 1e4, axis=0, grad=False, dtypes=("float32",), why="near 1e4 with unit spread"
+)
+ALONE = Sample(np.array([1.0, nan]), expect=0.0, gradient=[0.0, 0.0], why="one element that is not nan")
+Case(ops.nanvar, quietly(lambda x, **kw: np.nanvar(x, **kw)), gaps(FAR, ALONE), errors=ERRORS, dtypes=FLOATS, tol=STEPS)
+Case(ops.nanstd, quietly(lambda x, **kw: np.nanstd(x, **kw)), gaps(FAR, ALONE), errors=ERRORS, dtypes=FLOATS, tol=STEPS)
+LOST = Sample(np.array([[nan, 2.0, 2.0]]), axis=1, gradient=[[0.0, 0.5, 0.5]], why="ties, and no gradient for nan")
+Case(
+    ops.nanmax,
+    quietly(lambda x, **kw: np.nanmax(x, **kw)),
+    gaps(LOST),
+    errors=[*ERRORS, EMPTY, NO_ORDER],
+    dtypes=FLOATS,
+)
+Case(
+    ops.nanmin,
+    quietly(lambda x, **kw: np.nanmin(x, **kw)),
+    gaps(LOST),
+    errors=[*ERRORS, EMPTY, NO_ORDER],
+    dtypes=FLOATS,
+)
+
+
+def place_formula(find, neutral):
+    def formula(x, axis=None, keepdims=False):
+        if x.dtype.kind != "f":
+            return find(x, axis, keepdims=keepdims)
+        valid = ~np.isnan(x)
+        # nan moves behind every number: the first of the greatest that is not nan wins.
+        order = np.where(valid, x, neutral)
+        best = find(order, axis, keepdims=keepdims)
+        only = (np.where(valid, order, neutral) == neutral).all(axis, keepdims=keepdims)
+        first = np.argmax(valid, axis, keepdims=keepdims)
+        return np.where(valid.any(axis, keepdims=keepdims), np.where(only, first, best), -1)
+
+    return formula
+
+
+PLACES = [
+    *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, 2)),
+    Sample(draw(2, 3), keepdims=True),
+    Sample(GAPS, axis=1, why="nan in some, all; infinities"),
+    Sample(np.array([[nan, -inf, -inf], [nan, inf, inf]]), axis=1, expect=[1, 1], why="nothing but one infinity"),
+    Sample(np.array([[2, 5, 5]], "int32"), axis=1, dtypes=("int32",), why="integers"),
+]
+Case(
+    ops.nanargmax,
+    place_formula(np.argmax, -inf),
+    PLACES,
+    errors=[OUT_OF_RANGE, EMPTY, NO_ORDER],
+    dtypes=FLOATS,
+    grad=False,
+)
+Case(
+    ops.nanargmin,
+    place_formula(np.argmin, inf),
+    PLACES,
+    errors=[OUT_OF_RANGE, EMPTY, NO_ORDER],
+    dtypes=FLOATS,
+    grad=False,
+)
+
+
+def running(*more):
+    return [
+        *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, -1)),
+        Sample(np.array([[1.0, nan, 3.0, -2.0], [nan, nan, 2.0, inf]]), axis=1, grad=False, why="nan is passed over"),
+        Sample(
+            whole(3, 4, low=1, high=4), axis=1, dtype="float64", grad=False, dtypes=("int32",), why="in another dtype"
+        ),
+        *more,
+    ]
+
+
+Case(
+    ops.nancumsum,
+    lambda x, axis=None, dtype=None: np.nancumsum(cumulated(x), axis, dtype or cumulated(x).dtype),
+    running(),
+    errors=[OUT_OF_RANGE],
+    dtypes=FLOATS,
+    tol=STEPS,
+)
+Case(
+    ops.nancumprod,
+    lambda x, axis=None, dtype=None: np.nancumprod(cumulated(x), axis, dtype or cumulated(x).dtype),
+    running(),
+    errors=[OUT_OF_RANGE],
+    dtypes=FLOATS,
+    tol=STEPS,
+)
