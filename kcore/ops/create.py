@@ -256,9 +256,7 @@ def _raised(start: Spec, stop: Spec, num: int, endpoint: bool, dtype: Any, axis:
     return _spaced(start, stop, num, endpoint, False, dtype, axis)
 
 
-def _logspaced(
-    start: Spec, stop: Spec, num: int, endpoint: bool, base: Spec, dtype: Any, axis: int
-) -> Plan:
+def _logspaced(start: Spec, stop: Spec, num: int, endpoint: bool, base: Spec, dtype: Any, axis: int) -> Plan:
     return _raised(start, stop, num, endpoint, dtype, axis, base)
 
 

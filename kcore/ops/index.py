@@ -151,6 +151,8 @@ def get_item(x: Tensor, key: Any) -> Tensor:
         IndexError: An integer is out of range, there are too many indices, a mask does not fit, or an
             array is of neither integers nor bools.
     """
+    if not any(hasattr(part, "dtype") for part in key):
+        return ops.basic_index(x, key)
     # Slices and integers first; then the axes that arrays index become one, and `take` does the rest.
     place = _placement(key)
     plain: list[Any] = []
@@ -167,7 +169,7 @@ def get_item(x: Tensor, key: Any) -> Tensor:
             indices.append(ops.convert_to_tensor(found))
             axes.append(axis)
             axis += 1
-    y = ops.get_item(x, tuple(plain))
+    y = ops.basic_index(x, tuple(plain))
     rest = [a for a in range(len(y.shape)) if a not in axes]
     order = rest[:place] + axes + rest[place:]
     if order != sorted(order):
@@ -178,6 +180,15 @@ def get_item(x: Tensor, key: Any) -> Tensor:
     last = place + len(axes)
     merged = ops.reshape(y, (*sizes[:place], math.prod(sizes[place:last]), *sizes[last:]))
     return ops.take(merged, flat_indices(indices, sizes[place:last]), place)
+
+
+@op(rule=_indexed)
+def basic_index(x: Tensor, key: Any) -> Tensor:
+    """`get_item` for a key without arrays: x[key] for integers, slices, None and Ellipsis.
+
+    Raises:
+        IndexError: An integer is out of range, or there are too many indices.
+    """
 
 
 def _is_mask(part: Any) -> bool:

@@ -199,7 +199,9 @@ def _cut(x: Spec, indices_or_sections: Any, axis: int = 0, even: bool = True) ->
     elif size is not None:
         points = tuple(p + size if p < 0 else p for p in points)
         if any(not 0 <= p <= size for p in points):
-            raise ValueError(f"indices_or_sections={indices_or_sections!r} is out of range for axis={axis!r} of size {size}.")
+            raise ValueError(
+                f"indices_or_sections={indices_or_sections!r} is out of range for axis={axis!r} of size {size}."
+            )
     if any(a > b for a, b in itertools.pairwise(points)) or (size is None and any(p < 0 for p in points)):
         raise ValueError(f"indices_or_sections={indices_or_sections!r} should be increasing.")
     edges = [0, *points, size]

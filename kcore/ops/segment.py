@@ -10,6 +10,7 @@ from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.convert import limits
 from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.numerics import wide
 from kcore.ops.symbolic import Spec
 
 # -- segments ---------------------------------------------------------------------------
@@ -180,13 +181,14 @@ def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = Non
             either side where these are equal, and 0 and 1 where there is none. What is outside, and nan, is not counted.
 
     Returns:
-        (counts, edges), both in x's float dtype: (bins,) and (bins + 1,). An interval has its lower edge, and the last
+        (counts, edges), both in x's float dtype: (bins,) and (bins + 1,). 16-bit floats are compared in float32. An interval has its lower edge, and the last
         one its upper one too.
 
     Raises:
         ValueError: x is no vector, `bins` is below 1, or the range is empty.
         TypeError: `bins` is no integer.
     """
+    dtype, x = x.dtype, wide(x)
     if range is not None:
         low, high = (ops.cast(e, x.dtype) for e in range)
     elif x.shape[0] == 0:
@@ -199,4 +201,4 @@ def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = Non
     places = ops.searchsorted(edges, x, "right") - 1
     places = ops.where(ops.equal(x, high), bins - 1, ops.where(ops.less(places, 0), bins, places))
     counts = ops.scatter_rows(ops.zeros((bins,), x.dtype), places, ops.ones_like(x), "add")
-    return counts, edges
+    return ops.cast(counts, dtype), ops.cast(edges, dtype)

@@ -9,6 +9,10 @@ from kcore import dtypes
 from kcore.ops.index import product_gradients
 
 
+def basic_index(x, key):
+    return x[key]
+
+
 def get_item(x, key):
     if not any(hasattr(k, "dtype") for k in key):
         return x[key]
@@ -46,6 +50,8 @@ def _starts(start_indices):
 
 
 def scatter_rows(x, indices, updates, reduction):
+    if not x.shape[0]:  # JAX has no gradient then
+        return x
     if reduction == "mul" and jnp.issubdtype(x.dtype, jnp.inexact):
         return _multiplied(x, indices, updates)
     at = x.at[indices]

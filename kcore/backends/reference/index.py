@@ -59,34 +59,26 @@ def _from_zero(indices, size):
     return np.where((i < 0) | (i >= size), size, i)
 
 
+def basic_index(x, key):
+    return x[key]
+
+
 @private_op(rule=lambda g, key, shape: Plan(shape, g.dtype))
 def put_item(g: Tensor, key, shape):
-    """Zeros of `shape` with `g` added at `key`: the gradient of `get_item`."""
-    key = tuple(to_array(k) if hasattr(k, "dtype") else k for k in key)
+    """Zeros of `shape` with `g` at `key`: the gradient of `basic_index`."""
     y = np.zeros(shape, g.dtype)
-    if not any(isinstance(k, np.ndarray) for k in key):
-        y[key] = g
-        return y
-    outside = _outside(key, shape)
-    if outside:
-        y = np.pad(y, [(0, int(a in outside)) for a in range(y.ndim)])
-    np.add.at(y, _sent_outside(key, shape), g)
-    return y[tuple(builtins.slice(d) for d in shape)]
+    y[key] = g
+    return y
 
 
-@vjp(ops.get_item)
+@vjp(ops.basic_index)
 def _(g, y, x, key):
     return put_item(g, key, x.shape)
 
 
 @vjp(put_item)
 def _(g, y, g0, key, shape):
-    out = ops.get_item(g, key)
-    return ops.where(ops.isnan(out), ops.zeros_like(out), out) if _leaves(key, shape) else out
-
-
-def _leaves(key, shape):
-    return bool(_outside(tuple(to_array(k) if hasattr(k, "dtype") else k for k in key), shape))
+    return ops.basic_index(g, key)
 
 
 # -- elements by index ------------------------------------------------------------------

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import tensorflow as tf
 
-from kcore import dtypes, ops
+from kcore import dtypes
 from kcore.backends.tensorflow import backend
 
 
-def get_item(x, key):
-    return ops.get_item.op.body(x, key) if any(hasattr(k, "dtype") for k in key) else x[key]
+def basic_index(x, key):
+    return x[key]
 
 
 def _fill(x):
@@ -62,6 +64,8 @@ def _starts(inputs, start_indices, lengths):
 
 
 def slice(inputs, start_indices, shape):
+    if not shape:
+        return inputs
     if all(isinstance(s, int) and s >= 0 for s in start_indices):
         return tf.slice(inputs, start_indices, shape)
     return tf.slice(inputs, _starts(inputs, start_indices, tf.stack(shape)), shape)
@@ -93,4 +97,8 @@ def scatter_rows(x, indices, updates, reduction):
             "min": tf.tensor_scatter_nd_min,
         }[reduction]
         y = scattered(y, i[:, None], updates)
+        if reduction in ("max", "min") and x.dtype.is_floating:  # TensorFlow leaves nan out
+            absent = tf.cast(tf.math.is_nan(updates), x.dtype)
+            absent = tf.tensor_scatter_nd_add(tf.zeros_like(y), i[:, None], absent)
+            y = tf.where(absent > 0, tf.constant(math.nan, x.dtype), y)
     return y[:-1]

@@ -38,5 +38,6 @@ def top_k(x, k, sorted):
 
 def searchsorted(sorted_sequence, values, side):
     # Integers have an order without exceptions.
-    y = tf.searchsorted(_key(sorted_sequence), tf.reshape(_key(values), (-1,)), side)
+    found = tf.raw_ops.LowerBound if side == "left" else tf.raw_ops.UpperBound
+    y = found(sorted_inputs=_key(sorted_sequence)[None], values=tf.reshape(_key(values), (1, tf.size(values))))
     return tf.reshape(y, tf.shape(values))

@@ -6,16 +6,14 @@ import builtins
 
 import torch
 
-from kcore import dtypes, ops
+from kcore import dtypes
 from kcore.backends.torch import backend
 
 # torch indexes few unsigned dtypes; their bits it does.
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
 
 
-def get_item(x, key):
-    if any(hasattr(k, "dtype") for k in key):
-        return ops.get_item.op.body(x, key)
+def basic_index(x, key):
     parts, backwards = [], []
     axis = made = 0
     for k in key:
