@@ -350,7 +350,7 @@ class Check:
 
     def gradients(self) -> None:
         """First and second gradients must be those of the formula."""
-        probes = list(self._probes())
+        probes = list(self.probes())
         ready: list[Any] = []
         if self.thin and all(self.compilable(p.trial) for p in probes):
             functions = [p.both if p.twice else p.first for p in probes]
@@ -371,7 +371,7 @@ class Check:
             if rest:
                 self._judge(probe.trial, probe.judge_second, rest[0])
 
-    def _probes(self) -> Iterator[gradients.Gradients]:
+    def probes(self) -> Iterator[gradients.Gradients]:
         """The samples to differentiate at."""
         wanted = self.trials.wanted
         if not self.case.grad or (wanted is not None and "float64" not in wanted):

@@ -10,8 +10,9 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import kcore.backends
+import kcore.dtypes
 import kcore.ops
-from kcore import backends, dtypes
 from kcore.conformance.checks import Check
 from kcore.conformance.record import CASES, Case
 from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
@@ -71,40 +72,28 @@ def run(
         ImportError: A backend's framework is not installed.
         Interrupted: Ctrl-C; it holds the results by then.
     """
-    return _run(backends, ops, dtypes, full, progress)
-
-
-def _run(
-    names: Sequence[str] | None,
-    patterns: Sequence[str] | None,
-    wanted: Sequence[str] | None,
-    full: bool,
-    progress: Progress | None,
-) -> list[Result]:
     broken = load_records()
     try:
-        wanted = None if wanted is None else [dtypes.name_of(d) for d in wanted]
-        chosen = [backends.load(n) for n in (backends.installed() if names is None else names)]
-        jobs = _jobs(patterns)
+        dtypes = None if dtypes is None else [kcore.dtypes.name_of(d) for d in dtypes]
+        names = kcore.backends.installed() if backends is None else backends
+        loaded = [kcore.backends.load(name) for name in names]
+        jobs = chosen(ops)
     except ValueError as error:
         raise UnknownName(str(error)) from None
-    results: list[Result] = []
-    if patterns is None:
-        results += [_unreadable(module, error) for module, error in broken.items()]
-    total = len(jobs) * len(chosen)
-    done = 0
-    with _quiet():
-        try:
+    results = [] if ops is not None else [_unreadable(module, error) for module, error in broken.items()]
+    total, done = len(jobs) * len(loaded), 0
+    try:
+        with _quiet():
             for name, case in jobs:
-                trials = None if case is None else Trials(case, wanted, full)
-                for backend in chosen:
+                trials = None if case is None else Trials(case, dtypes, full)
+                for backend in loaded:
                     result = Result(name, backend.name, NO_RECORD) if trials is None else Check(trials, backend).run()
                     results.append(result)
                     done += 1
                     if progress is not None:
                         progress(result, done, total)
-        except KeyboardInterrupt:
-            raise Interrupted(results) from None
+    except KeyboardInterrupt:
+        raise Interrupted(results) from None
     return results
 
 
@@ -114,7 +103,7 @@ def known() -> dict[str, Case | None]:
     return {**CASES, **{name: None for name in REGISTRY if name not in CASES}}
 
 
-def _jobs(patterns: Sequence[str] | None) -> list[tuple[str, Case | None]]:
+def chosen(patterns: Sequence[str] | None) -> list[tuple[str, Case | None]]:
     """(name, record) of the ops to check."""
     found = known()
     if patterns is None:

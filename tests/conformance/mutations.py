@@ -112,7 +112,7 @@ def _curved(case: Case) -> bool:
 
     reference = backends.load("reference")
     with backends.use(reference), np.errstate(all="ignore"):
-        for probe in Check(Trials(case), reference)._probes():
+        for probe in Check(Trials(case), reference).probes():
             if probe.twice and any(q.any() for q in probe.arrays(probe.both(*probe.leaves()))[2]):
                 return True
     return False
@@ -145,7 +145,7 @@ def plant(patterns: list[str] | None = None, every: int = 1) -> Iterator[tuple[s
     from kcore import backends
 
     runner.load_records()
-    jobs = [case for _, case in runner._jobs(patterns) if case is not None and hasattr(case.op, "op")]
+    jobs = [case for _, case in runner.chosen(patterns) if case is not None and hasattr(case.op, "op")]
     reference = backends.load("reference")
     for number, case in enumerate(jobs):
         if number % every or judge(case, "reference").verdict not in ("pass", "differs"):

@@ -7,7 +7,7 @@ import pytest
 
 from kcore import _native, ops
 from kcore.ops.mechanism import Plan
-from tests.conformance import planting
+from tests.conformance import mutations, planting
 from tests.conformance.planting import ADD, BITS, EXP, MATMUL, MAX, MEAN, NEGATIVE, RELU, SQUARE, SUM, TOP
 
 BUGS = []
@@ -267,3 +267,10 @@ def test_a_clean_op_passes(case, backend):
     result = planting.judge(case, backend.name)
     assert result.verdict == "pass", result.failures
     assert result.cases > 10
+
+
+@pytest.mark.slow
+def test_bugs_planted_by_the_dozen_are_reported():
+    found = list(mutations.plant(every=12))
+    assert len(found) > 100
+    assert [(kind, op) for kind, op, reported in found if not reported] == []
