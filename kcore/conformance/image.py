@@ -114,6 +114,8 @@ Case(
     reference=patches(2),
     samples=[
         Sample(draw(2, 5, 7, 3), (2, 3)),
+        Sample(draw(2, 4, 9, 3), (2, 3), why="windows that fill the image"),
+        Sample(draw(2, 3, 4, 9), (2, 3), **FIRST, why="windows that fill the image"),
         Sample(draw(2, 5, 7, 3), 2, padding="same"),
         Sample(draw(1, 5, 7, 2), (3, 2), 1),
         Sample(draw(1, 6, 7, 2), 3, 2, padding="same"),
@@ -136,6 +138,8 @@ Case(
     reference=patches(3),
     samples=[
         Sample(draw(1, 4, 5, 6, 2), (2, 3, 2)),
+        Sample(draw(4, 3, 6, 2), (2, 3, 2), why="windows that fill one volume"),
+        Sample(draw(2, 3, 4, 6), 2, **FIRST, grad=False),
         Sample(draw(1, 4, 5, 6, 2), 2, (1, 2, 3), padding="same"),
         Sample(draw(1, 2, 4, 5, 6), (2, 1, 3), **FIRST),
         Sample(draw(4, 5, 6, 2), 2, dilation_rate=(1, 2, 3), why="one volume"),

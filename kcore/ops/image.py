@@ -233,6 +233,12 @@ def _cut(x: Tensor, size: tuple, strides: tuple, dilation: tuple, padding: str, 
     """What each window holds, as the channels of the result: for each place in the window, all channels."""
     rank, ndim = len(size), len(x.shape)
     axes = range(ndim - rank - 1, ndim - 1) if layout == "channels_last" else range(ndim - rank, ndim)
+    if (
+        strides == size
+        and max(dilation) == 1
+        and all(x.shape[a] and x.shape[a] % k == 0 for a, k in zip(axes, size, strict=True))
+    ):
+        return _tiles(x, size, axes, layout)
     span = windows.spans(size, dilation)
     counts = []
     for axis, k, s in zip(axes, span, strides, strict=True):
@@ -252,6 +258,24 @@ def _cut(x: Tensor, size: tuple, strides: tuple, dilation: tuple, padding: str, 
             index[axis] = slice(p * d, p * d + (count - 1) * s + 1, s)
         parts.append(ops.get_item(x, tuple(index)))
     return ops.concatenate(parts, -1 if layout == "channels_last" else ndim - rank - 1)
+
+
+def _tiles(x: Tensor, size: tuple, axes: range, layout: str) -> Tensor:
+    """The same where windows lie side by side and fill the image: one reshape and one transpose."""
+    sizes = ops.shape(x)
+    lead = list(sizes[: len(sizes) - len(size) - 1])
+    counts = [sizes[a] // k for a, k in zip(axes, size, strict=True)]
+    cut = [n for pair in zip(counts, size, strict=True) for n in pair]
+    first, rank = len(lead), len(size)
+    last = layout == "channels_last"
+    channels = sizes[-1] if last else sizes[first]
+    x = ops.reshape(x, (*lead, *cut, channels) if last else (*lead, channels, *cut))
+    begin = first if last else first + 1
+    outer, inner = range(begin, begin + 2 * rank, 2), range(begin + 1, begin + 2 * rank, 2)
+    made = channels * math.prod(size)
+    if last:
+        return ops.reshape(ops.transpose(x, (*range(first), *outer, *inner, len(x.shape) - 1)), (*lead, *counts, made))
+    return ops.reshape(ops.transpose(x, (*range(first), *inner, first, *outer)), (*lead, made, *counts))
 
 
 def _image_patches(

@@ -132,27 +132,31 @@ def _area_weights(xp: Any, i: Any, j: Any, step: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=256)
-def _known_weights(n: int, out: int, method: str, antialias: bool, dtype: str) -> np.ndarray:
+def _known_weights(n: int, out: int, method: str, dtype: str) -> np.ndarray:
     i, j = np.arange(out, dtype="float64")[:, None], np.arange(n, dtype="float64")[None]
-    w = _resize_weights(np, i, j, n / out, n, method, antialias).astype(dtype)
-    w.setflags(write=False)
-    return w
+    return _constant(_resize_weights(np, i, j, n / out, n, method), dtype)
 
 
-def _resize_weights(xp: Any, i: Any, j: Any, step: Any, n: Any, method: str, antialias: bool) -> Any:
+def _resize_weights(xp: Any, i: Any, j: Any, step: Any, n: Any, method: str) -> Any:
     if method == "area":
         return _area_weights(xp, i, j, step)
-    spread = xp.maximum(step, 1.0) if antialias else 1.0
-    return filter_weights(xp, (i + 0.5) * step - 0.5, j, n - 1, spread, method)
+    return filter_weights(xp, (i + 0.5) * step - 0.5, j, n - 1, xp.maximum(step, 1.0), method)
 
 
-def _weights(n: Any, out: int, method: str, antialias: bool, dtype: str) -> Any:
-    """The matrix (out, n) that resizes an axis of n pixels; n may be a tensor."""
+def _weights(n: Any, out: int, method: str, dtype: str) -> Any:
+    """The matrix (out, n) that resizes an axis of n pixels by a filter that widens; n may be a tensor."""
     if isinstance(n, int):
-        return _known_weights(n, out, method, antialias, dtype)
+        return _known_weights(n, out, method, dtype)
     i, j = ops.arange(out, dtype=dtype)[:, None], ops.arange(n, dtype="int32")[None]
     n = ops.cast(n, dtype)
-    return _resize_weights(ops, i, ops.cast(j, dtype), n / out, n, method, antialias)
+    return _resize_weights(ops, i, ops.cast(j, dtype), n / out, n, method)
+
+
+def _constant(x: np.ndarray, dtype: str) -> np.ndarray:
+    """x to be shared: in its dtype, and read-only."""
+    x = x.astype(dtype)
+    x.setflags(write=False)
+    return x
 
 
 def mixed(x: Tensor, weights: Any, axis: int) -> Tensor:
@@ -163,6 +167,45 @@ def mixed(x: Tensor, weights: Any, axis: int) -> Tensor:
         return ops.matmul(x, ops.swapaxes(weights, 0, 1))
     flat = ops.reshape(x, (*sizes[: axis + 1], math.prod(sizes[axis + 1 :])))
     return ops.reshape(ops.matmul(weights, flat), (*sizes[:axis], weights.shape[0], *sizes[axis + 1 :]))
+
+
+# -- resampling an axis by the few pixels around each place -----------------------------
+
+REACH = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
+
+
+@functools.lru_cache(maxsize=256)
+def _known_neighbours(n: int, out: int, method: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
+    index, weights = _around(np, np.arange(out, dtype="float64")[:, None], n / out, n - 1, method)
+    return _constant(index, "int32"), _constant(weights, dtype)
+
+
+def _around(xp: Any, i: Any, step: Any, last: Any, method: str) -> tuple[Any, Any]:
+    places = (i + 0.5) * step - 0.5
+    reach = REACH[method]
+    pixels = xp.floor(places) + np.arange(1 - reach, reach + 1)
+    w = FILTERS[method](xp, xp.absolute(places - pixels))
+    w = xp.where((pixels >= 0) & (pixels <= last), w, 0.0)
+    return xp.clip(pixels, 0, last), w / xp.sum(w, axis=1, keepdims=True)
+
+
+def _neighbours(n: Any, out: int, method: str, dtype: str) -> tuple[Any, Any]:
+    """For each of `out` new pixels on an axis of n: which pixels count, and how much, (out, neighbours) both."""
+    if isinstance(n, int):
+        return _known_neighbours(n, out, method, dtype)
+    size = ops.cast(n, dtype)
+    index, weights = _around(ops, ops.arange(out, dtype=dtype)[:, None], size / out, size - 1, method)
+    return ops.cast(index, "int32"), weights
+
+
+def _interpolated(x: Tensor, axis: int, index: Any, weights: Any) -> Tensor:
+    """For each row of `index`, the sum of those elements along the axis times the weights."""
+    spread = (-1, *(1,) * (-axis - 1))
+    total: Any = None
+    for k in range(index.shape[1]):
+        part = ops.take(x, index[:, k], axis) * ops.reshape(weights[:, k], spread)
+        total = part if total is None else total + part
+    return total
 
 
 # -- resize -----------------------------------------------------------------------------
@@ -224,7 +267,8 @@ def resize(
 
     Returns:
         The images, in their dtype. Integers are rounded, halves to even, and kept within the range of
-        their dtype. Except for "nearest", a nan or an infinity makes its whole row and column nan.
+        their dtype. A nan or an infinity reaches the new pixels around it; its whole row and column if
+        the images shrink with `antialias`, or with "area".
 
     Raises:
         ValueError: An argument is none of the above, or the images have no pixels.
@@ -236,17 +280,26 @@ def resize(
     if pad_to_aspect_ratio:
         x = _padded_to_ratio(x, size, axes, fill_value)
     sizes = ops.shape(x)
+    pairs = sorted(zip(axes, size, strict=False), key=lambda pair: _growth(sizes[pair[0]], pair[1]))
     if interpolation == "nearest":
-        for axis, out in zip(axes, size, strict=False):
+        for axis, out in pairs:
             x = ops.take(x, _nearest(sizes[axis], out), axis)
         return x
     dtype = dtypes.name_of(images.dtype)
-    x = ops.cast(x, computing_dtype(dtype))
-    for axis, out in zip(axes, size, strict=False):
-        n = sizes[axis]
-        if not (isinstance(n, int) and n == out):
-            x = mixed(x, _weights(n, out, interpolation, antialias, computing_dtype(dtype)), axis)
+    computing = computing_dtype(dtype)
+    x = ops.cast(x, computing)
+    for axis, out in pairs:
+        growth = _growth(sizes[axis], out)
+        if interpolation == "area" or (antialias and growth < 1):
+            x = mixed(x, _weights(sizes[axis], out, interpolation, computing), axis)
+        elif growth != 1:
+            x = _interpolated(x, axis, *_neighbours(sizes[axis], out, interpolation, computing))
     return restored(x, dtype)
+
+
+def _growth(n: Any, out: int) -> float:
+    """How many times longer an axis gets; taken as shrinking where its size is not known yet."""
+    return out / n if isinstance(n, int) else 0.0
 
 
 def _nearest(n: Any, out: int) -> Any:

@@ -51,7 +51,8 @@ def _corrected(x, y, size, strides, padding):
         z = _tf.where(low, _tf.constant(-math.inf, y.dtype), y)
         return _tf.where(hit, _tf.constant(math.nan, y.dtype), z)
 
-    return _tf.cond(_tf.reduce_all(_tf.math.is_finite(x)), lambda: y, with_marks)
+    # One pass tells: a sum is finite only if all its elements are.
+    return _tf.cond(_tf.math.is_finite(_tf.reduce_sum(x)), lambda: y, with_marks)
 
 
 def average_pool(inputs, pool_size, strides, padding, data_format):
