@@ -3,6 +3,13 @@
 from typing import Any
 
 from kcore.layers.activate import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
+from kcore.layers.attention import (
+    AdditiveAttention,
+    Attention,
+    GroupedQueryAttention,
+    GroupQueryAttention,
+    MultiHeadAttention,
+)
 from kcore.layers.convolve import (
     Conv1D,
     Conv1DTranspose,
