@@ -111,12 +111,13 @@ class Backend:
 
     # -- ops ----------------------------------------------------------------------------
 
-    def bind(self, op: Any, plan: Any, sources: Sequence[Any]) -> Fn:
+    def bind(self, op: Any, plan: Any, sources: Sequence[Any], once: bool = False) -> Fn:
         """A function of the op's arguments that runs it here, for arguments of one kind.
 
         Made once for each combination of argument types, dtypes and shapes, then cached;
         `sources` tells, for each argument, how it becomes what the op's function takes
-        (see `kcore.ops.mechanism.Source`).
+        (see `kcore.ops.mechanism.Source`). With `once` the function is for a single call, and not
+        worth much work.
         """
         fn = self.implementation(op)
         steps = [source.step(self) for source in sources]
@@ -269,6 +270,10 @@ class Backend:
             jit: What the user asked for: True, False or "auto".
         """
         return step
+
+    def as_step_input(self, x: Any) -> Any:
+        """An array of a batch as a step takes it: a tensor, unless the compiled step converts faster itself."""
+        return self.convert(x)
 
     def optimizer_step(self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any) -> bool:
         """One whole optimizer update, fused and in place. False where the portable one should run.

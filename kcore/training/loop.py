@@ -157,7 +157,7 @@ def _validation_batches(model: Any, data: Any, batch_size: int | None, steps: in
 
 def _preparation(model: Any, class_weight: dict | None) -> Any:
     """What is done to a batch: class weights become sample weights, arrays tensors."""
-    convert = model._backend.convert
+    convert = model._backend.as_step_input
 
     def prepare(batch: tuple) -> tuple:
         if class_weight is not None:

@@ -91,6 +91,11 @@ class JaxBackend(Backend):
             return jnp.array(self.convert(value, dtype))  # a copy: a donated buffer must be our own
 
     def write(self, storage: Any, value: Any) -> Any:
+        if isinstance(value, jax.core.Tracer):
+            raise ValueError(
+                "A variable can't be assigned inside a JAX transformation (jit, grad, vmap...): the value would be "
+                "that of a trace. Use stateless_call, or a StatelessScope whose new values the function returns."
+            )
         return value
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
@@ -112,7 +117,7 @@ class JaxBackend(Backend):
         wide = any(dtypes.is_wide(v._dtype) for v in (*assigned, *read))
 
         def run(data: Any) -> Any:
-            with _mode(wide or any(isinstance(x, jax.Array) and _wide(x) for x in tree.flatten(data))):
+            with _mode(wide or any(isinstance(x, (jax.Array, np.ndarray)) and _wide(x) for x in tree.flatten(data))):
                 leaves, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
             for variable, value in zip(assigned, state, strict=True):
                 variable._storage = value
@@ -123,6 +128,10 @@ class JaxBackend(Backend):
 
     def full_width(self, *names: str) -> Any:
         return _mode(any(map(dtypes.is_wide, names)))
+
+    def as_step_input(self, x: Any) -> Any:
+        # jit takes NumPy arrays, and puts them on the device without the Python of jnp.asarray.
+        return x if type(x) is np.ndarray and x.dtype.kind in "fiub" else self.convert(x)
 
     def synchronize(self, x: Any) -> None:
         jax.block_until_ready(x)

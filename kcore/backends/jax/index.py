@@ -35,6 +35,10 @@ def take_along_axis(x, indices, axis):
     return jnp.take_along_axis(x, indices, axis, mode="fill")
 
 
+def one_hot(x, num_classes, axis, dtype, sparse):
+    return jax.nn.one_hot(x, num_classes, axis=axis, dtype=dtypes.to_numpy(dtype))
+
+
 def slice(inputs, start_indices, shape):
     if all(isinstance(s, int) for s in start_indices):
         return jax.lax.slice(inputs, start_indices, [s + n for s, n in zip(start_indices, shape, strict=True)])

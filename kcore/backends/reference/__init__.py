@@ -38,7 +38,7 @@ class ReferenceBackend(Backend):
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)
 
-    def bind(self, op: Any, plan: Any, sources: Sequence[Any]) -> Callable:
+    def bind(self, op: Any, plan: Any, sources: Sequence[Any], once: bool = False) -> Callable:
         definition = op.definition or self.ops.get(op.name)
         if definition is None:  # a portable body: the ops in it do the rest, and Tensors' operators
             run = super().bind(op, plan, sources)
@@ -56,7 +56,7 @@ class ReferenceBackend(Backend):
                     return op.body(*[_tensors(a) for a in values])
             return wrap(definition(*[tape._plain(a) for a in values]))
 
-        return _specialized(plan, sources, steps, definition, run_slowly)
+        return run_slowly if once else _specialized(plan, sources, steps, definition, run_slowly)
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
         with tape.recording():

@@ -115,7 +115,25 @@ class TensorFlowBackend(Backend):
         layer.__dict__["_self_setattr_tracking"] = False
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
-        return tf.function(step, reduce_retracing=True, autograph=False, jit_compile=jit is True)
+        def function(with_xla: bool) -> Any:
+            return tf.function(step, reduce_retracing=True, autograph=False, jit_compile=with_xla)
+
+        if jit != "auto":
+            return function(jit is True)
+        # XLA is faster, but lacks some ops (strings, dynamic shapes). It says so before it runs anything.
+        chosen = function(True)
+
+        def run(data: Any) -> Any:
+            nonlocal chosen
+            try:
+                return chosen(data)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError) as error:
+                if not any(s in str(error) for s in ("XLA", "compile", "tf2xla")):
+                    raise
+            chosen = function(False)
+            return chosen(data)
+
+        return run
 
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}

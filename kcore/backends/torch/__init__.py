@@ -14,6 +14,7 @@ from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
+_NUMBERS = (bool, int, float)
 _depth = 0  # how many gradients are being taken: above 0, backward passes are differentiable
 
 
@@ -27,6 +28,7 @@ class TorchBackend(Backend):
     _lacking = set()  # noqa: RUF012
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
+    fused_steps = frozenset({"adam", "sgd"})
     wider = {  # noqa: RUF012
         "uint16": "int32",
         "uint32": "int64",
@@ -46,6 +48,11 @@ class TorchBackend(Backend):
             if x.is_complex() and not dtypes.is_complex(dtype):
                 x = x.real
             return x.to(DTYPES[dtype])
+        if dtype is not None and type(x) in _NUMBERS:
+            try:
+                return torch.tensor(x, dtype=DTYPES[dtype])
+            except (RuntimeError, TypeError, OverflowError):  # out of range: it wraps around, as in NumPy
+                return from_numpy(to_array(x, dtype), dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -128,6 +135,13 @@ class TorchBackend(Backend):
         from kcore.backends.torch.compile import CompiledStep
 
         return CompiledStep(step, assigned, read)
+
+    def optimizer_step(
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+    ) -> bool:
+        from kcore.backends.torch import optimize
+
+        return optimize.step(kind, variables, gradients, slots, **numbers)
 
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:
