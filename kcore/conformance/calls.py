@@ -28,6 +28,7 @@ class Call:
 
     def __init__(self, case: Case, args: tuple, arguments: dict[str, Any]) -> None:
         self.case, self.args, self.arguments = case, args, arguments
+        self.op: Any = getattr(case.op, "op", None)  # None for a plain function
 
     def map(self, leaf: Leaf) -> Call:
         """The same call with `leaf(operand, name)` for each tensor operand."""
@@ -92,17 +93,16 @@ class Call:
 
     def bound(self) -> tuple:
         """The arguments in the order of the signature, defaults filled in."""
-        filled = self.case.op.op.signature.bind(*self.args, **self.arguments)
+        filled = self.op.signature.bind(*self.args, **self.arguments)
         filled.apply_defaults()
         return tuple(filled.arguments.values())
 
     def plan(self) -> Any:
         """The rule's answer; None for functions that have no rule."""
-        op = getattr(self.case.op, "op", None)
-        if op is None or "control" in op.roles.values():
+        if self.op is None or "control" in self.op.roles.values():
             return None
         whole = self.map(lambda v, _: to_array(v) if isinstance(v, (list, tuple)) else v)
-        return op.plan(whole.bound())
+        return self.op.plan(whole.bound())
 
     def formula(self, plan: Any, dtype: str) -> list[np.ndarray]:
         """What the record's formula gives for these operands, in float64, as a flat list."""

@@ -13,9 +13,9 @@ import numpy as np
 
 from kcore import _native, backends, dtypes, tree
 from kcore.backends.contract import Backend
-from kcore.conformance import gradients
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
+from kcore.conformance.gradients import Gradients
 from kcore.conformance.record import UNSET, Bad
 from kcore.conformance.results import DIFFERS, FAIL, UNSUPPORTED, Failure, Result
 from kcore.conformance.trials import Trial, Trials, tolerance
@@ -295,7 +295,7 @@ class Check:
                 calls["symbolically"] = call.symbolic()
             for how, made in calls.items():
                 self.result.cases += 1
-                problem = "was not refused"
+                problem: str | None = "was not refused"
                 try:
                     made.run()
                 except Exception as error:
@@ -311,7 +311,7 @@ class Check:
         """Lists, strided, reversed and read-only arrays must give the same as plain ones, and stay as they are."""
         for trial in self._chosen(VARIED):
             for name, leaf in variants(self.backend).items():
-                given = trial.call.map(lambda v, _, leaf=leaf: leaf(v) if isinstance(v, np.ndarray) else v)
+                given = trial.call.map(_on_arrays(leaf))
                 if name == "list" and not any(isinstance(v, list) for _, v in given.operands()):
                     continue
                 got = self.attempt(name, trial, given.run)
@@ -371,7 +371,7 @@ class Check:
             if rest:
                 self._judge(probe.trial, probe.judge_second, rest[0])
 
-    def probes(self) -> Iterator[gradients.Gradients]:
+    def probes(self) -> Iterator[Gradients]:
         """The samples to differentiate at."""
         wanted = self.trials.wanted
         if not self.case.grad or (wanted is not None and "float64" not in wanted):
@@ -382,12 +382,12 @@ class Check:
         twice = set(self.trials.unlike(TWICE_DIFFERENTIATED, numbers))
         once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
         for number in numbers:
-            trial = self.trials.get(number, "float64")
-            promised = self.trials.samples[number].gradient is not None
-            if trial is None or trial.problem or trial.refused or not (number in once or promised):
+            trial, sample = self.trials.get(number, "float64"), self.trials.samples[number]
+            promised, reasoned = sample.gradient is not None, self.backend.name in sample.differs
+            if trial is None or trial.problem or trial.refused or not (number in once or promised or reasoned):
                 continue
-            second = not promised and (self.full or number in twice)
-            probe = gradients.Gradients(self.case, trial, self.backend, second)
+            second = not promised and (self.full or reasoned or number in twice)
+            probe = Gradients(self.case, trial, self.backend, second)
             if probe.which and probe.weights:
                 yield probe
 
@@ -478,12 +478,13 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
         return x.tolist() if x.size and x.ndim and x.dtype in (np.float32, np.int32, np.bool_) else x
 
     def strided(x: np.ndarray) -> np.ndarray:
-        view = np.zeros([2 * d for d in x.shape], x.dtype)[(..., *[slice(None, None, 2)] * x.ndim)]
+        every_other: Any = (..., *[slice(None, None, 2)] * x.ndim)
+        view = np.zeros([2 * d for d in x.shape], x.dtype)[every_other]
         view[...] = x
         return view
 
     def backwards(x: np.ndarray) -> np.ndarray:
-        flip = (..., *[slice(None, None, -1)] * x.ndim)
+        flip: Any = (..., *[slice(None, None, -1)] * x.ndim)
         return x[flip].copy()[flip]
 
     def read_only(x: np.ndarray) -> np.ndarray:
@@ -510,6 +511,10 @@ def _opened(call: Call, backend: Any) -> tuple[Callable, list[Any]]:
     operands = call.operands()
     which = [i for i, (_, v) in enumerate(operands) if backend.is_tensor(v)]
     return lambda *xs: call.replaced(list(xs), which).run(), [operands[i][1] for i in which]
+
+
+def _on_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any, str], Any]:
+    return lambda v, _: change(v) if isinstance(v, np.ndarray) else v
 
 
 def _forgetting(number: int, axis: int) -> Callable[[int, tuple], tuple]:

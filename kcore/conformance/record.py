@@ -70,6 +70,17 @@ class Bad:
         return f"Bad({_call(self.args, self.arguments)})"
 
 
+# For ops of one rounding or a few: about 4 units in the last place.
+EXACT_TO_ROUNDING = {
+    "float64": 1e-15,
+    "float32": 5e-7,
+    "float16": 4e-3,
+    "bfloat16": 3e-2,
+    "complex128": 2e-15,
+    "complex64": 1e-6,
+}
+
+
 @dataclasses.dataclass
 class Case:
     """The record of one op.
@@ -108,24 +119,13 @@ class Case:
     compare: Callable | None = None
 
     def __post_init__(self) -> None:
-        self.name: str = self.op.op.name if hasattr(self.op, "op") else self.op.__name__  # type: ignore[attr-defined]
+        self.name: str = self.op.op.name if hasattr(self.op, "op") else self.op.__name__
         if self.name in CASES:
             raise ValueError(f"There are two conformance records of {self.name}.")
         unreasoned = set(self.differs_tol) - set(self.differs)
         if unreasoned:
             raise ValueError(f"{self.name}: differs_tol for {', '.join(sorted(unreasoned))} needs a reason in differs.")
         CASES[self.name] = self
-
-
-# For ops of one rounding or a few: about 4 units in the last place.
-EXACT_TO_ROUNDING = {
-    "float64": 1e-15,
-    "float32": 5e-7,
-    "float16": 4e-3,
-    "bfloat16": 3e-2,
-    "complex128": 2e-15,
-    "complex64": 1e-6,
-}
 
 
 def _call(args: tuple, arguments: dict[str, Any]) -> str:
