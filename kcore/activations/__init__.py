@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcore import ops
+from kcore.activations import operations
 from kcore.ops import (
     celu,
     elu,
@@ -52,6 +53,8 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
     The gradient at the threshold is `negative_slope`, at `max_value` 0.
     """
+    if operations.is_recorded(x):
+        return operations.ReLU(negative_slope, max_value, threshold)(x)
     if threshold == 0 and max_value is None:
         return ops.relu(x) if negative_slope == 0 else ops.leaky_relu(x, negative_slope)
     if (negative_slope, max_value, threshold) == (0, 6, 0):
@@ -78,6 +81,8 @@ def exponential(x: Any) -> Any:
 
 def mish(x: Any) -> Any:
     """x * tanh(softplus(x)) (Misra 2019)."""
+    if operations.is_recorded(x):
+        return operations.Mish()(x)
     return x * ops.tanh(ops.softplus(x))
 
 
@@ -98,7 +103,7 @@ def serialize(activation: Callable) -> Any:
     Raises:
         ValueError: It can't be named.
     """
-    name = getattr(activation, "__name__", None)
+    name = getattr(activation, "__name__", "")
     name = ALIASES.get(name, name)
     if name in NAMES and activation in (NAMES[name], getattr(ops, name, None)):
         return name

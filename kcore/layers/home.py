@@ -45,10 +45,10 @@ _LEFT_BEHIND = {"_inbound_nodes": list, "_steps_compiled": dict}
 def reduced(layer: Any) -> tuple:
     """How copy and pickle take a layer apart: `__reduce_ex__`."""
     kept = {k: _LEFT_BEHIND[k]() if k in _LEFT_BEHIND else v for k, v in layer.__dict__.items()}
-    return _remake, (own_class(layer), layer._backend.name), kept
+    return remake, (own_class(layer), layer._backend.name), kept
 
 
-def _remake(cls: type, backend_name: str) -> Any:
+def remake(cls: type, backend_name: str) -> Any:
     """An empty instance for copy and pickle to fill."""
     backend = backends.load(backend_name)
     self = object.__new__(home_class(cls, backend))
@@ -59,3 +59,8 @@ def _remake(cls: type, backend_name: str) -> Any:
 def own_class(layer: Any) -> type:
     """The class that the user wrote: without the framework's part."""
     return getattr(type(layer), "_kcore_class", type(layer))
+
+
+def public_class(layer: Any) -> type:
+    """The class that files name: `own_class`, and for a model that turned out functional the class it was written as."""
+    return getattr(type(layer), "_kcore_public", own_class(layer))

@@ -295,7 +295,7 @@ class Layer(Owner, Operation):
         if outermost and self._losses:
             self._clear_losses()
         with masks.mask_scope(), self._scope() if not self.built or self._path is None else _open(self._path):
-            given = kwargs  # a graph keeps what the caller said, not the `training` that held then
+            given = kwargs
             kwargs, token = self._with_training(signature, args, kwargs)
             try:
                 self._assert_input_spec(args)
@@ -307,7 +307,7 @@ class Layer(Owner, Operation):
                 if masked is not None:
                     kwargs, previous = masked
                 if is_symbolic:
-                    outputs = self._symbolic(args, kwargs, given)
+                    outputs = self._symbolic(args, kwargs, self._recorded(signature, args, kwargs, given))
                 else:
                     outputs = self._run(args, kwargs, compute)
                     if self.activity_regularizer is not None:
@@ -421,6 +421,16 @@ class Layer(Owner, Operation):
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output: the input's, unless a subclass says otherwise."""
         return previous_mask
+
+    def _recorded(self, signature: Any, args: tuple, kwargs: dict, given: dict) -> dict:
+        """The keyword arguments that a graph keeps of a call: what the caller gave.
+
+        Of a call of one tensor alone, as Keras has it in files, the default of `training` and the mask too.
+        """
+        if given or len(args) != 1 or not isinstance(args[0], KerasTensor):
+            return given
+        kept = {} if signature.training_default is None else {"training": signature.training_default}
+        return kept | {"mask": kwargs.get("mask")} if signature.has_mask else kept
 
     def _symbolic(self, args: tuple, kwargs: dict, given: dict | None = None) -> Any:
         """The symbolic result, recorded as a call with `given` as its keyword arguments."""

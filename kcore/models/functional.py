@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
-from kcore import tree
+from kcore import dtypes, tree
+from kcore.layers import home, masks
 from kcore.layers.input_layer import Input, InputLayer
 from kcore.layers.input_spec import InputSpec
-from kcore.layers.layer import Layer
-from kcore.models.graph import Step, key_of, trace_back
+from kcore.layers.layer import Layer, _training, _unrecord
+from kcore.models.graph import Key, flattened, key_of, rebuilt, steps_of, trace_back
 from kcore.models.model import Model
 from kcore.ops.symbolic import KerasTensor
+
+# What `_connect` finds: a chain of tensors and calls, too deep for copy and pickle to follow.
+_CONNECTIONS = frozenset(
+    [
+        "_inputs_struct",
+        "_outputs_struct",
+        "_inputs",
+        "_outputs",
+        "_graph",
+        "_steps",
+        "_slot_count",
+        "_input_slots",
+        "_output_slots",
+        "_own_layers",
+    ]
+)
 
 
 class Functional(Model):
@@ -27,20 +45,26 @@ class Functional(Model):
                 if not isinstance(t, KerasTensor):
                     raise ValueError(f"Functional: {what} should be KerasTensors, not {type(t).__name__}.")
         super().__init__(name=name, **kwargs)
-        inputs = tree.map_structure(_as_input, inputs)
-        self._inputs_struct, self._outputs_struct = inputs, outputs
-        self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
-        graph = trace_back(self._inputs, self._outputs)
-        self._graph = graph
-        slots = {key_of(t): i for i, t in enumerate(self._inputs)}
-        self._steps = [Step(node, slots) for node in graph.nodes]
-        self._slot_count = len(slots)
-        self._output_slots = [slots[key_of(t)] for t in self._outputs]
-        self._own_layers = [o for o in graph.operations if isinstance(o, Layer)]
+        stand_ins: dict[Key, KerasTensor] = {}
+        inputs = tree.map_structure(lambda t: _as_input(t, stand_ins), inputs)
+        self._connect(inputs, tree.map_structure(lambda t: stand_ins.get(key_of(t), t), outputs), stand_ins)
         self.built = True
         if trainable is not None:
             self.trainable = trainable
         self._backend_adopts()
+
+    def _connect(self, inputs: Any, outputs: Any, stand_ins: dict[Key, KerasTensor]) -> None:
+        """Finds the graph, and what to run."""
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
+        self._graph = trace_back(self._inputs, self._outputs, stand_ins)
+        slots = {key_of(t): i for i, t in enumerate(self._inputs)}
+        self._steps = steps_of(self._graph, slots, self._outputs)
+        self._slot_count = len(slots)
+        # An input given twice takes the value that comes last.
+        self._input_slots = [slots[key_of(t)] for t in self._inputs]
+        self._output_slots = [slots[key_of(t)] for t in self._outputs]
+        self._own_layers = [o for o in self._graph.operations if isinstance(o, Layer)]
 
     # Not searched for state: `_own_layers` has it all.
     @property
@@ -102,16 +126,26 @@ class Functional(Model):
         """Inputs are checked where they are matched to the model's."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
-        """Runs the graph. `inputs` has the structure of the model's, or is a dict by input names."""
+        """Runs the graph. `inputs` has the structure of the model's, or is a dict by input names.
+
+        A `training` that is given goes to all layers, in place of what they were called with when the model was made.
+        """
+        token = None if training is None else _training.set(bool(training))
+        try:
+            return self._run_graph(inputs, mask)
+        finally:
+            if token is not None:
+                _training.reset(token)
+
+    def _run_graph(self, inputs: Any, mask: Any) -> Any:
         flat = self._matched(inputs)
         if mask is not None:
-            from kcore.layers.masks import set_mask
-
             for x, m in zip(flat, tree.flatten(mask), strict=True):
                 if m is not None:
-                    set_mask(x, m)
+                    masks.set_mask(x, m)
         values: list[Any] = [None] * self._slot_count
-        values[: len(flat)] = flat
+        for slot, x in zip(self._input_slots, flat, strict=True):
+            values[slot] = x
         for step in self._steps:
             step.run(values)
         return tree.pack_sequence_as(self._outputs_struct, [values[s] for s in self._output_slots])
@@ -149,6 +183,7 @@ class Functional(Model):
             x = ops.squeeze(x, -1)
         elif len(shape) == len(wanted.shape) - 1 and wanted.shape[-1] == 1:
             x = ops.expand_dims(x, -1)
+        x = _of_kind(x, wanted.dtype)
         shape = tuple(x.shape)
         unlike = len(shape) != len(wanted.shape) or any(
             a is not None and b is not None and a != b for a, b in zip(shape[1:], wanted.shape[1:], strict=True)
@@ -162,7 +197,19 @@ class Functional(Model):
     def get_config(self) -> dict:
         from kcore import saving
 
+        if not made_like_functional(home.public_class(self)):
+            return Layer.get_config(self)
         return saving.functional_config(self)
+
+    def __reduce_ex__(self, protocol: Any) -> tuple:
+        make, args, kept = super().__reduce_ex__(protocol)
+        kept = {k: v for k, v in kept.items() if k not in _CONNECTIONS}
+        return make, args, kept | {"_flat_graph": flattened(self._graph, self._inputs_struct, self._outputs_struct)}
+
+    def __setstate__(self, kept: dict) -> None:
+        flat = kept.pop("_flat_graph")
+        super().__setstate__(kept)
+        self._connect(*rebuilt(flat), {})
 
     def get_build_config(self) -> dict | None:
         return {"input_shape": None}  # as Keras writes it: the graph says it all
@@ -172,17 +219,39 @@ class Functional(Model):
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         kwargs = {} if mask is None else {"mask": mask}
-        from kcore.layers.layer import _unrecord
-
         return self._trace(*_unrecord((inputs,), kwargs))
 
 
+def _of_kind(x: Any, dtype: str) -> Any:
+    """`x`, cast where it has integers and the input floats, or other integers, or the other way around."""
+    from kcore import ops
 
-def _as_input(tensor: KerasTensor) -> KerasTensor:
-    """A model may start in the middle of another: then a new input stands for that tensor."""
+    own = dtypes.name_of(x.dtype)
+    if own in (dtype, "string") or dtype == "string" or (dtypes.is_float(own) and dtypes.is_float(dtype)):
+        return x
+    y = ops.cast(x, dtype)
+    masks.set_mask(y, masks.get_mask(x))
+    return y
+
+
+def _as_input(tensor: KerasTensor, stand_ins: dict[Key, KerasTensor]) -> KerasTensor:
+    """A model may start in the middle of another: then a new input stands in for that tensor."""
     history = tensor._keras_history
-    if history is not None and isinstance(history.operation, InputLayer):
-        return tensor
     if history is None:
-        return Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name, tensor=tensor)
-    return tensor
+        return Input(batch_shape=tensor.shape, dtype=tensor.dtype, tensor=tensor)
+    if isinstance(history.operation, InputLayer):
+        return tensor
+    key = key_of(tensor)
+    if key not in stand_ins:
+        number = "" if history[1:] == (0, 0) else f"_{history.node_index}_{history.tensor_index}"
+        name = f"{history.operation.name}_output{number}"
+        stand_ins[key] = Input(batch_shape=tensor.shape, dtype=tensor.dtype, sparse=tensor.sparse, name=name)
+    return stand_ins[key]
+
+
+def made_like_functional(cls: type) -> bool:
+    """Whether a class is made from inputs and outputs, as Functional is."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    names = [p.name for p in parameters]
+    variadic = {p.kind for p in parameters} >= {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+    return names[:2] == ["inputs", "outputs"] or variadic

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from kcore import backends
@@ -35,9 +36,7 @@ class Model(Trainer, Layer):
             from kcore.models.functional import Functional
 
             if not isinstance(self, Functional):
-                own = home.own_class(self)
-                joined = type(own.__name__, (own, Functional), {"__module__": own.__module__, "__doc__": own.__doc__})
-                self.__class__ = home.home_class(joined, self._backend)
+                self.__class__ = home.home_class(functional_class(home.own_class(self)), self._backend)
                 Functional.__init__(self, *args, **kwargs)
                 return
         Layer.__init__(self, *args, **kwargs)
@@ -66,7 +65,9 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"get_layer: {self.name} has no layer {name!r}; it has {', '.join(x.name for x in self.layers)}.")
+        raise ValueError(
+            f"get_layer: {self.name} has no layer {name!r}; it has {', '.join(x.name for x in self.layers)}."
+        )
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no call method; a subclass of Model defines one.")
@@ -140,6 +141,33 @@ class Model(Trainer, Layer):
         if {"name", "layers", "input_layers", "output_layers"} <= set(config):
             return functional_from_config(Functional if cls is Model else cls, config, custom_objects)
         return cls(**config)
+
+
+_functional_classes: weakref.WeakKeyDictionary[type, type] = weakref.WeakKeyDictionary()
+
+
+def functional_class(cls: type) -> type:
+    """A subclass of Model that was made with inputs and outputs, joined with Functional."""
+    from kcore.models.functional import Functional
+
+    if cls not in _functional_classes:
+
+        def reduce_ex(self: Any, protocol: Any) -> tuple:
+            return _remake_functional, (cls, self._backend.name), Functional.__reduce_ex__(self, protocol)[2]
+
+        body = {
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+            "__doc__": cls.__doc__,
+            "__reduce_ex__": reduce_ex,
+            "_kcore_public": cls,
+        }
+        _functional_classes[cls] = type(cls.__name__, (cls, Functional), body)
+    return _functional_classes[cls]
+
+
+def _remake_functional(cls: type, backend_name: str) -> Any:
+    return home.remake(functional_class(cls), backend_name)
 
 
 def _is_functional_call(args: tuple, kwargs: dict) -> bool:

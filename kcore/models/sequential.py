@@ -58,7 +58,9 @@ class Sequential(Model):
         if any(x.name == layer.name for x in self._own_layers):
             raise ValueError(f"{self.name}: there is a layer {layer.name!r} already; names in a model are unique.")
         if isinstance(layer, InputLayer) and self._own_layers:
-            raise ValueError(f"{self.name}: an Input can only come first; the model starts with {self._own_layers[0].name}.")
+            raise ValueError(
+                f"{self.name}: an Input can only come first; the model starts with {self._own_layers[0].name}."
+            )
         given = getattr(layer, "_given_batch_shape", None)
         if not self._own_layers and given is not None:
             self._own_layers.append(Input(batch_shape=given)._keras_history.operation)
@@ -118,7 +120,9 @@ class Sequential(Model):
         for layer in self._own_layers[1:]:
             x = layer(x)
         with backends.use(self._backend):
-            self.__dict__["_functional"] = Functional(inputs, x, name=self.name)
+            functional = Functional(inputs, x)  # under an automatic name at first: Keras counts it too
+            functional.__dict__["_name"] = self.name
+            self.__dict__["_functional"] = functional
         self._backend_adopts()
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
@@ -144,7 +148,9 @@ class Sequential(Model):
     def _built_functional(self, what: str) -> Functional:
         functional = self.__dict__["_functional"]
         if functional is None:
-            raise AttributeError(f"{self.name}: there is no {what} before the model is built; add an Input, or call it.")
+            raise AttributeError(
+                f"{self.name}: there is no {what} before the model is built; add an Input, or call it."
+            )
         return functional
 
     @property

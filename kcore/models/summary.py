@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ def print_summary(
             console.print(line)
     text = captured.get()
     if print_fn is None:
-        print(text, end="")
+        pass
     else:
         print_fn(text)
 
@@ -80,7 +81,7 @@ def _shares(positions: Sequence[float] | None, count: int) -> list[int]:
     if positions is None:
         return [8, 6, 4, 8, 3][:count] if count > 3 else [9, 7, 4]
     ends = [0.0, *positions[:count]]
-    widths = [max(b - a, 0) for a, b in zip(ends, ends[1:], strict=False)]
+    widths = [max(b - a, 0) for a, b in itertools.pairwise(ends)]
     whole = sum(widths) or 1
     return [max(round(100 * w / whole), 1) for w in widths] + [10] * (count - len(widths))
 

@@ -22,6 +22,7 @@ from typing import Any
 from kcore import backends, config, dtypes, naming, tree
 from kcore.backends.host import to_array
 from kcore.ops import symbolic
+from kcore.ops.class_names import class_name
 from kcore.ops.symbolic import KerasTensor, Spec
 
 Tensor = Any  # a backend's tensor, a NumPy array, a Variable, a KerasTensor, a Python number
@@ -242,7 +243,7 @@ class Op:
             key = self._key(args)
             run = self.plans.get(key)
         except TypeError:  # a plain argument is not hashable, or holds a tensor
-            return self._bind(backend, args), args
+            return self._bind(backend, args, once=True), args
         if run is None:
             run = self._bind(backend, args)
             if len(self.plans) >= MOST_PLANS:
@@ -277,7 +278,7 @@ class Op:
                 raise
             raise type(error)(f"{self.name}: {error}") from None
 
-    def _bind(self, backend: Any, args: tuple) -> Callable:
+    def _bind(self, backend: Any, args: tuple, once: bool = False) -> Callable:
         plan = self.plan(args)
         if plan.unsized:
             return lambda *given: self.trace(given)
@@ -292,7 +293,7 @@ class Op:
                 sources.append(source)
             else:
                 sources.append(Source("plain", value=plan.arguments.get(name, a), changed=name in plan.arguments))
-        return backend.bind(self, plan, sources)
+        return backend.bind(self, plan, sources, once)
 
     def trace(self, args: tuple, call: OpCall | None = None) -> Any:
         """The symbolic result: the rule's shapes and dtypes as KerasTensors that know this call."""
@@ -319,13 +320,19 @@ class OpCall:
 
     Args:
         op: The op.
-        plain: Plain arguments known already, for a call that is made again from a config.
+        called: The public name that it was called by, where that is an alias.
+        name: Unique by default.
     """
 
-    def __init__(self, op: Op, plain: dict[str, Any] | None = None) -> None:
-        self.op, self.plain = op, plain or {}
-        self.name = naming.auto_name(op.name)
+    def __init__(self, op: Op, called: str | None = None, name: str | None = None) -> None:
+        self.op, self.called = op, called or op.name
+        self.name = name or naming.auto_name(self.class_name)
         self._inbound_nodes: list[symbolic.Node] = []
+
+    @property
+    def class_name(self) -> str:
+        """The name of Keras's class for it."""
+        return class_name(self.called)
 
     def __call__(self, *args: Any) -> Any:
         bound = dict(zip(self.op.roles, args, strict=True))
@@ -335,18 +342,8 @@ class OpCall:
             positional += value if variadic else [value]
         return self.op.call(*positional)
 
-    def recall(self, args: tuple, kwargs: dict) -> Any:
-        """The symbolic result of the call that a config describes: tensors in `args`, the rest known."""
-        roles, given, known = self.op.roles, list(args), {**self.plain, **kwargs}
-        full = []
-        for name, role in roles.items():
-            if name in known:
-                full.append(known[name])
-            elif role != "plain" and given:
-                full.append(given.pop(0))
-            else:
-                full.append(self.op.signature.parameters[name].default)
-        return self.op.trace(tuple(full), self)
+    def __repr__(self) -> str:
+        return f"<{self.class_name} name={self.name}>"
 
 
 def op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
@@ -361,6 +358,23 @@ def op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
 def private_op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
     """Declares an op for the gradient rules of one backend; the decorated function is its definition there."""
     return lambda function: Op(function, rule, private=True).call
+
+
+def alias(name: str, call: Callable) -> Callable:
+    """Another public name of an op; symbolic calls by it are named after it, as in Keras."""
+    found = call.op  # type: ignore[attr-defined]
+
+    def other(*args: Any, **kwargs: Any) -> Any:
+        if not symbolic.any_symbolic(args, kwargs):
+            return call(*args, **kwargs)
+        bound = found.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return found.trace(tuple(bound.arguments.values()), OpCall(found, name))
+
+    other.__name__ = other.__qualname__ = name
+    other.__doc__, other.__module__, other.__signature__ = call.__doc__, call.__module__, found.signature  # type: ignore[attr-defined]
+    other.op = found  # type: ignore[attr-defined]
+    return other
 
 
 def control_op(trace: Callable) -> Callable[[Callable], Callable]:

@@ -50,6 +50,8 @@ def attach(cls: type, backend: Callable[[Any], Any] | None = None) -> None:
         call = getattr(ops, op_name)
         if name in ("and", "or", "xor"):
             call = _bool_aware(call, getattr(ops, f"logical_{name}"))
+        elif name == "truediv" and cls is KerasTensor:
+            call = ops.true_divide  # Keras's name for it in a graph
         method(f"__{name}__", lambda self, other, call=call: _binary(call, self, other))
         method(f"__r{name}__", lambda self, other, call=call: _binary(call, other, self))
         # `x += y` makes a new tensor: what others hold must not change under them.
@@ -59,6 +61,8 @@ def attach(cls: type, backend: Callable[[Any], Any] | None = None) -> None:
         method(f"__{name}__", lambda self, other, call=call: _binary(call, self, other))
     for name, op_name in _UNARY.items():
         call = getattr(ops, op_name)
+        if name == "invert":
+            call = _bool_aware(call, ops.logical_not)
         method(f"__{name}__", lambda self, call=call: call(self))
     method("__getitem__", lambda self, index: ops.get_item(self, index))
     method("__round__", lambda self, ndigits=None: ops.round(self, ndigits or 0))
@@ -75,9 +79,9 @@ def _binary(call: Callable, x1: Any, x2: Any) -> Any:
 def _bool_aware(bitwise: Callable, logical: Callable) -> Callable:
     """`&` on bools is logical_and, on integers bitwise_and."""
 
-    def call(x1: Any, x2: Any) -> Any:
-        both = all(getattr(x, "dtype", type(x)) in ("bool", bool) for x in (x1, x2))
-        return (logical if both else bitwise)(x1, x2)
+    def call(*args: Any) -> Any:
+        bools = all(getattr(x, "dtype", type(x)) in ("bool", bool) for x in args)
+        return (logical if bools else bitwise)(*args)
 
     return call
 

@@ -176,7 +176,9 @@ def _refuse_links(file: Any, path: pathlib.Path) -> None:
     file.visit_links(visit)
 
 
-def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any) -> None:
+def save_weights(
+    model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None, **kwargs: Any
+) -> None:
     """Writes a model's weights alone.
 
     Args:
@@ -188,7 +190,9 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
     if kwargs:
         raise ValueError(f"save_weights: there is no argument {', '.join(map(repr, kwargs))}.")
     if not model.built:
-        raise ValueError(f"save_weights: {model.name} is not built, so it has no weights yet; call it once, or build it.")
+        raise ValueError(
+            f"save_weights: {model.name} is not built, so it has no weights yet; call it once, or build it."
+        )
     if max_shard_size is not None:
         from kcore.saving.shards import save_shards
 

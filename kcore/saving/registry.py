@@ -62,7 +62,9 @@ def get_registered_name(obj: Any) -> str:
     return _registered_names.get(obj, obj.__name__)
 
 
-def get_registered_object(name: str | None, custom_objects: dict | None = None, module_objects: dict | None = None) -> Any:
+def get_registered_object(
+    name: str | None, custom_objects: dict | None = None, module_objects: dict | None = None
+) -> Any:
     """The custom class or function of that name; None if there is none.
 
     Looked for in the open scopes, the registered and process-wide ones, `custom_objects` and

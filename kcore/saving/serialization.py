@@ -11,13 +11,15 @@ import base64
 import importlib
 import inspect
 import marshal
+import sys
 import types
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from kcore import dtypes
+from kcore import backends, dtypes
+from kcore.backends.host import to_array
 from kcore.layers import home
 from kcore.ops.symbolic import KerasTensor
 from kcore.saving import registry
@@ -27,6 +29,7 @@ _unsafe: ContextVar[bool] = ContextVar("kcore_unsafe", default=False)
 # Where kcore's classes are in Keras's public API, by the module that defines them (the longest prefix).
 _PUBLIC = {
     "kcore.activations": "keras.activations",
+    "kcore.activations.operations": "keras.src.activations.activations",
     "kcore.callbacks": "keras.callbacks",
     "kcore.constraints": "keras.constraints",
     "kcore.dtype_policies": "keras",
@@ -70,7 +73,7 @@ def serialize_keras_object(obj: Any) -> Any:
     Raises:
         ValueError: It has no get_config, and is nothing plain.
     """
-    if obj is None or isinstance(obj, (bool, int, float, str)) and not isinstance(obj, np.generic):
+    if obj is None or (isinstance(obj, (bool, int, float, str)) and not isinstance(obj, np.generic)):
         return obj
     if isinstance(obj, dict):
         return {k: serialize_keras_object(v) for k, v in obj.items()}
@@ -91,21 +94,16 @@ def serialize_keras_object(obj: Any) -> Any:
         return _form("__keras_tensor__", shape=obj.shape, dtype=obj.dtype, keras_history=place)
     if isinstance(obj, np.dtype):
         return dtypes.name_of(obj)
-    if hasattr(obj, "__array__") and hasattr(obj, "dtype") and not hasattr(obj, "get_config"):
-        array = np.asarray(obj)
-        return _form("__numpy__", value=array.tolist(), dtype=dtypes.name_of(array.dtype))
+    if hasattr(obj, "dtype") and hasattr(obj, "shape") and not hasattr(obj, "get_config"):
+        return _array_form(obj)
+    if inspect.isclass(obj):
+        return _form("__class__", module=obj.__module__, name=obj.__name__)
     if isinstance(obj, types.FunctionType) and obj.__name__ == "<lambda>":
         code = base64.b64encode(marshal.dumps(obj.__code__)).decode()
         return _form("__lambda__", value=[code, obj.__defaults__, None])
     if inspect.isfunction(obj) or inspect.isbuiltin(obj) or hasattr(obj, "op"):
-        return {
-            "module": "builtins",
-            "class_name": "function",
-            "config": obj.__name__,
-            "registered_name": registry._registered_names.get(obj, "function"),
-        }
-    if inspect.isclass(obj):
-        return _form("__class__", module=obj.__module__, name=obj.__name__)
+        name = registry._registered_names.get(obj, obj.__name__)
+        return {"module": "builtins", "class_name": "function", "config": name, "registered_name": "function"}
     if not hasattr(obj, "get_config"):
         raise ValueError(f"{obj!r} can't be saved: {type(obj).__name__} has no get_config.")
     return _object_form(obj)
@@ -115,8 +113,14 @@ def _form(class_name: str, **config: Any) -> dict:
     return {"class_name": class_name, "config": config}
 
 
+def _array_form(x: Any) -> dict:
+    array = to_array(x)
+    plain = type(x) is np.ndarray or not backends.active().is_tensor(x)
+    return _form("__numpy__" if plain else "__tensor__", value=array.tolist(), dtype=dtypes.name_of(array.dtype))
+
+
 def _object_form(obj: Any) -> dict:
-    cls = home.own_class(obj)
+    cls = home.public_class(obj)
     module, registered = public_place(cls)
     found = {
         "module": module,
@@ -128,10 +132,8 @@ def _object_form(obj: Any) -> dict:
         build = obj.get_build_config()
         if build is not None:
             found["build_config"] = serialize_keras_object(build)
-    if getattr(obj, "compiled", False) and hasattr(obj, "get_compile_config"):
-        compiled = obj.get_compile_config()
-        if compiled is not None:
-            found["compile_config"] = compiled
+    if hasattr(obj, "get_compile_config"):
+        found["compile_config"] = obj.get_compile_config() or {}
     return found
 
 
@@ -161,7 +163,7 @@ def deserialize_keras_object(
         safe_mode: Whether code in the config is refused.
 
     Raises:
-        ValueError: The config brings code while in safe mode.
+        ValueError: The config brings code while in safe mode, or is malformed.
         TypeError: It names a class or function that is not known, or its arguments don't fit.
     """
     module_objects = kwargs.pop("module_objects", None)
@@ -181,21 +183,31 @@ def _read(config: Any, module_objects: dict | None = None) -> Any:
     if "class_name" not in config or "config" not in config:
         return {k: _read(v, module_objects) for k, v in config.items()}
     class_name, inner = config["class_name"], config["config"]
+    names = {k: config.get(k) for k in ("class_name", "module", "registered_name")}
+    wrong = [f"{k}={v!r}" for k, v in names.items() if not isinstance(v, str) and (v is not None or k == "class_name")]
+    if wrong:
+        raise ValueError(f"The config has {', '.join(wrong)}, which should be a string.")
     if class_name in _SPECIAL:
-        return _SPECIAL[class_name](inner)
+        return _read_special(class_name, inner)
     if class_name == "function":
-        return find_function(inner, config.get("registered_name"), config.get("module"))
-    cls = find_class(class_name, config.get("module"), config.get("registered_name"), module_objects)
+        return find_function(inner, config.get("registered_name"))
+    cls = find_class(class_name, config.get("module", "keras"), config.get("registered_name"), module_objects)
     return _instance(cls, config, inner)
 
 
-def _instance(cls: Any, config: dict, inner: dict) -> Any:
+def _read_special(class_name: str, inner: Any) -> Any:
+    try:
+        return _SPECIAL[class_name]({} if class_name == "__ellipsis__" else dict(inner))
+    except (KeyError, AttributeError, IndexError) as error:
+        raise ValueError(f"The config has a malformed {class_name}: {type(error).__name__}: {error}.") from None
+
+
+def _instance(cls: Any, config: dict, inner: Any) -> Any:
     if not isinstance(inner, dict):
-        raise TypeError(f"The config of {config['class_name']} should be a dictionary, not {type(inner).__name__}.")
+        raise ValueError(f"The config of {config['class_name']} should be a dictionary, not {type(inner).__name__}.")
     if not hasattr(cls, "from_config"):
         raise TypeError(f"{cls!r} can't be made from a config: it has no from_config.")
-    given = inner if _reads_own_parts(cls) else {k: _read(v) for k, v in inner.items()}
-    obj = cls.from_config(given)
+    obj = cls.from_config({k: _read(v) for k, v in inner.items()} if _config_is_automatic(cls) else inner)
     build = config.get("build_config")
     if build and hasattr(obj, "build_from_config") and not getattr(obj, "built", False):
         obj.build_from_config(_read(build))
@@ -206,56 +218,95 @@ def _instance(cls: Any, config: dict, inner: dict) -> Any:
     return obj
 
 
-def _reads_own_parts(cls: type) -> bool:
-    """Whether its from_config takes the parts unread: most of Keras's classes read them by `get` functions."""
-    return cls.__module__.startswith("kcore.") or "from_config" in vars(cls)
+def _config_is_automatic(cls: Any) -> bool:
+    """Whether the class leaves its config to kcore, which then reads the parts; others read them themselves."""
+    defining = [
+        next((c for c in getattr(cls, "__mro__", ()) if name in vars(c)), cls) for name in ("get_config", "from_config")
+    ]
+    ours = all(c.__module__.startswith("kcore.") for c in defining)
+    return ours and not cls.__module__.startswith("kcore.")
 
 
-def find_class(class_name: str, module: str | None, registered_name: str | None = None, module_objects: dict | None = None) -> Any:
-    """The class that a config names.
+def find_class(
+    class_name: str, module: str | None, registered_name: str | None = None, module_objects: dict | None = None
+) -> Any:
+    """The class that a config names: a custom one, a public one of kcore's, or one of the program's own layers, losses...
+
+    Nothing is imported for it but kcore itself.
 
     Raises:
-        TypeError: There is none, or only one that would have to be imported first.
+        TypeError: There is none.
     """
     for name in (registered_name, class_name):
         custom = registry.get_registered_object(name, module_objects=module_objects)
         if custom is not None:
             return custom
-    from kcore.saving.graph_config import op_for_class
+    if module is not None:
+        if module.startswith("keras.src.ops") or module == "kcore.ops":
+            from kcore.saving.op_forms import reader_of
 
-    if module and module.startswith("keras.src.ops"):
-        return op_for_class(class_name)
-    if module and (module == "keras" or module.startswith("keras.") or module.startswith("kcore")):
-        parts = module.split(".")
-        if module == "keras.optimizers.schedules":
-            places = ["kcore.optimizers.schedules"]
-        elif len(parts) > 1 and parts[1] in _NAMESPACES:
-            places = [f"kcore.{parts[1]}"]
-        else:  # "keras", or one of its internal modules
-            places = ["kcore.models", "kcore.dtype_policies", *(f"kcore.{p}" for p in parts[2:] if p in _NAMESPACES), "kcore.layers"]
-        for place in places:
+            return reader_of(class_name)
+        for place in _places_of(module):
             found = getattr(importlib.import_module(place), class_name, None)
-            if inspect.isclass(found):
+            if inspect.isclass(found) and hasattr(found, "from_config"):
                 return found
+        found = getattr(sys.modules.get(module), class_name, None)
+        if inspect.isclass(found) and issubclass(found, _custom_bases()):
+            return found
     raise TypeError(
         f"The class {registered_name or class_name!r} (module {module!r}) is not known. If it is your own, import it and "
         "pass it in custom_objects, or decorate it with kcore.saving.register_keras_serializable()."
     )
 
 
-def find_function(name: str, registered_name: str | None = None, module: str | None = None) -> Any:
+def _places_of(module: str) -> list[str]:
+    """kcore's modules for one of Keras's."""
+    parts = module.split(".")
+    if parts[0] not in ("keras", "kcore", "tf_keras"):
+        return []
+    for public, own in ((v, k) for k, v in _PUBLIC.items() if v.count(".") > 1):
+        if module in (public, own):
+            return [own]
+    if len(parts) > 1 and parts[1] in _NAMESPACES:
+        return [f"kcore.{parts[1]}"]
+    # "keras", or one of its internal modules
+    inside = [f"kcore.{p}" for p in parts[2:] if p in _NAMESPACES]
+    return ["kcore.models", "kcore.dtype_policies", *inside, "kcore.layers"]
+
+
+def _custom_bases() -> tuple[type, ...]:
+    """What a program's own classes derive from where a config may name them without more ado."""
+    from kcore import constraints, dtype_policies, initializers, losses, metrics, operation, optimizers, regularizers
+
+    return (
+        constraints.Constraint,
+        dtype_policies.DTypePolicy,
+        initializers.Initializer,
+        losses.Loss,
+        metrics.Metric,
+        operation.Operation,
+        optimizers.Optimizer,
+        optimizers.schedules.LearningRateSchedule,
+        regularizers.Regularizer,
+    )
+
+
+def find_function(name: str, registered_name: str | None = None) -> Any:
     """The function that a config names: a custom one, or a public one of kcore's.
 
     Raises:
+        ValueError: The name is no string.
         TypeError: There is none.
     """
+    if not isinstance(name, str):
+        raise ValueError(f"The config has a function named {name!r}, which should be a string.")
     for key in (registered_name, name):
         custom = registry.get_registered_object(key)
         if custom is not None:
             return custom
     for namespace in ("activations", "losses", "metrics", "ops", "initializers", "regularizers", "constraints"):
-        found = getattr(importlib.import_module(f"kcore.{namespace}"), str(name), None)
-        if callable(found):
+        found = getattr(importlib.import_module(f"kcore.{namespace}"), name, None)
+        if callable(found) and not name.startswith("_") and str(getattr(found, "__module__", "")).startswith("kcore."):
             return found
     raise TypeError(f"The function {name!r} is not known; pass it in custom_objects, or register it.")
 
@@ -268,11 +319,16 @@ def _read_lambda(config: dict) -> Any:
         )
     code, defaults, _ = config["value"]
     function = marshal.loads(base64.b64decode(code))
-    return types.FunctionType(function, {"__builtins__": __builtins__}, argdefs=None if defaults is None else tuple(defaults))
+    names = {"__builtins__": __builtins__}
+    return types.FunctionType(function, names, argdefs=None if defaults is None else tuple(defaults))
 
 
-def _read_tensor(config: dict) -> np.ndarray:
+def _read_array(config: dict) -> np.ndarray:
     return np.array(config["value"], dtypes.to_numpy(dtypes.name_of(config["dtype"])))
+
+
+def _read_tensor(config: dict) -> Any:
+    return backends.active().convert(_read_array(config))
 
 
 def _read_keras_tensor(config: dict) -> KerasTensor:
@@ -284,7 +340,7 @@ def _read_class(config: dict) -> Any:
 
 
 _SPECIAL = {
-    "__numpy__": _read_tensor,
+    "__numpy__": _read_array,
     "__tensor__": _read_tensor,
     "__keras_tensor__": _read_keras_tensor,
     "__bytes__": lambda config: config["value"].encode(),

@@ -17,8 +17,6 @@ from kcore import dtypes, naming
 from kcore.layers import home
 from kcore.layers.layer import Layer
 from kcore.layers.tracking import _NOT_STATE
-from kcore.models.functional import Functional
-from kcore.models.sequential import Sequential
 
 # Attributes of the training loop and of layers' own book-keeping, which no file has.
 _INTERNAL = _NOT_STATE | {
@@ -46,9 +44,11 @@ def is_saveable(obj: Any) -> bool:
 def children(obj: Any) -> Iterator[tuple[str, Any]]:
     """(name, child) for what an object holds: saveables, and lists, tuples, sets and dicts of them."""
     attributes = {k: v for k, v in vars(obj).items() if k not in _INTERNAL}
-    attributes |= {k: v for k, v in (vars(obj).get("_modules") or {}).items() if k not in _INTERNAL and not _adopted(obj, k, v)}
-    if isinstance(obj, (Functional, Sequential)):
-        attributes["layers"] = obj._own_layers if isinstance(obj, Functional) else obj.layers
+    attributes |= {
+        k: v for k, v in (vars(obj).get("_modules") or {}).items() if k not in _INTERNAL and not _adopted(obj, k, v)
+    }
+    if "_own_layers" in vars(obj):  # a functional or sequential model
+        attributes["layers"] = obj.layers
     for name in sorted(attributes):
         value = attributes[name]
         if is_saveable(value) or isinstance(value, (list, tuple, set, dict)):
@@ -57,7 +57,7 @@ def children(obj: Any) -> Iterator[tuple[str, Any]]:
 
 def _adopted(obj: Any, name: str, value: Any) -> bool:
     """Whether torch's module table has it only for torch's sake: it lives in a list or dict of ours."""
-    if isinstance(obj, (Functional, Sequential)):
+    if "_own_layers" in vars(obj):
         return True
     held = [v for v in vars(obj).values() if isinstance(v, (list, tuple, dict))]
     return any(value is e for v in held for e in (v.values() if isinstance(v, dict) else v))
@@ -130,7 +130,10 @@ def read(file: Any, obj: Any, where: str, skip_mismatch: bool = False) -> None:
         else:
             problems.append(problem)
     left = sorted(_groups_with_data(file) - used)
-    problems += [f"the file has weights at {name.removesuffix('/vars') or 'the root'}, where the model has nothing" for name in left]
+    problems += [
+        f"the file has weights at {name.removesuffix('/vars') or 'the root'}, where the model has nothing"
+        for name in left
+    ]
     if problems and not skip_mismatch:
         shown = "\n  - ".join(problems[:8]) + (f"\n  ... and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise ValueError(f"{where} does not fit the model:\n  - {shown}")
