@@ -133,6 +133,15 @@ def test_the_portable_cipher_in_torch_gives_the_same_bits():
     np.testing.assert_array_equal(got, [on_reference(lambda k=k: random_bits(k, (4, 3))) for k in keys])
 
 
+def test_draws_in_a_torch_graph_depend_on_the_key():
+    make_fx = pytest.importorskip("torch.fx.experimental.proxy_tensor").make_fx
+
+    with backends.use("torch") as backend:
+        first, second = draw_key(9), draw_key(10)
+        graph = make_fx(lambda k: random_unit(k, (4, 3)))(first)
+        np.testing.assert_array_equal(backend.numpy(graph(second)), on_reference(lambda: uniform((4, 3), seed=10)))
+
+
 # -- seeds ------------------------------------------------------------------------------
 
 
@@ -188,6 +197,15 @@ def test_a_generator_advances_inside_jit_by_way_of_a_scope():
         second, _ = step(after)
         np.testing.assert_array_equal(first, uniform((3,), seed=generator))
         np.testing.assert_array_equal(second, uniform((3,), seed=generator))
+
+
+def test_a_generator_inside_jit_without_a_scope_is_refused():
+    jax = pytest.importorskip("jax")
+    with backends.use("jax"):
+        generator = SeedGenerator(9)
+        with pytest.raises(ValueError, match="can't be assigned inside a JAX transformation"):
+            jax.jit(lambda: uniform((3,), seed=generator))()
+        np.testing.assert_array_equal(generator.state.numpy(), [9, 0])
 
 
 def test_a_generator_advances_inside_tf_function():

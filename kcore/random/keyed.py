@@ -19,6 +19,7 @@ from kcore.random.bits import keyed, random_bits, random_words, require_key, spl
 
 # Bits after the binary point, and so the spacing of uniform numbers.
 MANTISSA = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}
+_BELOW_ONE = {name: 1 - 2.0 ** -(places + 1) for name, places in MANTISSA.items()}
 
 
 def float_dtype(dtype: Any) -> str:
@@ -54,11 +55,11 @@ def random_unit(key: Tensor, shape: Shape, dtype: Any = None) -> Tensor:
     if dtype == "float64":
         words = random_words(key, shape)
         high = ops.multiply(ops.cast(words[..., 0], dtype), 2.0**-32)
-        low = ops.multiply(ops.cast(ops.right_shift(words[..., 1], np.uint32(12)), dtype), 2.0**-places)
+        low = ops.multiply(ops.cast(ops.right_shift(words[..., 1], 12), dtype), 2.0**-places)
         return ops.add(high, low)
-    bits = ops.right_shift(random_bits(key, shape), np.uint32(spare[dtype]))
+    bits = ops.right_shift(random_bits(key, shape), spare[dtype])
     if dtype != "float32":
-        bits = ops.bitwise_and(bits, np.uint32(2**places - 1))
+        bits = ops.bitwise_and(bits, 2**places - 1)
     return ops.multiply(ops.cast(bits, dtype), 2.0**-places)
 
 
@@ -159,7 +160,7 @@ def random_normal(key: Tensor, shape: Shape, mean: Tensor = 0.0, stddev: Tensor 
         mean, stddev: Broadcast to `shape`.
         dtype: A float dtype; the default float for None.
     """
-    lowest = float(np.nextafter(*np.array([-1, 0], dtypes.to_numpy(dtype))))
+    lowest = -_BELOW_ONE[dtype]
     # One rounding either way: the span of 2 makes the product exact.
     u = ops.maximum(lowest, ops.add(ops.multiply(random_unit(key, shape, dtype), 2.0), lowest))
     return ops.add(ops.multiply(ops.multiply(random_erfinv(u), math.sqrt(2)), stddev), mean)
@@ -179,7 +180,7 @@ def random_truncated_normal(
     """
     edge = math.erf(math.sqrt(2))
     u = random_uniform(key, shape, -edge, edge, dtype)
-    inside = float(np.nextafter(*np.array([2, 0], dtypes.to_numpy(dtype))))
+    inside = 2 * _BELOW_ONE[dtype]
     standard = ops.clip(ops.multiply(random_erfinv(u), math.sqrt(2)), -inside, inside)
     return ops.add(ops.multiply(standard, stddev), mean)
 
@@ -212,7 +213,7 @@ def random_integers(key: Tensor, shape: Shape, minval: Tensor, maxval: Tensor, d
     span = ops.cast(ops.subtract(maxval, minval), unsigned)
     span = ops.where(ops.less_equal(maxval, minval), ops.ones_like(span), span)
     # upper * 2**bits + lower, modulo span, in pieces that fit
-    half = np.uint64(2**32) if wide else np.uint32(2**16)
+    half = 2**32 if wide else 2**16
     factor = ops.mod(half, span)
     factor = ops.mod(ops.multiply(factor, factor), span)
     offset = ops.mod(ops.add(ops.multiply(ops.mod(upper, span), factor), ops.mod(lower, span)), span)
@@ -222,7 +223,7 @@ def random_integers(key: Tensor, shape: Shape, minval: Tensor, maxval: Tensor, d
 
 def _bits64(key: Any, shape: Any) -> Any:
     words = ops.cast(random_words(key, shape), "uint64")
-    return ops.bitwise_or(ops.left_shift(words[..., 0], np.uint64(32)), words[..., 1])
+    return ops.bitwise_or(ops.left_shift(words[..., 0], 32), words[..., 1])
 
 
 # -- choices ----------------------------------------------------------------------------
@@ -246,7 +247,7 @@ def random_mask(key: Tensor, shape: Shape, probability: float) -> Tensor:
     threshold = mask_threshold(probability)
     if threshold == 2**32:
         return ops.ones(shape, "bool")
-    return ops.less(random_bits(key, shape), np.uint32(threshold))
+    return ops.less(random_bits(key, shape), threshold)
 
 
 def mask_threshold(probability: float) -> int:
@@ -294,6 +295,9 @@ def random_dropout(inputs: Tensor, key: Tensor, rate: float, noise_shape: Any = 
     return ops.where(kept, scaled, ops.zeros_like(scaled))
 
 
+_TINY = 2.0**-126  # the smallest normal float32
+
+
 def _categories(logits: Spec, key: Spec, num_samples: int, dtype: Any) -> Plan:
     require_key(key)
     rules.require_ndim(logits, 2, "logits")
@@ -319,7 +323,7 @@ def random_categorical(logits: Tensor, key: Tensor, num_samples: int, dtype: Any
         (batch, num_samples), class numbers.
     """
     sizes = backends.active().sizes(logits)
-    u = random_uniform(key, (*sizes, num_samples), float(np.finfo("float32").tiny), 1.0, "float32")
+    u = random_uniform(key, (*sizes, num_samples), _TINY, 1.0, "float32")
     gumbel = ops.negative(ops.log(ops.negative(ops.log(u))))
     return ops.cast(ops.argmax(ops.add(gumbel, logits[..., None]), 1), dtype)
 

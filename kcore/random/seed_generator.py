@@ -15,6 +15,8 @@ from kcore.state import Variable
 # How `next(ordered=False)` scatters the state.
 _FACTOR, _MODULUS = 5387, 933199
 
+_ONE = np.array([0, 1], np.uint32)
+
 _global: dict[str, SeedGenerator] = {}
 _lock = threading.Lock()
 
@@ -60,11 +62,11 @@ class SeedGenerator:
         """
         with backends.use(self.backend):
             # A copy: assigning may change the variable's own memory.
-            key = ops.add(self.state.value, np.uint32(0))
+            key = ops.add(self.state.value, 0)
             if ordered:
-                after = ops.add(key, np.array([0, 1], np.uint32))
+                after = ops.add(key, _ONE)
             else:
-                after = ops.mod(ops.multiply(ops.add(key, np.uint32(1)), np.uint32(_FACTOR)), np.uint32(_MODULUS))
+                after = ops.mod(ops.multiply(ops.add(key, 1), _FACTOR), _MODULUS)
             self.state.assign(after)
         return key
 
