@@ -36,6 +36,8 @@ def take_along_axis(x, indices, axis):
 
 
 def one_hot(x, num_classes, axis, dtype, sparse):
+    if x.dtype.itemsize < 4 and not jnp.issubdtype(x.dtype, jnp.floating):  # JAX counts classes in the dtype of x
+        x = x.astype("int32")
     return jax.nn.one_hot(x, num_classes, axis=axis, dtype=dtypes.to_numpy(dtype))
 
 
