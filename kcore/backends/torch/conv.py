@@ -41,15 +41,28 @@ def _padded(x, pads, value=0.0):
     return _F.pad(x, [p for pair in reversed(pads) for p in pair], value=value)
 
 
+def _inexact(x):
+    return x.is_floating_point() or x.is_complex()
+
+
+def _spread(x, steps):
+    """x with zeros put in between along its spatial axes."""
+    sizes = [(n - 1) * step + 1 for n, step in zip(x.shape[2:], steps, strict=True)]
+    y = x.new_zeros((*x.shape[:2], *sizes))
+    y[(..., *(slice(None, None, step) for step in steps))] = x
+    return y
+
+
 def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
     x, w = _first(inputs, data_format), _kernel(kernel)
     groups = x.shape[1] // w.shape[1] if x.shape[1] else 1
     pads = _widened(padding, (0, 0))
     if any(before != after for before, after in pads):  # torch pads both ends alike
         x, pads = _padded(x, pads), ((0, 0),) * len(pads)
-    y = _CONV[len(pads)](
-        x, w, None, _widened(strides, 1), [before for before, _ in pads], _widened(dilation_rate, 1), groups
-    )
+    dilation = _widened(dilation_rate, 1)
+    if max(dilation) > 1 and not _inexact(x):  # torch dilates kernels of floats alone
+        w, dilation = _spread(w, dilation), (1,) * len(pads)
+    y = _CONV[len(pads)](x, w, None, _widened(strides, 1), [before for before, _ in pads], dilation, groups)
     return _back(y, data_format, len(strides))
 
 
@@ -59,7 +72,7 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
     pads, extras = _widened(padding, (0, 0)), _widened(output_padding, 0)
     both = [min(pair) for pair in pads]  # torch cuts both ends alike
     near = [min(e, max(s, d) - 1) for e, s, d in zip(extras, strides, dilation, strict=True)]  # and adds no more
-    transpose = _TRANSPOSE[len(pads)] if x.is_floating_point() or x.is_complex() else _of_integers
+    transpose = _TRANSPOSE[len(pads)] if _inexact(x) else _of_integers
     y = transpose(x, w, None, strides, both, near, 1, dilation)
     rest = [(b - before, b - after + e - n) for (before, after), b, e, n in zip(pads, both, extras, near, strict=True)]
     if any(r != (0, 0) for r in rest):
@@ -69,10 +82,7 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
 
 def _of_integers(x, w, _, strides, pads, extras, groups, dilation):
     """A transposed convolution as a convolution of x with zeros in between: torch transposes that of floats alone."""
-    sizes = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)]
-    spread = x.new_zeros((*x.shape[:2], *sizes))
-    spread[(..., *(slice(None, None, s) for s in strides))] = x
     ends = [(k - 1) * d - p for k, d, p in zip(w.shape[2:], dilation, pads, strict=True)]
-    spread = _padded(spread, [(end, end + extra) for end, extra in zip(ends, extras, strict=True)])
-    turned = w.flip(tuple(range(2, w.ndim))).swapaxes(0, 1)
-    return _CONV[len(strides)](spread, turned, None, 1, 0, dilation, groups)
+    x = _padded(_spread(x, strides), [(end, end + extra) for end, extra in zip(ends, extras, strict=True)])
+    turned = _spread(w, dilation).flip(tuple(range(2, w.ndim))).swapaxes(0, 1)
+    return _CONV[len(strides)](x, turned, None, 1, 0, 1, groups)

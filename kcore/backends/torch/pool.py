@@ -23,12 +23,14 @@ def _even(padding):
 
 def max_pool(inputs, pool_size, strides, padding, data_format):
     x = _first(inputs, data_format)
+    if not x.is_floating_point() and x.element_size() < 4:  # torch would count elements in that dtype
+        x = x.int()
     size, steps, pads = _widened(pool_size, 1), _widened(strides, 1), _widened(padding, (0, 0))
     if not _even(pads):  # torch pads both ends alike
         lowest = -math.inf if x.is_floating_point() else torch.iinfo(x.dtype).min
         x, pads = _padded(x, pads, lowest), ((0, 0),) * len(pads)
     y = _MAX[len(size)](x, size, steps, [before for before, _ in pads])
-    return _back(y, data_format, len(strides))
+    return _back(y.to(inputs.dtype), data_format, len(strides))
 
 
 def average_pool(inputs, pool_size, strides, padding, data_format):
