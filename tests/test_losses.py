@@ -166,6 +166,17 @@ def test_loss_is_the_same_on_every_backend(name, number, backend):
     close(got, want)
 
 
+@pytest.mark.parametrize(("name", "number"), EACH)
+def test_loss_runs_in_a_graph_of_unknown_batch_size(name, number):
+    tf = pytest.importorskip("tensorflow")
+    options, y_true, y_pred = CALLS[name][number]
+    with kcore.backends.use("tensorflow"):
+        loss = getattr(losses, name)(**options)
+        shapes = [tf.TensorSpec((None, *y.shape[1:]), y.dtype) for y in (y_true, y_pred)]
+        compiled = tf.function(lambda true, pred: loss(true, pred), input_signature=shapes)
+        close(compiled(y_true, y_pred), loss(y_true, y_pred))
+
+
 @pytest.mark.parametrize("name", sorted(set(CALLS) - {"SparseCategoricalCrossentropy", "CTC", "Circle"}))
 def test_float64_losses_stay_float64(name, backend):
     options, y_true, y_pred = CALLS[name][0]

@@ -211,6 +211,42 @@ def test_stateless_use_gives_the_same_and_keeps_the_state(name, number, backend)
         metric.stateless_result([])
 
 
+@pytest.mark.parametrize(("name", "number"), EACH)
+def test_metric_runs_in_a_graph_of_unknown_batch_size(name, number):
+    tf = pytest.importorskip("tensorflow")
+    arguments, kind = CALLS[name][number]
+    y_true, y_pred = batch(kind)
+    with kcore.backends.use("tensorflow"):
+        metric = getattr(metrics, name)(**arguments)
+        metric(y_true, y_pred)  # some make their variables now
+        state = metric.stateless_reset_state()
+        shapes = [tf.TensorSpec((None, *y.shape[1:]), y.dtype) for y in (y_true, y_pred, WEIGHTS)]
+
+        @tf.function(input_signature=[[tf.TensorSpec(v.shape, v.dtype) for v in state], *shapes])
+        def compiled(state, y_true, y_pred, weights):
+            return metric.stateless_update_state(state, y_true, y_pred, weights)
+
+        got = compiled(state, y_true, y_pred, WEIGHTS)
+        want = metric.stateless_update_state(state, y_true, y_pred, WEIGHTS)
+    for a, b in zip(got, want, strict=True):
+        close(a, b)
+
+
+@pytest.mark.parametrize(("name", "number"), EACH)
+def test_metric_runs_compiled_by_jax(name, number):
+    jax = pytest.importorskip("jax")
+    arguments, kind = CALLS[name][number]
+    y_true, y_pred = batch(kind)
+    with kcore.backends.use("jax"):
+        metric = getattr(metrics, name)(**arguments)
+        metric(y_true, y_pred)
+        state = metric.stateless_reset_state()
+        got = jax.jit(metric.stateless_update_state)(state, y_true, y_pred, WEIGHTS)
+        want = metric.stateless_update_state(state, y_true, y_pred, WEIGHTS)
+    for a, b in zip(got, want, strict=True):
+        close(a, b)
+
+
 @pytest.mark.parametrize("name", sorted(CALLS))
 def test_configs_are_read_by_keras_and_back(name):
     arguments, kind = CALLS[name][-1]

@@ -8,6 +8,7 @@ from typing import Any
 from kcore import config, ops
 from kcore.metrics.confusion import Counts, checked_thresholds, count
 from kcore.metrics.metric import Metric
+from kcore.state import Variable
 
 CURVES = ("ROC", "PR", "PRGAIN")
 METHODS = ("interpolation", "majoring", "minoring")
@@ -36,6 +37,11 @@ class AUC(Metric):
     Raises:
         ValueError: An option is not one of the allowed, or num_thresholds is below 2.
     """
+
+    true_positives: Variable
+    false_positives: Variable
+    true_negatives: Variable
+    false_negatives: Variable
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from kcore import ops
 from kcore.losses.loss import aligned
 from kcore.metrics.metric import Metric
 from kcore.metrics.reduction import float_of, mask_of
+from kcore.state import Variable
 
 
 def _two_axes(metric: Metric, y_true: Any, y_pred: Any) -> None:
@@ -42,6 +43,11 @@ class FBetaScore(Metric):
     Raises:
         ValueError: An option is not one of the allowed.
     """
+
+    true_positives: Variable  # these are made by the first batch, which tells the number of classes
+    false_positives: Variable
+    false_negatives: Variable
+    intermediate_weights: Variable
 
     def __init__(
         self,

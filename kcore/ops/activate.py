@@ -289,12 +289,9 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     Raises:
         ValueError: `axis` is out of range.
     """
-    size = x.shape[axis]
     z = ops.stop_gradient(x - ops.max(x, axis, keepdims=True))  # a shift changes only tau
     ordered = ops.flip(ops.sort(z, axis), axis)
-    count = ops.reshape(
-        ops.arange(1, size + 1, dtype=dtypes.name_of(x.dtype)), [-1 if i == axis else 1 for i in range(x.ndim)]
-    )
+    count = ops.cumsum(ops.ones_like(x), axis)
     inside = 1 + count * ordered > ops.cumsum(ordered, axis)
     held = ops.cast(ops.sum(ops.cast(inside, "int32"), axis, keepdims=True), dtypes.name_of(x.dtype))
     tau = (ops.sum(ops.where(inside, ordered, 0), axis, keepdims=True) - 1) / held

@@ -25,8 +25,8 @@ def _attended(
     flash_attention: bool | None,
     attn_logits_soft_cap: float | None,
 ) -> Plan:
-    for name, x in (("query", query), ("key", key), ("value", value)):
-        rules.require_ndim(x, 4, name)
+    for operand, what in ((query, "query"), (key, "key"), (value, "value")):
+        rules.require_ndim(operand, 4, what)
     (batch, rows, heads, depth), (kb, columns, kh, kd), (vb, vc, vh, out) = query.shape, key.shape, value.shape
     shapes = f"query {query.shape}, key {key.shape} and value {value.shape}"
     for what, sizes in (
@@ -42,7 +42,9 @@ def _attended(
     logits = (batch, heads, rows, columns)
     for name, x in (("bias", bias), ("mask", mask)):
         if x is not None and (x.ndim > 4 or not _fits(x.shape, logits)):
-            raise ValueError(f"{name} of shape {x.shape} does not broadcast to (batch, heads, queries, keys) = {logits}.")
+            raise ValueError(
+                f"{name} of shape {x.shape} does not broadcast to (batch, heads, queries, keys) = {logits}."
+            )
     dtype = dtypes.float_of(dtypes.promote(query.dtype, key.dtype, value.dtype))
     known = next((b for b in (batch, kb, vb) if b is not None), None)
     cast = {"query": dtype, "key": dtype, "value": dtype, "mask": "bool"}

@@ -129,7 +129,7 @@ def sparse_categorical_crossentropy(
     log_p = _log_probabilities(output, from_logits, axis)
     if len(target.shape) < len(output.shape):
         target = ops.expand_dims(target, axis)
-    valid = ops.logical_and(target >= 0, target < output.shape[axis])
+    valid = ops.logical_and(target >= 0, target < ops.shape(output)[axis])
     picked = ops.take_along_axis(log_p, ops.where(valid, target, 0), axis)
     return _narrowed(ops.squeeze(ops.where(valid, -picked, 0), axis), output)
 
