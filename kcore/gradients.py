@@ -181,7 +181,7 @@ def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
             count = math.prod(shape)  # type: ignore[arg-type]
             rows = []
             for j in range(max(count, 1)):
-                one = np.zeros(shape)
+                one = np.zeros(shape)  # type: ignore[type-var]
                 one.flat[j : j + 1] = 1
                 gs = [*zeros[:k], backend.convert(one, dtype), *zeros[k + 1 :]]
                 rows.append(pullback(tree.pack_sequence_as(_skeleton(y), gs)))
@@ -235,7 +235,7 @@ def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, n
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:
     """(whether argnums are several, each as a position from the front)."""
     several = not isinstance(argnums, int)
-    numbers = tuple(argnums) if several else (argnums,)  # type: ignore[arg-type]
+    numbers: tuple[int, ...] = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     if any(not -len(args) <= n < len(args) for n in numbers):
         raise ValueError(f"{name}: argnums={argnums!r}, but the call has {len(args)} positional arguments.")
     return several, [n % len(args) for n in numbers]

@@ -7,9 +7,9 @@ instruction set to use instead of the widest one that the CPU has.
 
 import importlib
 import os
-from types import ModuleType
+from typing import Any
 
-kernels: ModuleType | None = None
+kernels: Any = None
 reason: str | None = None
 
 if os.environ.get("KCORE_NATIVE") == "0":

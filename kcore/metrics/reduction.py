@@ -111,7 +111,7 @@ class MeanMetricWrapper(Mean):
             return options[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def update_state(  # type: ignore[override] - of targets and predictions, not of values
+    def update_state(  # of targets and predictions, not of values
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         from kcore.layers import masks

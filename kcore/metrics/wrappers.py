@@ -80,7 +80,7 @@ class RootMeanSquaredError(Mean):
     def __init__(self, name: str = "root_mean_squared_error", dtype: Any = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(  # type: ignore[override] - of targets and predictions, not of values
+    def update_state(  # of targets and predictions, not of values
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
         from kcore.layers import masks

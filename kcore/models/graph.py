@@ -210,7 +210,8 @@ def rebuilt(flat: dict[str, Any]) -> tuple[Any, Any]:
 
     for at, call, args, kwargs, specs in flat["calls"]:
         outputs = [KerasTensor(shape, dtype, sparse=sparse, name=name) for shape, dtype, sparse, name in specs]
-        record(flat["operations"][at], *_mapped(tensor, (args, kwargs)), outputs)
+        given = _mapped(tensor, (args, kwargs))
+        record(flat["operations"][at], given[0], given[1], outputs)
         made[at, call] = outputs
     inputs, outputs = flat["ends"]
     return _mapped(tensor, inputs), _mapped(tensor, outputs)

@@ -43,5 +43,6 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, str):
         names = {name.lower(): cls for name, cls in ALL.items()}
         if identifier.lower() in names:
-            return names[identifier.lower()]()
+            made: Any = names[identifier.lower()]
+            return made()
     raise ValueError(f"{identifier!r} is no optimizer; expected an Optimizer or one of {', '.join(sorted(ALL))}.")

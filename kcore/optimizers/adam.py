@@ -41,7 +41,7 @@ class Adam(Optimizer):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
-        name: str = "adam",
+        name: str | None = "adam",
         **kwargs: Any,
     ) -> None:
         super().__init__(

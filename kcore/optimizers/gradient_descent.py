@@ -86,6 +86,6 @@ class SGD(Optimizer):
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
 
 
-def _auto(name: str, default: str) -> str | None:
+def _auto(name: str | None, default: str) -> str | None:
     """None where the name is the class's own default: then it is made unique."""
     return None if name == default else name

@@ -71,6 +71,6 @@ def get_registered_object(
     `module_objects`, in that order.
     """
     for place in (_scope.get(), _registered, _objects, custom_objects or {}, module_objects or {}):
-        if name in place:
+        if name is not None and name in place:
             return place[name]
     return None

@@ -104,7 +104,9 @@ def _specialized(plan: Any, sources: Sequence[Any], steps: list, definition: Cal
     """
     from kcore.ops.symbolic import Spec
 
-    names, given, scope = [], [], {"definition": definition, "slowly": slowly, "tape": tape}
+    names: list[str] = []
+    given: list[str] = []
+    scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape}
     for i, (source, step) in enumerate(zip(sources, steps, strict=True)):
         n = f"a{i}"
         names.append(n)
