@@ -7,9 +7,12 @@ import weakref
 import numpy as np
 import pytest
 
-from kcore import backends, ops
+from kcore import Variable, backends, ops
 from kcore.backends.reference.tape import Node
 from kcore.gradients import grad, hessian, jacobian, jvp, value_and_grad, vjp
+from kcore.random import SeedGenerator, dropout
+from kcore.rematerialization import RematScope, current_scope, remat
+from kcore.state import StatelessScope
 
 
 @pytest.fixture(params=backends.installed())
@@ -70,8 +73,6 @@ def test_unused_arguments_have_zero_gradients(backend):
 
 
 def test_arguments_may_be_arrays_numbers_and_variables(backend):
-    from kcore import Variable
-
     assert float(grad(lambda x: x * x)(3.0)) == 6
     np.testing.assert_array_equal(array(grad(lambda x: ops.sum(x * x))(A)), 2 * A)
     np.testing.assert_array_equal(array(grad(lambda x: ops.sum(x * x))(Variable(A))), 2 * A)
@@ -291,3 +292,85 @@ def test_gradients_inside_the_frameworks_own():
             tape.watch(x)
             y = ops.sum(grad(lambda y: ops.sum(y**3))(x))
         np.testing.assert_allclose(tape.gradient(y, x).numpy(), 6 * A, rtol=1e-6)
+
+
+# -- rematerialization ------------------------------------------------------------------
+
+
+def test_rematerialized_functions_have_the_same_gradients(backend):
+    w = tensor(np.linspace(-1, 1, 9).reshape(3, 3))
+
+    def layer(x, w, scale=1.0):
+        return {"y": ops.tanh(ops.matmul(w, x)) * scale, "n": None}
+
+    def total(wrap):
+        inner = wrap(layer)
+
+        def f(x, w):
+            scale = ops.sum(w)  # reaches the function around its arguments too
+            return ops.sum(inner(x, w)["y"] * wrap(lambda y: y * scale)(inner(x, w, scale=2.0)["y"]))
+
+        return f
+
+    x = tensor(A)
+    for f in (lambda g: g, lambda g: lambda x, w: ops.sum(grad(g)(x, w) ** 2)):
+        got = grad(f(total(remat)), argnums=(0, 1))(x, w)
+        want = grad(f(total(lambda g: g)), argnums=(0, 1))(x, w)
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_allclose(array(one), array(other), rtol=1e-5, atol=1e-6)
+
+
+def test_rematerialized_draws_and_assignments_happen_once(backend):
+    generator, count = SeedGenerator(9), Variable(0.0, trainable=False)
+
+    @remat
+    def drop(x):
+        count.assign_add(1.0)
+        return dropout(x * x, 0.5, seed=generator)
+
+    def f(x):
+        return ops.sum(drop(x))
+
+    scope = StatelessScope([(v, v.value) for v in (generator.state, count)])
+    with scope:
+        g = grad(f)(tensor(np.ones(20)))
+        state, counted = (scope.get_current_value(v) for v in (generator.state, count))
+    np.testing.assert_array_equal(array(g), 2 * array(dropout(tensor(np.ones(20)), 0.5, seed=9)))
+    np.testing.assert_array_equal(array(state), [9, 1])
+    assert float(counted) == 1
+
+
+def test_rematerialized_functions_keep_no_intermediate_values():
+    with backends.use("reference"):
+        kept = []
+
+        def f(x):
+            y = ops.exp(x)
+            kept.append(weakref.ref(y))
+            return ops.sin(y) * y
+
+        _, pullback = vjp(lambda x: remat(f)(x) + 0, tensor(A))
+        assert kept[0]() is None
+        (g,) = pullback(tensor(np.ones(3)))
+        assert g._node is None
+        e = np.exp(A)
+        np.testing.assert_allclose(g, e * (np.cos(e) * e + np.sin(e)), rtol=1e-5)
+
+
+def test_rematerialized_functions_compile():
+    jax = pytest.importorskip("jax")
+    with backends.use("jax"):
+        g = jax.jit(grad(lambda x: ops.sum(remat(lambda x: ops.sin(x) ** 2)(x))))(A)
+    np.testing.assert_allclose(g, np.sin(2 * A), rtol=1e-5)
+
+
+def test_remat_scopes_nest():
+    assert current_scope() is None
+    with RematScope("larger_than", output_size_threshold=10) as outer:
+        assert current_scope() is outer
+        with RematScope(mode=None):
+            assert current_scope() is None
+        assert current_scope() is outer
+    assert current_scope() is None
+    with pytest.raises(ValueError, match="mode='some' should be one of 'full'"):
+        RematScope("some")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from kcore import dtypes, ops, tree
-from kcore.backends.reference.tensor import Tensor, detach, wrap
+from kcore.backends.reference.tensor import Tensor, wrap
 
 # How many gradients are being taken now, over all threads. Where it is 0, ops don't look for
 # nodes. It says "perhaps tracked": nodes on the arguments say for certain.
@@ -209,19 +209,24 @@ def _parent(x: Any) -> Any:
     return None
 
 
-def custom(fn: Callable, args: list) -> Any:
-    """`fn(*args) -> (y, gradient)`, differentiated by `gradient` instead of through `fn`."""
-    if not (active and tracked(tree.flatten(args))):
-        return fn(*args)[0]
-    y, gradient = fn(*[detach(a) for a in args])
-    y = tree.map_structure(lambda r: wrap(r).view(Tensor), y)
-    parents = [_parent(a) for a in args]
-
-    def rule(g: Any, _: Any) -> Any:
-        return gradient(*g) if isinstance(g, (tuple, list)) else gradient(g)
-
-    Node(rule, [], parents, y, False)
-    return y
+def outside(outputs: list, start: int) -> list[Tensor]:
+    """The tracked tensors from before serial `start` that these depend on, without their values."""
+    seen: set[int] = set()
+    found: dict[tuple[int, int], Tensor] = {}
+    todo = [_parent(y) for y in outputs]
+    while todo:
+        parent = todo.pop()
+        if parent is None:
+            continue
+        node, output, shape, dtype = parent
+        if node.serial < start:
+            x = np.broadcast_to(np.zeros((), dtype), shape).view(Tensor)
+            x._node, x._output = node, output
+            found.setdefault((node.serial, output), x)
+        elif node.serial not in seen:
+            seen.add(node.serial)
+            todo += node.parents
+    return list(found.values())
 
 
 def _identity(g: Any, _: Any) -> Any:
@@ -256,12 +261,12 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
         if isinstance(y, Tensor) and y._node is not None:
             add(y._node, y._output, g)
     ends = {x._node.serial for x in leaves}
-    found: dict[int, Any] = {}
+    found: dict[int, dict[int, Any]] = {}
     while queue:
         serial = -heapq.heappop(queue)
         node, sums = nodes.pop(serial), pending.pop(serial)
         if serial in ends:
-            found[serial] = sums[0]
+            found[serial] = sums
             continue
         parents = node.parents
         if not any(p is not None and p[0].serial >= first for p in parents):
@@ -270,8 +275,9 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
             if parent is not None and g is not None:
                 up, output, shape, dtype = parent
                 add(up, output, fitted(g, shape, dtype))
+    grads = [found.get(x._node.serial, {}).get(x._output) for x in leaves]
     return [
-        found[x._node.serial] if x._node.serial in found else ops.zeros(x.shape, dtypes.name_of(x.dtype)) for x in leaves
+        ops.zeros(x.shape, dtypes.name_of(x.dtype)) if g is None else g for g, x in zip(grads, leaves, strict=True)
     ]
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import torch
+from torch.utils.checkpoint import checkpoint as _checkpoint
+
+from kcore.backends.scoped import Replay
 
 
 def stop_gradient(variable):
@@ -31,3 +34,8 @@ class _Custom(torch.autograd.Function):
 
 def custom_call(f, xs):
     return list(_Custom.apply(f, *xs))
+
+
+def checkpoint(f, xs):
+    replay = Replay(f)
+    return _checkpoint(lambda *xs: replay(list(xs)), *xs, use_reentrant=False, preserve_rng_state=False)
