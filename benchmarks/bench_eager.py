@@ -1,7 +1,7 @@
 """What one eager call costs on the reference backend, beside NumPy's own, and what importing kcore costs.
 
-    python benchmarks/bench_eager.py            # the table of ratios
-    pytest benchmarks/bench_eager.py            # with pytest-benchmark's statistics
+python benchmarks/bench_eager.py            # the table of ratios
+pytest benchmarks/bench_eager.py            # with pytest-benchmark's statistics
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def main() -> None:
     print(f"ops.add : np.add        {best['ops.add'] / best['np.add']:.1f}  (goal: at most 4)")
     print(f"Dense(4) : np.matmul    {best['Dense(4)'] / best['np.matmul']:.1f}  (goal: at most 20)")
     numpy, own = seconds_to_import("numpy"), seconds_to_import("kcore")
-    print(f"import kcore : numpy    {own / numpy:.2f}  (goal: at most 1.5; {own * 1e3:.0f} ms and {numpy * 1e3:.0f} ms)")
+    print(
+        f"import kcore : numpy    {own / numpy:.2f}  (goal: at most 1.5; {own * 1e3:.0f} ms and {numpy * 1e3:.0f} ms)"
+    )
 
 
 if __name__ == "__main__":

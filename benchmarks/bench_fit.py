@@ -1,7 +1,7 @@
 """`fit` of a small MLP (784-128-10, batch 32, Adam, float32): kcore and Keras on each backend.
 
-    python benchmarks/bench_fit.py              # the table, subjects taking turns, one thread
-    pytest benchmarks/bench_fit.py              # with pytest-benchmark's statistics
+python benchmarks/bench_fit.py              # the table, subjects taking turns, one thread
+pytest benchmarks/bench_fit.py              # with pytest-benchmark's statistics
 """
 
 from __future__ import annotations

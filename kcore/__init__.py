@@ -66,7 +66,7 @@ _NAMES = {
     "vjp": "kcore.gradients",
 }
 
-__all__ = [*_NAMESPACES, *_NAMES, "__version__", "version"]
+__all__ = [*_NAMESPACES, *_NAMES, "__version__", "version"]  # noqa: PLE0604
 
 
 def version() -> str:

@@ -27,7 +27,9 @@ class DTypePolicy:
         if name.startswith("mixed_"):
             compute, variable = name.removeprefix("mixed_"), "float32"
             if compute not in ("float16", "bfloat16"):
-                raise ValueError(f"DTypePolicy: {name!r} is no policy; the mixed ones are mixed_float16 and mixed_bfloat16.")
+                raise ValueError(
+                    f"DTypePolicy: {name!r} is no policy; the mixed ones are mixed_float16 and mixed_bfloat16."
+                )
         else:
             try:
                 compute = variable = dtypes.name_of(name)

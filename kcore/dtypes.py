@@ -50,10 +50,7 @@ _ABOVE: dict[str, tuple[str, ...]] = {
     "complex128": (),
 }
 
-_NUMPY: dict[str, np.dtype] = {
-    name: np.dtype(getattr(ml_dtypes, name, None) or name)
-    for name in ALL
-}
+_NUMPY: dict[str, np.dtype] = {name: np.dtype(getattr(ml_dtypes, name, None) or name) for name in ALL}
 _NAMES: dict[Any, str] = {dtype: name for name, dtype in _NUMPY.items()}
 _NAMES |= {np.dtype(name).type: name for name in ALL if not hasattr(ml_dtypes, name)}
 _NAMES |= {getattr(ml_dtypes, n): n for n in ("bfloat16", *FLOAT8)}

@@ -13,7 +13,7 @@ _scopes: ContextVar[tuple[str, ...]] = ContextVar("kcore_name_scopes", default=(
 
 
 def to_snake_case(name: str) -> str:
-    """"MaxPooling2D" -> "max_pooling2d"; a leading underscore becomes "private_"."""
+    """ "MaxPooling2D" -> "max_pooling2d"; a leading underscore becomes "private_"."""
     name = re.sub(r"\W+", "", name)
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     name = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
@@ -38,7 +38,7 @@ def current_path() -> str:
     return "/".join(_scopes.get())
 
 
-class name_scope:  # noqa: N801 - the name is Keras's
+class name_scope:
     """A scope in which the paths of new variables start with `name`."""
 
     def __init__(self, name: str, **_: object) -> None:

@@ -79,9 +79,7 @@ class Operation:
     def _only_node(self, what: str) -> symbolic.Node:
         nodes = self.__dict__["_inbound_nodes"]
         if len(nodes) != 1:
-            raise ValueError(
-                f"{self.name} was called on symbolic tensors {len(nodes)} times, so it has no one {what}."
-            )
+            raise ValueError(f"{self.name} was called on symbolic tensors {len(nodes)} times, so it has no one {what}.")
         return nodes[0]
 
     def get_config(self) -> dict:
@@ -124,5 +122,6 @@ def _unrecorded(x: Any) -> Any:
 def _fresh(outputs: Any) -> Any:
     """New KerasTensors like these: a result may be an argument handed back."""
     return tree.map_structure(
-        lambda t: KerasTensor(t.shape, t.dtype, sparse=getattr(t, "sparse", False)) if hasattr(t, "shape") else t, outputs
+        lambda t: KerasTensor(t.shape, t.dtype, sparse=getattr(t, "sparse", False)) if hasattr(t, "shape") else t,
+        outputs,
     )

@@ -158,7 +158,9 @@ class Variable:
         value = self.backend.convert(value, self._dtype)
         shape = self.backend.shape(value)
         if shape != self._shape and None not in shape:
-            raise ValueError(f"{self.path}: can't assign a value of shape {shape} to a variable of shape {self._shape}.")
+            raise ValueError(
+                f"{self.path}: can't assign a value of shape {shape} to a variable of shape {self._shape}."
+            )
         scope = _scope.get()
         if scope is None:
             self._storage = self.backend.write(self._storage, value)

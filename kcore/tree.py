@@ -141,7 +141,7 @@ def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any
     return _rebuild(shallow_structure, children)
 
 
-class MAP_TO_NONE:  # noqa: N801 - the name is Keras's
+class MAP_TO_NONE:
     """A sentinel: `traverse` turns it into None, where None itself would mean "go on"."""
 
 
@@ -166,6 +166,4 @@ def traverse(func: Callable, structure: Any, top_down: bool = True) -> Any:
 
 def lists_to_tuples(structure: Any) -> Any:
     """The same structure with each list as a tuple."""
-    return traverse(
-        lambda s: tuple(lists_to_tuples(c) for c in s) if isinstance(s, list) else None, structure
-    )
+    return traverse(lambda s: tuple(lists_to_tuples(c) for c in s) if isinstance(s, list) else None, structure)

@@ -33,7 +33,9 @@ def test_every_import_order_works_and_computes(order):
 
 
 def test_importing_kcore_imports_no_framework_nor_anything_slow():
-    code = "import sys, kcore; print(sorted({'jax', 'torch', 'tensorflow', 'scipy', 'h5py', 'rich'} & set(sys.modules)))"
+    code = (
+        "import sys, kcore; print(sorted({'jax', 'torch', 'tensorflow', 'scipy', 'h5py', 'rich'} & set(sys.modules)))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -22,7 +22,9 @@ def test_an_op_looks_like_the_function_it_was_declared_as():
 
 def test_errors_name_the_op_what_came_and_what_was_expected(backend):
     x = np.ones((2, 3), "float32")
-    with pytest.raises(ValueError, match=r"^sum: axis=2 is out of range for x of shape \(2, 3\); expected -2 <= axis < 2\.$"):
+    with pytest.raises(
+        ValueError, match=r"^sum: axis=2 is out of range for x of shape \(2, 3\); expected -2 <= axis < 2\.$"
+    ):
         ops.sum(x, axis=2)
     with pytest.raises(ValueError, match=r"^matmul: shapes \(2, 3\) and \(2, 3\) don't multiply"):
         ops.matmul(x, x)

@@ -116,7 +116,9 @@ def _configured() -> str:
     # Keras writes that file itself, with a backend that may not be installed here.
     named = config.from_file().get("backend")
     if named in KNOWN and not _has(KNOWN[named][1]):
-        warnings.warn(f"{config.path()} asks for the {named} backend, which is not installed; using reference.", stacklevel=2)
+        warnings.warn(
+            f"{config.path()} asks for the {named} backend, which is not installed; using reference.", stacklevel=2
+        )
         return "reference"
     return named or "reference"
 

@@ -73,7 +73,17 @@ class Backend:
     # The optimizer updates that `optimizer_step` does.
     fused_steps: ClassVar[frozenset[str]] = frozenset()
     # Of several such dtypes in one call, the first here decides.
-    widening_order: ClassVar[tuple[str, ...]] = ("uint64", "uint32", "uint16", "bool", "int8", "uint8", "int16", "float16", "bfloat16")
+    widening_order: ClassVar[tuple[str, ...]] = (
+        "uint64",
+        "uint32",
+        "uint16",
+        "bool",
+        "int8",
+        "uint8",
+        "int16",
+        "float16",
+        "bfloat16",
+    )
 
     def __reduce__(self) -> tuple:
         return _loaded, (self.name,)  # a backend is itself in every copy of what refers to it
@@ -207,7 +217,9 @@ class Backend:
 
     # -- gradients ----------------------------------------------------------------------
 
-    def vjp(self, fn: Fn, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable[[list[Any]], list[Any]]]:
+    def vjp(
+        self, fn: Fn, leaves: list[Any], once: bool = False
+    ) -> tuple[list[Any], Any, Callable[[list[Any]], list[Any]]]:
         """Runs `fn(*leaves) -> (outputs, aux)` and returns (outputs, aux, pullback).
 
         `leaves` and `outputs` are flat lists of inexact tensors. `pullback` takes the
@@ -275,7 +287,9 @@ class Backend:
         """An array of a batch as a step takes it: a tensor, unless the compiled step converts faster itself."""
         return self.convert(x)
 
-    def optimizer_step(self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any) -> bool:
+    def optimizer_step(
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+    ) -> bool:
         """One whole optimizer update, fused and in place. False where the portable one should run.
 
         Args:

@@ -154,10 +154,17 @@ class ModelCheckpoint(Monitor):
         self.filepath = str(filepath)
         wanted = ".weights.h5" if save_weights_only else (".keras", ".h5")
         if not self.filepath.endswith(wanted):
-            raise ValueError(f"ModelCheckpoint: filepath={self.filepath!r} should end in {wanted if save_weights_only else '.keras'!r}.")
+            raise ValueError(
+                f"ModelCheckpoint: filepath={self.filepath!r} should end in {wanted if save_weights_only else '.keras'!r}."
+            )
         if save_freq != "epoch" and not (isinstance(save_freq, int) and save_freq > 0):
             raise ValueError(f"ModelCheckpoint: save_freq={save_freq!r} should be 'epoch' or a positive integer.")
-        self.verbose, self.save_best_only, self.save_weights_only, self.save_freq = verbose, save_best_only, save_weights_only, save_freq
+        self.verbose, self.save_best_only, self.save_weights_only, self.save_freq = (
+            verbose,
+            save_best_only,
+            save_weights_only,
+            save_freq,
+        )
         self.best = initial_value_threshold
         self._epoch = self._since = 0
 
@@ -186,7 +193,9 @@ class ModelCheckpoint(Monitor):
         try:
             path = self.filepath.format(**fields)
         except KeyError as error:
-            raise KeyError(f"ModelCheckpoint: {self.filepath!r} names {error}, which is not reported; there are {', '.join(fields)}.") from None
+            raise KeyError(
+                f"ModelCheckpoint: {self.filepath!r} names {error}, which is not reported; there are {', '.join(fields)}."
+            ) from None
         if self.verbose:
             print(f"Epoch {epoch + 1}: saving {'weights' if self.save_weights_only else 'model'} to {path}")
         if self.save_weights_only:
@@ -224,7 +233,13 @@ class ReduceLROnPlateau(Monitor):
             raise TypeError(f"ReduceLROnPlateau: there is no argument {', '.join(kwargs)}.")
         if factor >= 1:
             raise ValueError(f"ReduceLROnPlateau: factor={factor} should be below 1.")
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = (
+            factor,
+            patience,
+            verbose,
+            cooldown,
+            min_lr,
+        )
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Any = None) -> None:

@@ -102,7 +102,10 @@ class ProgbarLogger(Callback):
         spent = time.perf_counter() - self._began
         each = spent / max(self._seen, 1)
         text = _text(logs)
-        print(f"{self._seen}/{self._seen} - {spent:.0f}s - {_duration(each)}/step{' - ' if text else ''}{text}", flush=True)
+        print(
+            f"{self._seen}/{self._seen} - {spent:.0f}s - {_duration(each)}/step{' - ' if text else ''}{text}",
+            flush=True,
+        )
 
 
 def _text(logs: Any) -> str:

@@ -18,8 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--op",
         action="append",
         metavar="PATTERN",
-        help="ops to check, as a shell pattern such as 'log*'; may be repeated, or a comma list "
-        "(default: all)",
+        help="ops to check, as a shell pattern such as 'log*'; may be repeated, or a comma list (default: all)",
     )
     parser.add_argument(
         "--dtype",
@@ -28,9 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="dtypes to check; may be repeated, or a comma list (default: those of each record)",
     )
     parser.add_argument("--json", metavar="FILE", help="write the results to FILE as JSON")
-    parser.add_argument(
-        "--full", action="store_true", help="every sample and every check; takes much longer"
-    )
+    parser.add_argument("--full", action="store_true", help="every sample and every check; takes much longer")
 
 
 def run(args: argparse.Namespace) -> int:

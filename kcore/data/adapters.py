@@ -201,7 +201,7 @@ def get_adapter(
 
 
 def _kind(x: Any) -> str | None:
-    """"Dataset" for tf.data, "DataLoader" for torch's; a framework that isn't loaded has made no object."""
+    """ "Dataset" for tf.data, "DataLoader" for torch's; a framework that isn't loaded has made no object."""
     tf = sys.modules.get("tensorflow")
     if tf is not None and hasattr(tf, "data") and isinstance(x, (tf.data.Dataset, getattr(tf.data, "Iterator", ()))):
         return "Dataset"
@@ -222,10 +222,17 @@ def _as_arrays(data: Any) -> Any:
     """pandas objects and lists of numbers as arrays; arrays and tensors as they are."""
     if data is None:
         return None
-    if isinstance(data, list) and data and not any(hasattr(e, "shape") or isinstance(e, (list, tuple, dict)) for e in data):
+    if (
+        isinstance(data, list)
+        and data
+        and not any(hasattr(e, "shape") or isinstance(e, (list, tuple, dict)) for e in data)
+    ):
         return np.asarray(data)
-    if isinstance(data, (list, tuple)) and data and isinstance(data[0], (list, tuple)) and not any(
-        hasattr(e, "shape") for e in tree.flatten(data)
+    if (
+        isinstance(data, (list, tuple))
+        and data
+        and isinstance(data[0], (list, tuple))
+        and not any(hasattr(e, "shape") for e in tree.flatten(data))
     ):
         return np.asarray(data)
     return tree.map_structure(_as_array, data)
@@ -262,7 +269,9 @@ def checked_length(data: Any) -> int:
             if a is None:
                 continue
             if not getattr(a, "shape", ()):
-                raise ValueError(f"{name} holds {type(a).__name__} without a first axis; samples go along the first axis.")
+                raise ValueError(
+                    f"{name} holds {type(a).__name__} without a first axis; samples go along the first axis."
+                )
             lengths.setdefault(name, []).append(int(a.shape[0]))
     found = {n for many in lengths.values() for n in many}
     if len(found) > 1:

@@ -47,7 +47,9 @@ class InputLayer(Layer):
         if input_tensor is not None:
             batch_shape, dtype = input_tensor.shape, input_tensor.dtype
         elif (shape is None) == (batch_shape is None):
-            raise ValueError(f"Input: give one of shape and batch_shape, not shape={shape!r} and batch_shape={batch_shape!r}.")
+            raise ValueError(
+                f"Input: give one of shape and batch_shape, not shape={shape!r} and batch_shape={batch_shape!r}."
+            )
         elif batch_shape is None:
             sizes = (shape,) if isinstance(shape, int) else tuple(shape)
             batch_shape = (batch_size, *sizes)
@@ -79,7 +81,7 @@ class InputLayer(Layer):
         }
 
 
-def Input(  # noqa: N802 - the name is Keras's
+def Input(
     shape: Any = None,
     batch_size: int | None = None,
     dtype: Any = None,

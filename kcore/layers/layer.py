@@ -300,7 +300,9 @@ class Layer(Owner, Operation):
             try:
                 self._assert_input_spec(args)
                 if not self.built:
-                    self._maybe_build(args, {k: v for k, v in kwargs.items() if k != "training" or signature.has_training})
+                    self._maybe_build(
+                        args, {k: v for k, v in kwargs.items() if k != "training" or signature.has_training}
+                    )
                     self._backend_adopts()
                 masking = is_symbolic or (self.supports_masking and self._makes_mask()) or _any_mask(args, kwargs)
                 masked = self._with_masks(signature, args, kwargs) if masking else None
@@ -459,8 +461,10 @@ class Layer(Owner, Operation):
             }
             wanted = build_parameters(own.compute_output_shape)
             given = {w: shapes[w] for w in wanted if w in shapes}
-            shape = self.compute_output_shape(**given) if given and len(wanted) > 1 else self.compute_output_shape(
-                next(iter(shapes.values()))
+            shape = (
+                self.compute_output_shape(**given)
+                if given and len(wanted) > 1
+                else self.compute_output_shape(next(iter(shapes.values())))
             )
             return _specs(shape, self.compute_dtype)
         return self._trace(*_unrecord(args, kwargs))
@@ -520,7 +524,9 @@ class Layer(Owner, Operation):
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Gone from Keras 3, and so not here: keep a metric as an attribute and update it in `call`."""
-        raise NotImplementedError(f"{self.name}: add_metric is gone; keep a Metric as an attribute and update it in call.")
+        raise NotImplementedError(
+            f"{self.name}: add_metric is gone; keep a Metric as an attribute and update it in call."
+        )
 
     def _clear_losses(self) -> None:
         for layer in self._all_layers():
@@ -625,7 +631,7 @@ class Layer(Owner, Operation):
     __str__ = __repr__
 
 
-class _open:  # noqa: N801 - used like a function
+class _open:
     """The name scope of a layer that knows its path: cheaper than `exact_scope`."""
 
     __slots__ = ("path", "token")

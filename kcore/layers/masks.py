@@ -33,7 +33,7 @@ def set_mask(x: Any, mask: Any) -> None:
             kept[id(x)] = (x, mask)
 
 
-class mask_scope:  # noqa: N801 - used like a function
+class mask_scope:
     """Masks that tensors can't carry live until this ends."""
 
     def __enter__(self) -> None:

@@ -17,7 +17,20 @@ import numpy as np
 from kcore.state import Variable
 
 # Attributes that are not searched for variables and sublayers.
-_NOT_STATE = frozenset({"_init_call", "_inbound_nodes", "_backend", "_losses", "_build_shapes", "_parameters", "_modules", "_functional", "_graph", "_steps"})
+_NOT_STATE = frozenset(
+    {
+        "_init_call",
+        "_inbound_nodes",
+        "_backend",
+        "_losses",
+        "_build_shapes",
+        "_parameters",
+        "_modules",
+        "_functional",
+        "_graph",
+        "_steps",
+    }
+)
 
 
 # What was found, by owner and property, while nothing may change: see `remembering`.
@@ -234,7 +247,9 @@ class Owner:
         own = self._own_weights()
         if len(store.keys()) != len(own):
             built = "" if self.built else " The layer has not been built: call it once, or give it a build_from_config."
-            raise ValueError(f"{self.path or self.name}: the layer has {len(own)} variables, the file {len(store.keys())}.{built}")
+            raise ValueError(
+                f"{self.path or self.name}: the layer has {len(own)} variables, the file {len(store.keys())}.{built}"
+            )
         for i, variable in enumerate(own):
             variable.assign(store[str(i)])
 

@@ -9,7 +9,6 @@ from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
 
-
 # A logit that no softmax in float32 or float64 gives any weight beside another.
 _FAR = -2e38
 

@@ -390,7 +390,7 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
         found.name, found.rule, found.plans, found.vjp, found.definition = name, trace, {}, None, None
         found.body = None if _is_primitive(function) else function
         found.signature = inspect.signature(function)
-        found.roles = {p: "control" for p in found.signature.parameters}
+        found.roles = dict.fromkeys(found.signature.parameters, "control")
 
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = found.signature.bind(*args, **kwargs)
@@ -435,7 +435,9 @@ def _by_position(function: Callable, signature: inspect.Signature) -> Callable:
 def role_of(parameter: inspect.Parameter) -> str:
     """What a parameter takes, by its annotation: "tensor", "tensors" or "plain"."""
     annotation = str(parameter.annotation)
-    if annotation.startswith("Tensors") or (parameter.kind is parameter.VAR_POSITIONAL and annotation.startswith("Tensor")):
+    if annotation.startswith("Tensors") or (
+        parameter.kind is parameter.VAR_POSITIONAL and annotation.startswith("Tensor")
+    ):
         return "tensors"
     return "tensor" if annotation.startswith("Tensor") else "plain"
 

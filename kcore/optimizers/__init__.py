@@ -7,10 +7,11 @@ from typing import Any
 from kcore.optimizers import schedules
 from kcore.optimizers.adam import Adam, AdamW
 from kcore.optimizers.gradient_descent import SGD
+from kcore.optimizers.loss_scale import LossScaleOptimizer
 from kcore.optimizers.optimizer import Optimizer
 from kcore.optimizers.rmsprop import RMSprop
 
-ALL: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (Adam, AdamW, RMSprop, SGD)}
+ALL: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (Adam, AdamW, LossScaleOptimizer, RMSprop, SGD)}
 
 
 def serialize(optimizer: Optimizer) -> dict:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kcore import backends, dtypes, naming, ops, state
@@ -58,13 +58,24 @@ class Optimizer:
                 raise ValueError(f"{what}: {key}={value} should not be negative.")
         if use_ema and not 0 <= ema_momentum <= 1:
             raise ValueError(f"{what}: ema_momentum={ema_momentum} should be from 0 to 1.")
-        if use_ema and ema_overwrite_frequency is not None and not (
-            isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency >= 1
+        if (
+            use_ema
+            and ema_overwrite_frequency is not None
+            and not (isinstance(ema_overwrite_frequency, int) and ema_overwrite_frequency >= 1)
         ):
-            raise ValueError(f"{what}: ema_overwrite_frequency={ema_overwrite_frequency!r} should be an integer of at least 1.")
+            raise ValueError(
+                f"{what}: ema_overwrite_frequency={ema_overwrite_frequency!r} should be an integer of at least 1."
+            )
         if gradient_accumulation_steps is not None and gradient_accumulation_steps < 2:
-            raise ValueError(f"{what}: gradient_accumulation_steps={gradient_accumulation_steps} should be at least 2, or None.")
-        self.weight_decay, self.clipnorm, self.clipvalue, self.global_clipnorm = weight_decay, clipnorm, clipvalue, global_clipnorm
+            raise ValueError(
+                f"{what}: gradient_accumulation_steps={gradient_accumulation_steps} should be at least 2, or None."
+            )
+        self.weight_decay, self.clipnorm, self.clipvalue, self.global_clipnorm = (
+            weight_decay,
+            clipnorm,
+            clipvalue,
+            global_clipnorm,
+        )
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
         self.built = False
@@ -84,30 +95,48 @@ class Optimizer:
     def _new_variable(self, name: str, shape: Any, initializer: Any, dtype: Any, aggregation: str = "none") -> Variable:
         with backends.use(self._backend), naming.exact_scope(self.name):
             variable = Variable(
-                initializer, shape=shape, dtype=dtype, trainable=False, autocast=False, aggregation=aggregation, name=name
+                initializer,
+                shape=shape,
+                dtype=dtype,
+                trainable=False,
+                autocast=False,
+                aggregation=aggregation,
+                name=name,
             )
         self._variables.append(variable)
         return variable
 
     def add_variable(
-        self, shape: Any, initializer: Any = "zeros", dtype: Any = None, aggregation: str = "none", layout: Any = None, name: str | None = None
+        self,
+        shape: Any,
+        initializer: Any = "zeros",
+        dtype: Any = None,
+        aggregation: str = "none",
+        layout: Any = None,
+        name: str | None = None,
     ) -> Variable:
         """Makes a variable of the optimizer's own."""
         return self._new_variable(name or naming.auto_name("variable"), shape, initializer, dtype, aggregation)
 
-    def add_variable_from_reference(self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros") -> Variable:
+    def add_variable_from_reference(
+        self, reference_variable: Variable, name: str | None = None, initializer: Any = "zeros"
+    ) -> Variable:
         """Makes a variable of the shape and dtype of another, named after it."""
         name = name or "var"
         full = f"{reference_variable.path}_{name}".replace("/", "_")
         return self._new_variable(full, reference_variable.shape, initializer, reference_variable._dtype)
 
-    def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
+    def add_optimizer_variables(
+        self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros"
+    ) -> Any:
         """One such variable for each trainable one; for several names, a list for each name.
 
         They are made variable by variable, which is the order that files have them in.
         """
         names = [name] if isinstance(name, str) else list(name)
-        initializers = [initializer] * len(names) if isinstance(initializer, str) or callable(initializer) else list(initializer)
+        initializers = (
+            [initializer] * len(names) if isinstance(initializer, str) or callable(initializer) else list(initializer)
+        )
         made: list[list[Variable]] = [[] for _ in names]
         for variable in trainable_variables:
             for group, one, init in zip(made, names, initializers, strict=True):
@@ -175,14 +204,20 @@ class Optimizer:
         elif callable(value):
             self._learning_rate = value
         else:
-            raise TypeError(f"{self.name}: the learning rate is a schedule; it can't be set to {value!r}. Make another optimizer.")
+            raise TypeError(
+                f"{self.name}: the learning rate is a schedule; it can't be set to {value!r}. Make another optimizer."
+            )
 
     def _current_rate(self) -> Any:
         own = self._learning_rate
         if isinstance(own, Variable):
             return own.value
         with backends.use(self._backend):
-            return own(self.iterations) if isinstance(own, schedules.LearningRateSchedule) else ops.convert_to_tensor(own())
+            return (
+                own(self.iterations)
+                if isinstance(own, schedules.LearningRateSchedule)
+                else ops.convert_to_tensor(own())
+            )
 
     # -- applying -----------------------------------------------------------------------
 
@@ -243,7 +278,10 @@ class Optimizer:
         sums = [self._accumulators[self.position(v)] for v in variables]
         last = ops.equal(ops.mod(ops.add(self._iterations, 1), steps), 0)
         totals = [ops.add(a, g) for a, g in zip(sums, grads, strict=True)]
-        held = [*variables, *(v for v in self._variables if v is not self._iterations and not any(v is s for s in sums))]
+        held = [
+            *variables,
+            *(v for v in self._variables if v is not self._iterations and not any(v is s for s in sums)),
+        ]
 
         def update() -> list[Any]:
             with StatelessScope() as scope:
@@ -279,7 +317,10 @@ class Optimizer:
         if kind not in self._backend.fused_steps or state.in_stateless_scope():
             return False
         slots, numbers = self._fused_arguments(variables, float(rate))
-        decay = [0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay * float(rate) for v in variables]
+        decay = [
+            0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay * float(rate)
+            for v in variables
+        ]
         return self._backend.optimizer_step(kind, variables, grads, slots, decay=decay, **numbers)
 
     def _fused_kind(self) -> str | None:
@@ -318,7 +359,9 @@ class Optimizer:
 
     # -- weight decay -------------------------------------------------------------------
 
-    def exclude_from_weight_decay(self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None) -> None:
+    def exclude_from_weight_decay(
+        self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None
+    ) -> None:
         """Names variables that weight decay leaves alone.
 
         Args:
@@ -380,7 +423,9 @@ class Optimizer:
         """The loss as it should be differentiated."""
         return loss if self.loss_scale_factor is None else ops.multiply(loss, self.loss_scale_factor)
 
-    def stateless_apply(self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]) -> tuple[list, list]:
+    def stateless_apply(
+        self, optimizer_variables: Sequence[Any], grads: Sequence[Any], trainable_variables: Sequence[Any]
+    ) -> tuple[list, list]:
         """`apply` as a function of values.
 
         Returns:
@@ -482,5 +527,3 @@ def _sum(terms: list[Any]) -> Any:
     for term in terms[1:]:
         total = ops.add(total, term)
     return total
-
-

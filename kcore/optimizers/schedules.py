@@ -37,7 +37,12 @@ class _Decay(LearningRateSchedule):
     """The common shape of ExponentialDecay and InverseTimeDecay."""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False, name: str | None = None
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str | None = None,
     ) -> None:
         _positive(type(self).__name__, decay_steps=decay_steps)
         self.initial_learning_rate, self.decay_steps, self.decay_rate = initial_learning_rate, decay_steps, decay_rate
@@ -61,7 +66,12 @@ class ExponentialDecay(_Decay):
     """initial * decay_rate ** (step / decay_steps); the exponent is floored with `staircase`."""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False, name: str = "ExponentialDecay"
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "ExponentialDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
@@ -73,7 +83,12 @@ class InverseTimeDecay(_Decay):
     """initial / (1 + decay_rate * step / decay_steps); the quotient is floored with `staircase`."""
 
     def __init__(
-        self, initial_learning_rate: float, decay_steps: int, decay_rate: float, staircase: bool = False, name: str = "InverseTimeDecay"
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        decay_rate: float,
+        staircase: bool = False,
+        name: str = "InverseTimeDecay",
     ) -> None:
         super().__init__(initial_learning_rate, decay_steps, decay_rate, staircase, name)
 
@@ -119,7 +134,11 @@ class PolynomialDecay(LearningRateSchedule):
         name: str = "PolynomialDecay",
     ) -> None:
         _positive(type(self).__name__, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.end_learning_rate = initial_learning_rate, decay_steps, end_learning_rate
+        self.initial_learning_rate, self.decay_steps, self.end_learning_rate = (
+            initial_learning_rate,
+            decay_steps,
+            end_learning_rate,
+        )
         self.power, self.cycle, self.name = power, cycle, name
 
     def __call__(self, step: Any) -> Any:
@@ -156,7 +175,12 @@ class CosineDecay(LearningRateSchedule):
         warmup_steps: int = 0,
     ) -> None:
         _positive(type(self).__name__, decay_steps=decay_steps)
-        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = initial_learning_rate, decay_steps, alpha, name
+        self.initial_learning_rate, self.decay_steps, self.alpha, self.name = (
+            initial_learning_rate,
+            decay_steps,
+            alpha,
+            name,
+        )
         self.warmup_target, self.warmup_steps = warmup_target, warmup_steps
 
     def __call__(self, step: Any) -> Any:
@@ -207,7 +231,9 @@ class CosineDecayRestarts(LearningRateSchedule):
             done = ops.subtract(done, restart)
         else:
             # Restart i begins at (t_mul**i - 1) / (t_mul - 1), in units of the first decay.
-            restart = ops.floor(ops.divide(ops.log(ops.subtract(1.0, ops.multiply(done, 1.0 - self.t_mul))), math.log(self.t_mul)))
+            restart = ops.floor(
+                ops.divide(ops.log(ops.subtract(1.0, ops.multiply(done, 1.0 - self.t_mul))), math.log(self.t_mul))
+            )
             begun = ops.divide(ops.subtract(1.0, ops.power(self.t_mul, restart)), 1.0 - self.t_mul)
             done = ops.divide(ops.subtract(done, begun), ops.power(self.t_mul, restart))
         height = ops.power(float(self.m_mul), restart)

@@ -43,7 +43,9 @@ class Outputs:
         if isinstance(given, dict):
             unknown = [k for k in given if k not in self.names]
             if unknown:
-                raise ValueError(f"{what} names {', '.join(map(repr, unknown))}; the outputs are {', '.join(self.names)}.")
+                raise ValueError(
+                    f"{what} names {', '.join(map(repr, unknown))}; the outputs are {', '.join(self.names)}."
+                )
             return [given.get(n) for n in self.names]
         given = list(given)
         if len(given) == 1 and count > 1:
@@ -64,7 +66,9 @@ class Outputs:
             return [None] * len(self.values)
         flat = tree.flatten(y)
         if len(flat) != len(self.values):
-            raise ValueError(f"{what} has {len(flat)} parts, but the model has {len(self.values)} outputs ({', '.join(self.names)}).")
+            raise ValueError(
+                f"{what} has {len(flat)} parts, but the model has {len(self.values)} outputs ({', '.join(self.names)})."
+            )
         return flat
 
 
@@ -112,9 +116,15 @@ class CompiledLoss:
         targets = outputs.targets(y)
         if self._parts is None:
             self._build(outputs, targets)
-        weights = [sample_weight] * len(targets) if _is_tensor(sample_weight) else outputs.targets(sample_weight, "sample_weight")
+        weights = (
+            [sample_weight] * len(targets)
+            if _is_tensor(sample_weight)
+            else outputs.targets(sample_weight, "sample_weight")
+        )
         total, at = None, 0
-        for (one, factor), target, value, weight in zip(self._parts or (), targets, outputs.values, weights, strict=True):
+        for (one, factor), target, value, weight in zip(
+            self._parts or (), targets, outputs.values, weights, strict=True
+        ):
             if one is None:
                 continue
             found = one(target, value, weight)
@@ -134,7 +144,11 @@ def _is_tensor(x: Any) -> bool:
 def _loss_object(identifier: Any, target: Any, output: Any) -> Any:
     """A callable loss: a Loss as it is, a name or function wrapped with the default reduction."""
     if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
-        identifier = losses.get(_by_shape(target, output, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"))
+        identifier = losses.get(
+            _by_shape(
+                target, output, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"
+            )
+        )
     found = losses.get(identifier)
     if not isinstance(found, losses.Loss):
         found = FunctionLoss(found, name=getattr(found, "__name__", None))
@@ -211,7 +225,11 @@ class CompiledMetrics:
         if self._parts is None:
             self.build(y, y_pred)
         outputs = Outputs(y_pred, self.output_names)
-        weights = [sample_weight] * len(outputs.values) if _is_tensor(sample_weight) else outputs.targets(sample_weight, "sample_weight")
+        weights = (
+            [sample_weight] * len(outputs.values)
+            if _is_tensor(sample_weight)
+            else outputs.targets(sample_weight, "sample_weight")
+        )
         for (plain, weighted), target, value, weight in zip(
             self._parts or (), outputs.targets(y), outputs.values, weights, strict=True
         ):
@@ -247,7 +265,9 @@ def _metric_object(identifier: Any, target: Any, output: Any) -> Any:
         kind = _by_shape(target, output, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
         found = metrics.get(kind)
     elif isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
-        kind = _by_shape(target, output, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy")
+        kind = _by_shape(
+            target, output, "binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"
+        )
         found = metrics.get(kind)
     else:
         found = metrics.get(identifier)

@@ -43,7 +43,7 @@ class Batches:
                 at += 1
             elif self._asked is None:
                 break
-            elif fresh and at > 0 or not self._restarted():
+            elif (fresh and at > 0) or not self._restarted():
                 warnings.warn(
                     f"The data ended after {at} batches; {self._asked} were asked for. Have them repeat.", stacklevel=3
                 )
@@ -247,7 +247,9 @@ def evaluate(
     return _evaluate_batches(model, batches, callbacks, begin=True)
 
 
-def predict(model: Any, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any) -> Any:
+def predict(
+    model: Any, x: Any, *, batch_size: int | None, verbose: int | str, steps: int | None, callbacks: Any
+) -> Any:
     """See `Trainer.predict`."""
     batches = Batches(adapters.get_adapter(x, batch_size=batch_size), steps, _preparation(model, None))
     if not isinstance(callbacks, CallbackList):
@@ -270,5 +272,7 @@ def predict(model: Any, x: Any, *, batch_size: int | None, verbose: int | str, s
     callbacks.on_predict_end()
     if function is None:
         raise ValueError("predict: the data have no batches.")
-    whole = [np.concatenate(pieces) if len(pieces) > 1 else np.asarray(pieces[0]) for pieces in zip(*parts, strict=True)]
+    whole = [
+        np.concatenate(pieces) if len(pieces) > 1 else np.asarray(pieces[0]) for pieces in zip(*parts, strict=True)
+    ]
     return tree.pack_sequence_as(shell, whole)

@@ -81,12 +81,15 @@ class Trainer:
         from kcore.training.compiled import CompiledLoss, CompiledMetrics
 
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
-            raise ValueError(f"compile: steps_per_execution={steps_per_execution!r} should be an integer of at least 1.")
+            raise ValueError(
+                f"compile: steps_per_execution={steps_per_execution!r} should be an integer of at least 1."
+            )
         with backends.use(self._backend):
             optimizer = optimizers.get(optimizer)
-            if auto_scale_loss and self.dtype_policy.name == "mixed_float16" and optimizer:  # type: ignore[attr-defined]
-                if type(optimizer).__name__ != "LossScaleOptimizer":
-                    optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+            half = self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+            scaled = optimizer is None or isinstance(optimizer, optimizers.LossScaleOptimizer)
+            if auto_scale_loss and half and not scaled:
+                optimizer = optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
             names = self._compile_output_names()
             compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights, names)
             has_metrics = metrics is not None or weighted_metrics is not None
@@ -166,9 +169,9 @@ class Trainer:
     def metrics(self) -> list[Any]:
         """The loss tracker, the metrics of `compile`, and those that layers keep."""
         found = []
-        if self._loss_tracker is not None and self._compiled_loss is not None:  # type: ignore[attr-defined]
-            found.append(self._loss_tracker)  # type: ignore[attr-defined]
-        elif self._loss_tracker is not None and self.compiled:  # type: ignore[attr-defined]
+        if (self._loss_tracker is not None and self._compiled_loss is not None) or (
+            self._loss_tracker is not None and self.compiled
+        ):  # type: ignore[attr-defined]
             found.append(self._loss_tracker)  # type: ignore[attr-defined]
         own = [m for layer in self._flatten_layers() for m in layer._own("metric")]  # type: ignore[attr-defined]
         found += own
@@ -193,7 +196,9 @@ class Trainer:
         for metric in self.metrics:
             metric.reset_state()
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Any:
         """The scalar to minimize: the compiled loss plus what layers and regularizers added.
 
         Raises:
@@ -354,7 +359,7 @@ class Trainer:
 
     def _prepare(self, data: Any, kind: str) -> None:
         """Builds whatever the first batch shows to be unbuilt: the model, the loss, the metrics, the optimizer."""
-        x, y, sample_weight = unpack_x_y_sample_weight(data)
+        x, y, _ = unpack_x_y_sample_weight(data)
         compiled_loss, compiled_metrics = self._compiled_loss, self._compiled_metrics  # type: ignore[attr-defined]
         needs_metrics = kind != "predict" and compiled_metrics is not None and not compiled_metrics.built
         needs_loss = kind != "predict" and compiled_loss is not None and compiled_loss._parts is None
@@ -485,7 +490,12 @@ class Trainer:
         return logs if return_dict else _as_list(logs)
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: int | str = "auto", steps: int | None = None, callbacks: Any = None
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
     ) -> Any:
         """The outputs for data, as NumPy arrays, computed in batches."""
         from kcore.training.loop import predict
@@ -494,7 +504,12 @@ class Trainer:
             return predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
     def train_on_batch(
-        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: dict | None = None, return_dict: bool = False
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict | None = None,
+        return_dict: bool = False,
     ) -> Any:
         """One update from this batch; returns the loss and metrics so far."""
         from kcore.training.loop import class_weights_as_sample_weights
@@ -540,7 +555,9 @@ class Trainer:
             value_format: "backend_tensor" or "numpy_array".
         """
         if value_format not in ("backend_tensor", "numpy_array"):
-            raise ValueError(f"get_state_tree: value_format={value_format!r} should be 'backend_tensor' or 'numpy_array'.")
+            raise ValueError(
+                f"get_state_tree: value_format={value_format!r} should be 'backend_tensor' or 'numpy_array'."
+            )
         found: dict[str, Any] = {}
         for group, variables in self._state_groups().items():
             found[group] = {}
@@ -622,10 +639,13 @@ def _symbolic_like(x: Any) -> Any:
 def _unique(*groups: list[Variable]) -> list[list[Variable]]:
     """The groups without repetitions, a variable staying where it comes first."""
     seen: set[int] = set()
-    result = []
-    for group in groups:
-        result.append([v for v in group if not (id(v) in seen or seen.add(id(v)))])  # type: ignore[func-returns-value]
-    return result
+
+    def new(variable: Variable) -> bool:
+        known = id(variable) in seen
+        seen.add(id(variable))
+        return not known
+
+    return [[v for v in group if new(v)] for group in groups]
 
 
 def _as_list(logs: dict[str, Any]) -> Any:

@@ -49,9 +49,7 @@ def test_info_finds_backends_without_importing_them():
         "import sys; from kcore.cli import main; main(['info', '--json']); "
         f"print('IMPORTED', *sorted(set(sys.modules) & {FRAMEWORKS}))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1].split() == ["IMPORTED"]
 
 

@@ -25,9 +25,7 @@ SHIPPED = {
 def tree(tmp_path_factory) -> Path:
     """The checkout without what builds and tools have left in it."""
     target = tmp_path_factory.mktemp("tree") / "kcore-source"
-    leave = shutil.ignore_patterns(
-        ".*", "build", "dist", "tests", "*.so", "*.egg-info", "__pycache__"
-    )
+    leave = shutil.ignore_patterns(".*", "build", "dist", "tests", "*.so", "*.egg-info", "__pycache__")
     return Path(shutil.copytree(ROOT, target, ignore=leave))
 
 
@@ -42,9 +40,7 @@ def wheel(tree, tmp_path_factory) -> Path:
 
 
 def run(command: list[str], cwd: Path | None = None, **environment: str) -> str:
-    done = subprocess.run(
-        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True
-    )
+    done = subprocess.run(command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 

@@ -65,9 +65,7 @@ def test_no_module_is_too_long():
 @pytest.mark.parametrize("module", ["kcore", "kcore.cli", "kcore.data.digits"])
 def test_importing_needs_numpy_and_nothing_else(module):
     script = f"import {module}, sys; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     top = {name.partition(".")[0] for name in done.stdout.split()}
     heavy = {"scipy", "h5py", "rich", "pandas", "optree"} | FRAMEWORKS
     assert not top & heavy

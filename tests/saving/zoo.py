@@ -173,7 +173,9 @@ def custom(keras):
 @model
 def sequential(keras, made):
     layers = keras.layers
-    return keras.Sequential([keras.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(0.3), layers.Dense(3)])
+    return keras.Sequential(
+        [keras.Input((4,)), layers.Dense(8, activation="relu"), layers.Dropout(0.3), layers.Dense(3)]
+    )
 
 
 @model
@@ -204,7 +206,9 @@ def sequential_called(keras, made):
 @model
 def towers(keras, made):
     inner = keras.Sequential([keras.layers.Dense(4), keras.layers.Dense(2)])
-    return keras.Sequential([keras.Input((3,)), inner, keras.layers.Dense(2), keras.Sequential([keras.layers.Dense(1)])])
+    return keras.Sequential(
+        [keras.Input((3,)), inner, keras.layers.Dense(2), keras.Sequential([keras.layers.Dense(1)])]
+    )
 
 
 @model
@@ -222,7 +226,9 @@ def many_outputs(keras, made):
     e = keras.layers.Embedding(7, 3)(b)
     x = keras.layers.Concatenate()([a, keras.layers.Flatten()(e)])
     x = keras.layers.Dense(6, activation="tanh")(x)
-    return keras.Model([a, b], [keras.layers.Dense(2, name="p")(x), keras.layers.Dense(3, activation="softmax", name="q")(x), x])
+    return keras.Model(
+        [a, b], [keras.layers.Dense(2, name="p")(x), keras.layers.Dense(3, activation="softmax", name="q")(x), x]
+    )
 
 
 @model
@@ -387,7 +393,7 @@ def unrelated_use(keras, made):
     """Layers that were called outside of the model too: calls are numbered by those inside."""
     x = keras.Input((3,))
     d = keras.layers.Dense(3)
-    other = d(keras.Input((3,)))
+    d(keras.Input((3,)))
     y = d(x)
     keras.Model(x, y)
     z = d(y)
@@ -421,7 +427,9 @@ def small(keras, made):
 @compiled
 def adam(keras, made):
     m = small(keras, made)
-    m.compile(keras.optimizers.Adam(1e-2, beta_1=0.8), loss="mse", metrics=["mae", keras.metrics.MeanSquaredError(name="e")])
+    m.compile(
+        keras.optimizers.Adam(1e-2, beta_1=0.8), loss="mse", metrics=["mae", keras.metrics.MeanSquaredError(name="e")]
+    )
     return m
 
 

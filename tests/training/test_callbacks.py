@@ -23,7 +23,9 @@ def model(rate=0.05):
 
 def fit(*given, epochs=4, **arguments):
     made = model(**arguments)
-    return made, made.fit(X, Y, batch_size=8, epochs=epochs, validation_split=0.25, verbose=0, callbacks=list(given)).history
+    return made, made.fit(
+        X, Y, batch_size=8, epochs=epochs, validation_split=0.25, verbose=0, callbacks=list(given)
+    ).history
 
 
 def test_hooks_come_in_order():

@@ -69,7 +69,9 @@ def test_pandas(expected):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((3,)), layers.Dense(1)])
     model.compile("sgd", "mse")
-    losses = model.fit(pd.DataFrame(X), pd.Series(Y[:, 0]), batch_size=8, shuffle=False, verbose=0, epochs=2).history["loss"]
+    losses = model.fit(pd.DataFrame(X), pd.Series(Y[:, 0]), batch_size=8, shuffle=False, verbose=0, epochs=2).history[
+        "loss"
+    ]
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
 
 

@@ -23,8 +23,12 @@ def problem(count=96, features=6, classes=3):
 
 def classifier(**compiled):
     keras.utils.set_random_seed(3)
-    model = keras.Sequential([keras.Input((6,)), layers.Dense(12, activation="relu"), layers.Dense(3, activation="softmax")])
-    model.compile(**({"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]} | compiled))
+    model = keras.Sequential(
+        [keras.Input((6,)), layers.Dense(12, activation="relu"), layers.Dense(3, activation="softmax")]
+    )
+    model.compile(
+        **({"optimizer": "adam", "loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]} | compiled)
+    )
     return model
 
 
@@ -110,7 +114,8 @@ def test_two_outputs_have_two_losses(backend):
     inputs = keras.Input((6,))
     hidden = layers.Dense(8, activation="relu")(inputs)
     model = keras.Model(
-        inputs, {"kind": layers.Dense(3, activation="softmax", name="a")(hidden), "size": layers.Dense(1, name="b")(hidden)}
+        inputs,
+        {"kind": layers.Dense(3, activation="softmax", name="a")(hidden), "size": layers.Dense(1, name="b")(hidden)},
     )
     model.compile(
         "adam",
@@ -196,7 +201,11 @@ def test_mixed_precision_trains(backend):
     x, y = problem(64)
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
-        [keras.Input((6,)), layers.Dense(12, activation="relu", dtype="mixed_bfloat16"), layers.Dense(3, activation="softmax")]
+        [
+            keras.Input((6,)),
+            layers.Dense(12, activation="relu", dtype="mixed_bfloat16"),
+            layers.Dense(3, activation="softmax"),
+        ]
     )
     model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy")
     losses = model.fit(x, y, epochs=8, verbose=0).history["loss"]

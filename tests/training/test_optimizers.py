@@ -53,7 +53,9 @@ def theirs():
     pytest.importorskip("keras")
     code = PROGRAM + "\nimport json, sys, keras\nprint(json.dumps(run(keras, json.loads(sys.argv[1]))))"
     env = os.environ | {"KERAS_BACKEND": "jax"}
-    done = subprocess.run([sys.executable, "-c", code, json.dumps(CASES)], capture_output=True, text=True, env=env, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(CASES)], capture_output=True, text=True, env=env, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -88,7 +90,9 @@ def test_stateless_apply_is_apply(backend):
     optimizer = keras.optimizers.Adam(0.1)
     variable = keras.Variable(np.ones(3, "float32"))
     optimizer.build([variable])
-    values, state = optimizer.stateless_apply([v.value for v in optimizer.variables], [backend.convert(np.ones(3, "float32"))], [variable.value])
+    values, state = optimizer.stateless_apply(
+        [v.value for v in optimizer.variables], [backend.convert(np.ones(3, "float32"))], [variable.value]
+    )
     assert variable.numpy().tolist() == [1, 1, 1]
     optimizer.apply([np.ones(3, "float32")])
     np.testing.assert_allclose(backend.numpy(values[0]), variable.numpy(), rtol=1e-6)

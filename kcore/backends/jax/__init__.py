@@ -141,7 +141,7 @@ class JaxBackend(Backend):
 
 
 def _wide(x: Any) -> bool:
-    return x.dtype.itemsize == 8 and x.dtype.kind in "iuf" or x.dtype == np.complex128
+    return (x.dtype.itemsize == 8 and x.dtype.kind in "iuf") or x.dtype == np.complex128
 
 
 def _aside(fn: Callable) -> tuple[Callable, Callable]:

@@ -10,7 +10,9 @@ from kcore import _native
 from kcore._native.threads import threads_for
 
 
-def step(kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], decay: list[float], **numbers: Any) -> bool:
+def step(
+    kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], decay: list[float], **numbers: Any
+) -> bool:
     """`Backend.optimizer_step`; False where a kernel is missing or an array is not as it needs it."""
     kernels = _native.kernels
     if kernels is None:
@@ -51,5 +53,8 @@ def _arrays(variable: Any, gradient: Any, slots: list[Any]) -> list[np.ndarray] 
     dtype = held[0].dtype
     if dtype.char not in "fd" or any(a.dtype != dtype for a in held):
         return None
-    flat = [np.ascontiguousarray(gradient).view(np.ndarray).reshape(-1) if i == 1 else a.view(np.ndarray).reshape(-1) for i, a in enumerate(held)]
+    flat = [
+        np.ascontiguousarray(gradient).view(np.ndarray).reshape(-1) if i == 1 else a.view(np.ndarray).reshape(-1)
+        for i, a in enumerate(held)
+    ]
     return flat

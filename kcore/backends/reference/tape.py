@@ -276,9 +276,7 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
                 up, output, shape, dtype = parent
                 add(up, output, fitted(g, shape, dtype))
     grads = [found.get(x._node.serial, {}).get(x._output) for x in leaves]
-    return [
-        ops.zeros(x.shape, dtypes.name_of(x.dtype)) if g is None else g for g, x in zip(grads, leaves, strict=True)
-    ]
+    return [ops.zeros(x.shape, dtypes.name_of(x.dtype)) if g is None else g for g, x in zip(grads, leaves, strict=True)]
 
 
 def fitted(g: Any, shape: tuple, dtype: Any) -> Any:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices are not for our users
-import tensorflow as tf  # noqa: E402
+import tensorflow as tf
 
-from kcore import dtypes  # noqa: E402
-from kcore.backends.contract import Backend, collect  # noqa: E402
-from kcore.backends.host import to_array  # noqa: E402
+from kcore import dtypes
+from kcore.backends.contract import Backend, collect
+from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(tf, name, None) or tf.as_dtype(dtypes.to_numpy(name)) for name in dtypes.ALL}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
@@ -23,10 +23,10 @@ class TensorFlowBackend(Backend):
     """Tensors are tf.Tensor, eager or symbolic."""
 
     name = "tensorflow"
-    _lacking = set()  # noqa: RUF012
+    _lacking = set()
     tensor_types = (tf.Tensor,)
     module_base = tf.Module
-    wider = {  # noqa: RUF012
+    wider = {
         "uint16": "int32",
         "uint32": "int64",
         "uint64": None,
@@ -74,11 +74,23 @@ class TensorFlowBackend(Backend):
         return _NAMES[x.dtype]
 
     def lacks_kernel(self, error: Exception) -> bool:
-        kinds = (tf.errors.NotFoundError, tf.errors.UnimplementedError, tf.errors.InvalidArgumentError, TypeError, ValueError)
+        kinds = (
+            tf.errors.NotFoundError,
+            tf.errors.UnimplementedError,
+            tf.errors.InvalidArgumentError,
+            TypeError,
+            ValueError,
+        )
         text = str(error)
         return isinstance(error, kinds) and any(
             s in text
-            for s in ("Could not find device for node", "list of allowed values", "No OpKernel", "not supported", "Unsupported")
+            for s in (
+                "Could not find device for node",
+                "list of allowed values",
+                "No OpKernel",
+                "not supported",
+                "Unsupported",
+            )
         )
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:

@@ -25,11 +25,11 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
-    _lacking = set()  # noqa: RUF012
+    _lacking = set()
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
     fused_steps = frozenset({"adam", "sgd"})
-    wider = {  # noqa: RUF012
+    wider = {
         "uint16": "int32",
         "uint32": "int64",
         "uint64": None,

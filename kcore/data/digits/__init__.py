@@ -69,8 +69,7 @@ def _held_out(test_fraction: float) -> int:
     count = round(_COUNT * float(test_fraction)) if 0 < test_fraction < 1 else 0
     if not 0 < count < _COUNT:
         raise ValueError(
-            f"digits.load: test_fraction={test_fraction!r} leaves a part without images; "
-            "expected 0 < test_fraction < 1"
+            f"digits.load: test_fraction={test_fraction!r} leaves a part without images; expected 0 < test_fraction < 1"
         )
     return count
 
