@@ -69,6 +69,8 @@ def _index_part(k: Any) -> Any:
     dtype = dtypes.name_of(k.dtype)
     if not (dtypes.is_int(dtype) or (dtypes.is_bool(dtype) and len(k.shape))):
         raise IndexError(f"an index array should be of integers, or of bools for each element, not {dtype}.")
+    if type(k) is np.ndarray and k.dtype.itemsize == 8 and np.abs(k).max(initial=0) < 2**31:
+        return k.astype("int32")  # NumPy's default is 64 bits, which JAX does not have by default
     return k
 
 
