@@ -16,7 +16,15 @@ def basic_index(x, key):
 def get_item(x, key):
     if not any(hasattr(k, "dtype") for k in key):
         return x[key]
-    return x.at[tuple(jnp.asarray(k) if hasattr(k, "dtype") else k for k in key)].get(mode="fill")
+    return x.at[tuple(_indices(k) if hasattr(k, "dtype") else k for k in key)].get(mode="fill")
+
+
+def _indices(k):
+    """A mask, or indices in 32 bits, in range or out of it as they were."""
+    if k.dtype.itemsize < 8:
+        return jnp.asarray(k)
+    with jax.enable_x64(True):
+        return jnp.clip(jnp.asarray(k), -(2**31), 2**31 - 1).astype("int32")
 
 
 def take(x, indices, axis):
