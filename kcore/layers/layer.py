@@ -215,10 +215,13 @@ class Layer(Owner, Operation):
         """Makes the variables. Called once, before the first call, with the shapes of its arguments.
 
         A subclass overrides it with one parameter, for the shape of `call`'s first argument, or
-        with parameters such as `query_shape`, one for each tensor argument.
+        with parameters such as `query_shape`, one for each tensor argument. Without one, what the
+        layer is made of is built by tracing the call.
         """
         self._check_made()
         self.built = True
+        if home.own_class(self).build is Layer.build:
+            self._build_sublayers((input_shape,), {})
 
     def get_build_config(self) -> dict | None:
         """The shapes that the layer was built with."""
@@ -236,7 +239,30 @@ class Layer(Owner, Operation):
         if "input_shape" in config:
             self.build(_as_shapes(config["input_shape"]))
         elif "shapes_dict" in config:
-            self.build(**{k: _as_shapes(v) for k, v in config["shapes_dict"].items()})
+            shapes = {k: _as_shapes(v) for k, v in config["shapes_dict"].items()}
+            if home.own_class(self).build is Layer.build:
+                self._build_sublayers((), shapes)
+            else:
+                self.build(**shapes)
+
+    def _build_sublayers(self, shapes: tuple, named: dict) -> None:
+        """Traces the call on tensors of these shapes, if that makes a difference."""
+        self.built = True
+        if all(layer.built for layer in self._flatten_layers(include_self=False)):
+            return
+        args = tuple(_specs(shape, self.compute_dtype) for shape in shapes)
+        kwargs = {name.removesuffix("_shape"): _specs(shape, self.compute_dtype) for name, shape in named.items()}
+        try:
+            with backends.use(self._backend), self._scope():
+                self._trace(args, kwargs)
+        except Exception as error:
+            self._not_traced(error)
+        else:
+            self._build_shapes = named or {"input_shape": shapes[0]}
+            self._backend_adopts()
+
+    def _not_traced(self, error: Exception) -> None:
+        """`build` could not trace the call: then what the layer is made of is built when it is called."""
 
     def _maybe_build(self, args: tuple, kwargs: dict) -> None:
         if self.built:
@@ -288,6 +314,10 @@ class Layer(Owner, Operation):
         return self._call_at_home(args, kwargs)
 
     def _call_at_home(self, args: tuple, kwargs: dict) -> Any:
+        if self.__dict__.get("_is_simple") and not kwargs and len(args) == 1:
+            x = self._simple_input(args[0])
+            if x is not None:
+                return self._simple_call(x)
         signature = call_signature(home.own_class(self).call)
         compute = self._dtype_policy._compute_dtype
         args, kwargs, is_symbolic = self._converted(args, kwargs, compute)
@@ -320,7 +350,36 @@ class Layer(Owner, Operation):
             finally:
                 if token is not None:
                     _training.reset(token)
+        if not is_symbolic and "_is_simple" not in self.__dict__:
+            self.__dict__["_is_simple"] = self._can_be_simple()
         return outputs
+
+    def _can_be_simple(self) -> bool:
+        """Whether calls on one tensor can take the short way: no sublayers, no mask made, no loss added."""
+        plain = self.autocast and self._convert_inputs and self.activity_regularizer is None
+        return plain and not self._makes_mask() and all(h._kcore_state in ("variable", "seed") for h in self._held())
+
+    def _simple_input(self, x: Any) -> Any:
+        """`x` as `call` takes it; None where it is no tensor of floats, or has a mask."""
+        backend = self._backend
+        if x.__class__ is np.ndarray and x.dtype.kind == "f":
+            x = backend.convert(x)
+        elif not backend.is_tensor(x) or masks.get_mask(x) is not None:
+            return None
+        own, compute = backend.dtype(x), self._dtype_policy._compute_dtype
+        if own == compute:
+            return x
+        return backend.convert(x, compute) if dtypes.is_float(own) else None
+
+    def _simple_call(self, x: Any) -> Any:
+        self._assert_input_spec((x,))
+        signature = call_signature(home.own_class(self).call)
+        if not signature.has_training:
+            return self._run((x,), {}, self._dtype_policy._compute_dtype)
+        training = _training.get()
+        training = signature.training_default if training is None else training
+        given = {} if training is None else {"training": training}
+        return self._run((x,), given, self._dtype_policy._compute_dtype)
 
     def _run(self, args: tuple, kwargs: dict, compute: str) -> Any:
         """`call`, with weights read in the compute dtype."""
@@ -597,6 +656,7 @@ class Layer(Owner, Operation):
             return
         if isinstance(value, Layer):
             self._check_made()
+        self.__dict__.pop("_is_simple", None)  # what the layer holds may have changed
         super().__setattr__(name, value)
 
     def _backend_adopts(self) -> None:
