@@ -13,6 +13,18 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from kcore import backends, dtypes, naming
+from kcore.backends import active, installed, names
+from kcore.config import (
+    backend,
+    epsilon,
+    floatx,
+    image_data_format,
+    set_epsilon,
+    set_floatx,
+    set_image_data_format,
+)
+from kcore.dtypes import result_type
+from kcore.naming import auto_name as get_uid
 from kcore.ops.symbolic import KerasTensor
 
 standardize_dtype = dtypes.standardize

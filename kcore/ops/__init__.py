@@ -24,3 +24,5 @@ from kcore.ops.sort import *
 from kcore.ops.special import *
 from kcore.ops.statistics import *
 from kcore.ops.vectorize import *
+
+from kcore.ops.namespaces import linalg, nn, numpy  # isort: skip - after all the ops
