@@ -112,20 +112,10 @@ def jvp(fn: Callable, primals: Any, tangents: Any, has_aux: bool = False) -> tup
         ValueError: `tangents` has another structure or other shapes than `primals`.
         TypeError: A primal or a result is not of a float or complex dtype, or `primals` is no list or tuple.
     """
-    for name, given in (("primals", primals), ("tangents", tangents)):
-        if not isinstance(given, (list, tuple)):
-            raise TypeError(f"jvp: {name} should be a list or tuple of arguments, not {type(given).__name__}.")
-    primals, tangents = tuple(primals), tuple(tangents)
-    try:
-        tree.assert_same_structure(_skeleton(primals), _skeleton(tangents))
-    except ValueError as error:
-        raise ValueError(f"jvp: tangents should have the structure of primals. {error}") from None
     backend = backends.active()
+    primals, tangents = require_tangents(primals, tangents)
     leaves = [_inexact(backend, x, "jvp", "the primals") for x in tree.flatten(primals)]
     directions = [backend.convert(t, backend.dtype(x)) for t, x in zip(tree.flatten(tangents), leaves, strict=True)]
-    for x, t in zip(leaves, directions, strict=True):
-        if backend.shape(x) != backend.shape(t):
-            raise ValueError(f"jvp: a tangent has shape {backend.shape(t)}, its primal {backend.shape(x)}.")
     shell: list[Any] = [None]
 
     def flat(*xs: Any) -> tuple[list[Any], Any]:
@@ -136,6 +126,27 @@ def jvp(fn: Callable, primals: Any, tangents: Any, has_aux: bool = False) -> tup
     outputs, aux, found = backend.jvp(flat, leaves, directions)
     y, dy = (tree.pack_sequence_as(shell[0], part) for part in (outputs, found))
     return (y, dy, aux) if has_aux else (y, dy)
+
+
+def require_tangents(primals: Any, tangents: Any) -> tuple[tuple, tuple]:
+    """Both as tuples, of one structure and the same shapes, as far as they are known.
+
+    Raises:
+        TypeError, ValueError: They are not.
+    """
+    for name, given in (("primals", primals), ("tangents", tangents)):
+        if not isinstance(given, (list, tuple)):
+            raise TypeError(f"jvp: {name} should be a list or tuple of arguments, not {type(given).__name__}.")
+    primals, tangents = tuple(primals), tuple(tangents)
+    try:
+        tree.assert_same_structure(_skeleton(primals), _skeleton(tangents))
+    except ValueError as error:
+        raise ValueError(f"jvp: tangents should have the structure of primals. {error}") from None
+    for x, t in zip(tree.flatten(primals), tree.flatten(tangents), strict=True):
+        one, other = (tuple(v.shape) if hasattr(v, "shape") else np.shape(v) for v in (x, t))
+        if len(one) != len(other) or any(d != e and None not in (d, e) for d, e in zip(one, other, strict=True)):
+            raise ValueError(f"jvp: a tangent has shape {other}, its primal {one}.")
+    return primals, tangents
 
 
 def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:

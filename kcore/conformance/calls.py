@@ -201,5 +201,5 @@ def _mapped(leaf: Leaf, value: Any, name: str, role: str) -> Any:
     if role == "tensors" and isinstance(value, (list, tuple)):
         return type(value)(leaf(v, name) for v in value)
     if role == "control":  # a function's arguments: arrays anywhere in a structure
-        return tree.map_structure(lambda v: leaf(v, name) if isinstance(v, np.ndarray) else v, value)
+        return tree.map_structure(lambda v: leaf(v, name) if hasattr(v, "dtype") and hasattr(v, "shape") else v, value)
     return leaf(value, name)

@@ -491,6 +491,9 @@ def map(f: Fn, xs: Any) -> Any:
     Raises:
         ValueError: The numbers of rows differ.
     """
+    _require_callable("map", f=f)
+    xs = _tensors(xs)
+    _rows("map", xs)
     return scan(lambda _, row: (None, f(row)), None, xs)[1]
 
 
@@ -506,7 +509,10 @@ def _trace_associative_scan(f: Fn, elems: Any, reverse: bool, axis: int) -> Any:
 def _axis_of(specs: Any, axis: int) -> tuple[int, int | None]:
     """(the axis from the front, its size)."""
     leaves = _leaves(specs)
-    axes = {rules.normalize_axis(axis, s.ndim, s.shape) for s in leaves}
+    try:
+        axes = {rules.normalize_axis(axis, s.ndim, s.shape) for s in leaves}
+    except ValueError as error:
+        raise ValueError(f"associative_scan: {error}") from None
     if len(axes) != 1:
         raise ValueError(f"associative_scan: axis={axis} means different axes for {_told(specs)}.")
     at = axes.pop()
@@ -742,7 +748,8 @@ def checkpoint(f: Any, xs: Any) -> Any:
 
 
 def _trace_jvp(fun: Fn, primals: Any, tangents: Any, has_aux: bool) -> Any:
-    y = fun(*_symbols(_specs(tuple(primals))))
+    primals, _ = gradients.require_tangents(primals, tangents)
+    y = fun(*_symbols(_specs(primals)))
     y, aux = _pair("jvp", y) if has_aux else (y, None)
     specs = _specs(y)
     return (_symbols(specs), _symbols(specs), aux) if has_aux else (_symbols(specs), _symbols(specs))
