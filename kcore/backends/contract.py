@@ -72,18 +72,6 @@ class Backend:
     _lacking: ClassVar[set[tuple[str, frozenset[str]]]] = set()
     # The optimizer updates that `optimizer_step` does.
     fused_steps: ClassVar[frozenset[str]] = frozenset()
-    # Of several such dtypes in one call, the first here decides.
-    widening_order: ClassVar[tuple[str, ...]] = (
-        "uint64",
-        "uint32",
-        "uint16",
-        "bool",
-        "int8",
-        "uint8",
-        "int16",
-        "float16",
-        "bfloat16",
-    )
 
     def __reduce__(self) -> tuple:
         return _loaded, (self.name,)  # a backend is itself in every copy of what refers to it
@@ -149,18 +137,21 @@ class Backend:
 
     def _with_wider(self, op: Any, fn: Fn, plan: Any, narrow: set[str]) -> Fn:
         """`fn`; where it turns out to lack a kernel, and from then on, `fn` in the wider dtype, cast back."""
-        wide = self.wider[min(narrow, key=self.widening_order.index)]
+        if len(narrow) > 1:
+            narrow = narrow - {"bool"}  # a mask beside numbers: it is they that lack the kernel
+        on_host = None in [self.wider[d] for d in narrow]
 
         def widened(*args: Any) -> Any:
-            if wide is None:
+            if on_host:
                 return self._on_host(op, *args)
             y = fn(*tree.map_structure(widen, list(args)))
             return tree.map_structure(lambda spec, r: self.convert(r, spec.dtype), plan.outputs, y)
 
         def widen(a: Any) -> Any:
             if self.is_tensor(a):
-                return self.convert(a, wide) if self.dtype(a) in narrow else a
-            return wide if isinstance(a, str) and a in narrow else a
+                dtype = self.dtype(a)
+                return self.convert(a, self.wider[dtype]) if dtype in narrow else a
+            return self.wider[a] if isinstance(a, str) and a in narrow else a
 
         case = (op.name, frozenset(narrow))
 

@@ -36,6 +36,8 @@ class TensorFlowBackend(Backend):
         "int16": "int32",
         "float16": "float32",
         "bfloat16": "float32",
+        "float8_e4m3fn": "float32",
+        "float8_e5m2": "float32",
     }
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import tensorflow as tf
 
 from kcore.backends.tensorflow import backend
@@ -26,4 +27,7 @@ def tile(x, repeats):
 
 
 def constant_pad(x, pad_width, value):
-    return tf.pad(x, pad_width, constant_values=tf.cast(value, x.dtype)) if pad_width else x
+    if not pad_width:
+        return x
+    value = np.asarray(value).astype(x.dtype.as_numpy_dtype)  # an int tensor takes the whole part of a float
+    return tf.pad(x, pad_width, constant_values=tf.constant(value))
