@@ -7,7 +7,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT
+from kcore.conformance.shape import EXACT, FEW_BITS
 
 nan, inf = np.nan, np.inf
 
@@ -273,7 +273,8 @@ def triangles():
         Sample(draw(3, 3), k=9),
         Sample(draw(3, 3), k=-9),
         Sample(np.zeros((0, 3))),
-        Sample(np.full((2, 2), inf), gradient=None, grad=False, why="0, not inf * 0"),
+        Sample(np.full((2, 2), inf), grad=False, why="0, not inf * 0"),
+        Sample(np.arange(6.0).reshape(2, 3), **FEW_BITS),
     ]
 
 

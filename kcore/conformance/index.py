@@ -7,7 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT
+from kcore.conformance.shape import EXACT, FEW_BITS
 
 nan, inf = np.nan, np.inf
 ALL = slice(None)
@@ -112,6 +112,7 @@ Case(
         Sample(draw(3), 1),
         Sample(draw(3, 4), np.array(2), axis=1),
         Sample(draw(3, 4), [1, 0], axis=0),
+        Sample(np.arange(6.0).reshape(2, 3), np.array([2, 0]), axis=1, **FEW_BITS),
         Sample(draw(3, 4), np.zeros((0, 2), "int32"), axis=0),
         Sample(np.zeros((2, 0)), np.zeros((0,), "int32"), axis=1),
         Sample(
@@ -221,6 +222,7 @@ Case(
         Sample(draw(3, 4), (0, 0), whole(1, 2), why="updates are cast"),
         Sample(whole(3), (1,), np.array([2.7]), expect=[*whole(3)[:1], 2, *whole(3)[2:]]),
         Sample(draw(3, 4), (1, 1), np.zeros((0, 2))),
+        Sample(np.arange(6.0).reshape(2, 3), (0, 1), np.ones((2, 1)), **FEW_BITS),
         Sample(draw(), (), draw(seed=1)),
     ],
     errors=[

@@ -7,7 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT
+from kcore.conformance.shape import EXACT, FEW_BITS
 
 # -- joined -----------------------------------------------------------------------------
 
@@ -196,6 +196,7 @@ Case(
         Sample(draw(3), repeats=(2, 1, 2), why="more numbers than axes"),
         Sample(draw(2, 3), repeats=()),
         Sample(draw(2, 3), repeats=(0, 2)),
+        Sample(np.arange(6.0).reshape(2, 3), repeats=2, **FEW_BITS),
         Sample(draw(), repeats=3),
     ],
     errors=[Bad(np.ones(3), repeats=-1, match="negative number")],
@@ -265,6 +266,7 @@ Case(
         Sample(draw(2, 3), pad_width=(1, 2), why="a pair for every axis"),
         Sample(draw(2, 3), pad_width=((1, 2),)),
         Sample(draw(2, 3), pad_width=0),
+        Sample(np.arange(6.0).reshape(2, 3), pad_width=1, **FEW_BITS),
         Sample(draw(), pad_width=()),
         Sample(np.zeros((0, 2)), pad_width=1),
         *(Sample(draw(2, 3, 4), pad_width=UNEVEN, mode=m) for m in ("edge", "reflect", "symmetric", "wrap", "empty")),

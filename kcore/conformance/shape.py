@@ -14,6 +14,10 @@ from kcore.conformance.samples import draw
 EXACT = {"float64": 0.0, "float32": 0.0}
 
 NOTHING = np.zeros((3, 0, 2))
+FEW_BITS = {
+    "dtypes": ["float8_e4m3fn", "float8_e5m2", "complex64"],
+    "why": "dtypes that frameworks have few kernels for",
+}
 
 Case(
     ops.reshape,
@@ -161,6 +165,7 @@ Case(
         Sample(draw(2, 3), axis=()),
         Sample(draw()),
         Sample(NOTHING, axis=0),
+        Sample(np.arange(6.0).reshape(2, 3), axis=1, **FEW_BITS),
     ],
     errors=[Bad(np.ones((2, 3)), axis=2, match="out of range")],
     tol=EXACT,
@@ -208,6 +213,7 @@ Case(
         Sample(draw(2, 3, 4), shift=1, axis=(0, 1), why="one shift for several axes"),
         Sample(draw(2, 3, 4), shift=(1, 1), axis=1, why="shifts of one axis add up"),
         Sample(draw(), shift=1),
+        Sample(np.arange(6.0).reshape(2, 3), shift=1, **FEW_BITS),
         Sample(NOTHING, shift=1, axis=1),
     ],
     errors=[

@@ -16,4 +16,4 @@ def unstack(x, num, axis):
 
 
 def constant_pad(x, pad_width, value):
-    return jnp.pad(x, pad_width, constant_values=value)
+    return jnp.pad(x, pad_width, constant_values=value) if pad_width else x
