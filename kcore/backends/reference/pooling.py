@@ -53,17 +53,14 @@ def _place_dtype(pool: Pool) -> str:
 
 def plain_max(x: np.ndarray, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
     """The greatest element of each window, the first nan if there is one, and its place in the window, row by row."""
-    lowest = -np.inf if x.dtype.kind not in "biu" else False if x.dtype.kind == "b" else np.iinfo(x.dtype).min
-    inside = _padded(np.ones(x.shape, bool), pool, False)
-    padded = _padded(x, pool, lowest)
-    y = np.full((x.shape[0], *_counts(x.shape, pool), x.shape[-1]), lowest, x.dtype)
+    there = _padded(np.ones(x.shape, bool), pool, False)
+    padded = _padded(x, pool, 0)
+    y = np.zeros((x.shape[0], *_counts(x.shape, pool), x.shape[-1]), x.dtype)
     places = np.zeros(y.shape, _place_dtype(pool))
     found = np.zeros(y.shape, bool)
     for i, (_, part) in enumerate(_taps(x.shape, pool)):
         new = padded[part]
-        wins = inside[part] & (
-            (new > y) | ~found | (np.isnan(new) & ~np.isnan(y)) if new.dtype.kind not in "biu" else (new > y) | ~found
-        )
+        wins = there[part] & (~found | (new > y) | (np.isnan(new) & ~np.isnan(y)))
         np.copyto(y, new, where=wins)
         np.copyto(places, i, where=wins, casting="unsafe")
         found |= wins
@@ -121,7 +118,9 @@ def max_with_places(x: np.ndarray, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread(g: np.ndarray, places: np.ndarray, shape: tuple, pool: Pool) -> np.ndarray:
-    """`plain_spread`."""
+    """`plain_spread`; 16-bit floats are summed in float32."""
+    if g.dtype.itemsize == 2:
+        return spread(g.astype("float32"), places, shape, pool).astype(g.dtype)
     if not _native_fits(g):
         return plain_spread(g, places, shape, pool)
     full = shape if g.ndim == 4 else (shape[0], 1, *shape[1:])
