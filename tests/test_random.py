@@ -206,6 +206,15 @@ def test_a_generator_inside_jit_without_a_scope_is_refused():
         with pytest.raises(ValueError, match="can't be assigned inside a JAX transformation"):
             jax.jit(lambda: uniform((3,), seed=generator))()
         np.testing.assert_array_equal(generator.state.numpy(), [9, 0])
+        set_random_seed(3)
+        with pytest.raises(ValueError, match="can't be assigned inside a JAX transformation"):
+            jax.jit(lambda: uniform((3,)))()
+        set_random_seed(3)
+        want = np.asarray(uniform((3,)))
+        set_random_seed(3)
+        with pytest.raises(ValueError, match="can't be assigned"):
+            jax.jit(lambda: uniform((3,)))()
+        np.testing.assert_array_equal(uniform((3,)), want)
 
 
 def test_a_generator_advances_inside_tf_function():

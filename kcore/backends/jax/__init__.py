@@ -42,7 +42,8 @@ class JaxBackend(Backend):
         array = to_array(x, dtype)
         if dtype is not None:
             array = array.astype(dtypes.to_numpy(dtype), copy=False)
-        with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))):
+        # Inside a transformation too it is a value, not a part of the trace: what is kept of it does not leak.
+        with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))), jax.ensure_compile_time_eval():
             return jnp.asarray(array)
 
     def numpy(self, x: Any) -> np.ndarray:
@@ -87,7 +88,7 @@ class JaxBackend(Backend):
         return run
 
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
-        with _mode(dtypes.is_wide(dtype)):
+        with _mode(dtypes.is_wide(dtype)), jax.ensure_compile_time_eval():
             return jnp.array(self.convert(value, dtype))  # a copy: a donated buffer must be our own
 
     def write(self, storage: Any, value: Any) -> Any:
