@@ -248,6 +248,8 @@ class Layer(Owner, Operation):
     def _build_sublayers(self, shapes: tuple, named: dict) -> None:
         """Traces the call on tensors of these shapes, if that makes a difference."""
         self.built = True
+        if self._build_shapes is None:
+            self._build_shapes = named or {"input_shape": shapes[0]}
         if all(layer.built for layer in self._flatten_layers(include_self=False)):
             return
         args = tuple(_specs(shape, self.compute_dtype) for shape in shapes)
@@ -258,7 +260,6 @@ class Layer(Owner, Operation):
         except Exception as error:
             self._not_traced(error)
         else:
-            self._build_shapes = named or {"input_shape": shapes[0]}
             self._backend_adopts()
 
     def _not_traced(self, error: Exception) -> None:

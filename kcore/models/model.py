@@ -125,6 +125,12 @@ class Model(Trainer, Layer):
 
         return json.dumps(saving.serialize_keras_object(self), **kwargs)
 
+    def _not_traced(self, error: Exception) -> None:
+        self.built = False
+        raise ValueError(
+            f"{self.name}: build could not trace the call for these shapes ({error}); call the model once on data instead."
+        ) from error
+
     def build_from_config(self, config: dict) -> None:
         """Builds with the input shapes of `get_build_config`."""
         if not config or self.built:

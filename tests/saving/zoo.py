@@ -104,7 +104,8 @@ def custom(keras):
             self.inner = inner
 
         def build(self, input_shape):
-            self.inner.build(input_shape)
+            if not self.inner.built:
+                self.inner.build(input_shape)
 
         def call(self, x):
             return self.inner(x) + x
