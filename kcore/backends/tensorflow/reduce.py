@@ -17,6 +17,27 @@ def mean(x, axis, keepdims):
     return tf.reduce_mean(x, axis, keepdims)
 
 
+def moments(x, axes, keepdims, synchronized):
+    dtype = x.dtype
+    x = tf.cast(x, tf.float32) if dtype.size == 2 else x
+    m = tf.reduce_mean(x, axes, True)
+    m += tf.reduce_mean(x - m, axes, True)  # the mean of large numbers is off by its rounding
+    v = tf.reduce_mean(_squared(x - m), axes, True)
+    replica = tf.distribute.get_replica_context()
+    if synchronized and replica is not None and replica.num_replicas_in_sync > 1:
+        # Each replica has an equal part of the batch: the mean of their variances, and the variance of their means.
+        own, mean_of = m, tf.distribute.ReduceOp.MEAN
+        m = replica.all_reduce(mean_of, own)
+        v = replica.all_reduce(mean_of, v + _squared(own - m))
+    if not keepdims:
+        m, v = tf.squeeze(m, axes), tf.squeeze(v, axes)
+    return tf.cast(m, dtype), tf.cast(v, dtype.real_dtype)
+
+
+def _squared(x):
+    return tf.square(tf.math.real(x)) + tf.square(tf.math.imag(x)) if x.dtype.is_complex else tf.square(x)
+
+
 # -- order ------------------------------------------------------------------------------
 
 

@@ -25,6 +25,24 @@ def var(x, axis, keepdims):
     return torch.var(x, axis, correction=0, keepdim=keepdims)
 
 
+def moments(x, axes, keepdims, synchronized):
+    dtype = x.dtype
+    x = x.float() if x.element_size() == 2 else x
+    m, v = mean(x, axes, keepdims), var(x, axes, keepdims)
+    if synchronized and torch.distributed.is_available() and torch.distributed.is_initialized():
+        # Each process has an equal part of the batch: the mean of their variances, and the variance of their means.
+        own = m
+        m = _mean_of_processes(own)
+        v = _mean_of_processes(v + (own - m).abs().square())
+    return m.to(dtype), v.to(dtype.to_real())
+
+
+def _mean_of_processes(x):
+    import torch.distributed.nn.functional as distributed
+
+    return distributed.all_reduce(x.contiguous()) / torch.distributed.get_world_size()  # gradients flow through it
+
+
 def _peak(fold, meet, x, axis, keepdims, initial):
     if not axis:
         y = x
