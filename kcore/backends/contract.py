@@ -261,6 +261,9 @@ class Backend:
         """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is."""
         return fn
 
+    def forget_compiled(self) -> None:
+        """Frees the memory of what has been compiled in this process; it is compiled again when it is used again."""
+
     def compile(self, step: Fn, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Fn:
         """A training, test or predict step, made as fast as the backend can.
 

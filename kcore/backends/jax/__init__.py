@@ -87,6 +87,9 @@ class JaxBackend(Backend):
 
         return run
 
+    def forget_compiled(self) -> None:
+        jax.clear_caches()
+
     def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Any:
         with _mode(dtypes.is_wide(dtype)), jax.ensure_compile_time_eval():
             return jnp.array(self.convert(value, dtype))  # a copy: a donated buffer must be our own
