@@ -12,7 +12,6 @@ Padding counts as zeros: nan and infinities in images come out as the sums have 
 weight that is not finite may or may not turn the padding beside it into nan.
 """
 cimport numpy as cnp
-from libc.stdint cimport uint32_t
 from libcpp cimport bool as cbool
 
 import numpy as np
@@ -27,15 +26,9 @@ cdef extern from "api.h" namespace "kcore" nogil:
         index n, h, w, c, kh, kw, oc, groups, sh, sw, pt, pl, dh, dw, oh, ow
     cdef struct Pool:
         index n, h, w, c, kh, kw, sh, sw, pt, pl, oh, ow
-    cdef struct Draws:
-        void (*words)(uint32_t, uint32_t, index, uint32_t*, int) noexcept nogil
-        void (*bits)(uint32_t, uint32_t, index, uint32_t*, int) noexcept nogil
-        void (*units)(uint32_t, uint32_t, index, float*, int) noexcept nogil
-        void (*below)(uint32_t, uint32_t, index, uint32_t, unsigned char*, int) noexcept nogil
     cdef struct Level:
         const char* name
         cbool (*supported)() noexcept
-        const Draws* draws
     const Level* levels
     const Level* active
     cbool has_openmp() noexcept
@@ -523,47 +516,3 @@ def sgd_step(cnp.ndarray param not None, cnp.ndarray grad not None, cnp.ndarray 
     threads = team(threads)
     with nogil:
         sgd(single(param), size, data(param), data(grad), velocity, lr, momentum, nesterov, threads)
-
-
-# random numbers
-
-def draw_words(uint32_t k0, uint32_t k1, index size, int threads=1):
-    """Threefry 2x32-20 of the counters 0 to size - 1 under the key (k0, k1): uint32[size, 2]."""
-    cdef cnp.ndarray out = drawn((size, 2), size, "uint32")
-    threads = team(threads)
-    with nogil:
-        active.draws.words(k0, k1, size, <uint32_t*>data(out), threads)
-    return out
-
-
-def draw_bits(uint32_t k0, uint32_t k1, index size, int threads=1):
-    """The two words of each counter xored: uint32[size]."""
-    cdef cnp.ndarray out = drawn(size, size, "uint32")
-    threads = team(threads)
-    with nogil:
-        active.draws.bits(k0, k1, size, <uint32_t*>data(out), threads)
-    return out
-
-
-def draw_units(uint32_t k0, uint32_t k1, index size, int threads=1):
-    """The upper 23 bits of `draw_bits`, as a fraction of 1: float32[size]."""
-    cdef cnp.ndarray out = drawn(size, size, "float32")
-    threads = team(threads)
-    with nogil:
-        active.draws.units(k0, k1, size, <float*>data(out), threads)
-    return out
-
-
-def draw_below(uint32_t k0, uint32_t k1, index size, uint32_t threshold, int threads=1):
-    """Whether `draw_bits` is below the threshold: bool[size]."""
-    cdef cnp.ndarray out = drawn(size, size, "bool")
-    threads = team(threads)
-    with nogil:
-        active.draws.below(k0, k1, size, threshold, <unsigned char*>data(out), threads)
-    return out
-
-
-cdef cnp.ndarray drawn(object shape, index size, str dtype):
-    if size < 0:
-        raise ValueError(f"expected a size of at least 0, got {size}.")
-    return np.empty(shape, dtype)

@@ -3,7 +3,6 @@
 
 #include "dense.h"
 #include "depthwise.h"
-#include "draw.h"
 #include "flat.h"
 #include "pool.h"
 #include "rows.h"
@@ -39,8 +38,6 @@ extern const Kernels<float> f32;
 extern const Kernels<double> f64;
 const Kernels<float> f32 = table<float>();
 const Kernels<double> f64 = table<double>();
-extern const Draws draws;
-const Draws draws = {draw_words, draw_bits, draw_units, draw_below};
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

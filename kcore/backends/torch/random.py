@@ -9,7 +9,6 @@ from torch.fx.experimental import proxy_tensor
 
 from kcore.backends import threefry
 from kcore.backends.threefry import COUNTERS, PARITY, ROTATIONS, ROUNDS
-from kcore.ops.mechanism import REGISTRY
 
 
 def random_bits(key, shape):
@@ -25,26 +24,6 @@ def random_words(key, shape):
     if values is not None:
         return torch.from_numpy(threefry.words(values, shape))
     return torch.stack(_cipher(key, math.prod(shape)), -1).view(torch.uint32).reshape(*shape, 2)
-
-
-def random_unit(key, shape, dtype):
-    values = _values(key)
-    if values is None:
-        return REGISTRY["random_unit"].body(key, shape, dtype)
-    return _tensor(threefry.units(values, shape, dtype))
-
-
-def random_mask(key, shape, probability):
-    values = _values(key)
-    if values is None:
-        return REGISTRY["random_mask"].body(key, shape, probability)
-    return torch.from_numpy(threefry.below(values, shape, threefry.threshold(probability)))
-
-
-def _tensor(x):
-    from kcore.backends.torch import backend
-
-    return backend.convert(x) if x.dtype.itemsize == 2 else torch.from_numpy(x)  # it reads no bfloat16 from NumPy
 
 
 def _values(key):
