@@ -28,6 +28,25 @@ struct Pool {
   index oh, ow;
 };
 
+// Elementwise functions of x with up to two parameters.
+#define KCORE_CURVES(X)                                                                     \
+  X(exp) X(expm1) X(log) X(tanh) X(sigmoid) X(log_sigmoid) X(softplus) X(silu) X(gelu)      \
+  X(gelu_tanh) X(erf) X(elu) X(leaky_relu) X(relu6) X(hard_sigmoid) X(hard_silu)
+enum class Curve : int {
+#define KCORE_NAME(name) name,
+  KCORE_CURVES(KCORE_NAME)
+#undef KCORE_NAME
+      count
+};
+extern const char* const curve_names[];  // null-terminated
+
+// y = f(x), and dx = g * f'(given): `given` is y for tanh, sigmoid and exp, x for the others.
+template <class T>
+struct CurveKernels {
+  void (*value)(index size, const T* x, T* y, T a, T b, int threads);
+  void (*grad)(index size, const T* g, const T* given, T* dx, T a, T b, int threads);
+};
+
 template <class T>
 struct Kernels {
   bool (*conv)(const Conv&, const T* x, const T* w, T* y, int threads);
@@ -59,6 +78,8 @@ struct Kernels {
   // `velocity` may be null.
   void (*sgd)(index size, T* param, const T* grad, T* velocity, double rate, double momentum,
               bool nesterov, int threads);
+
+  CurveKernels<T> curves[static_cast<int>(Curve::count)];
 };
 
 struct Level {

@@ -44,5 +44,23 @@ KCORE_CALL(adam)
 KCORE_CALL(sgd)
 #undef KCORE_CALL
 
+inline void curve(bool single, int which, index size, void* x, void* y, double a, double b,
+                  int threads) {
+  if (single)
+    active->f32->curves[which].value(size, typed<float>(x), typed<float>(y), static_cast<float>(a),
+                                     static_cast<float>(b), threads);
+  else
+    active->f64->curves[which].value(size, typed<double>(x), typed<double>(y), a, b, threads);
+}
+inline void curve_grad(bool single, int which, index size, void* g, void* given, void* dx, double a,
+                       double b, int threads) {
+  if (single)
+    active->f32->curves[which].grad(size, typed<float>(g), typed<float>(given), typed<float>(dx),
+                                    static_cast<float>(a), static_cast<float>(b), threads);
+  else
+    active->f64->curves[which].grad(size, typed<double>(g), typed<double>(given),
+                                    typed<double>(dx), a, b, threads);
+}
+
 }  // namespace call
 }  // namespace kcore

@@ -71,6 +71,12 @@ const Level* widest() {
 
 const Level* active = widest();
 
+const char* const curve_names[] = {
+#define KCORE_NAME(name) #name,
+    KCORE_CURVES(KCORE_NAME)
+#undef KCORE_NAME
+        nullptr};
+
 bool has_openmp() {
 #ifdef _OPENMP
   return true;

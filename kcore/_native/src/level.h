@@ -1,6 +1,7 @@
 // All kernels for one SIMD level: the including file names the level and its vector size.
 #pragma once
 
+#include "curves.h"
 #include "dense.h"
 #include "depthwise.h"
 #include "flat.h"
@@ -31,7 +32,12 @@ constexpr Kernels<T> table() {
           relu<T>,
           relu_grad<T>,
           adam<T>,
-          sgd<T>};
+          sgd<T>,
+          {
+#define KCORE_ENTRY(name) {curve_value<curves::name, T>, curve_grad<curves::name, T>},
+              KCORE_CURVES(KCORE_ENTRY)
+#undef KCORE_ENTRY
+          }};
 }
 
 extern const Kernels<float> f32;

@@ -1,57 +1,10 @@
 // Softmax and its kin over the rows of a matrix, and sums down its columns.
 #pragma once
 
-#include "simd.h"
+#include "transcendental.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
-
-// exp in range-reduced form: e^x = 2^n * e^r with |r| <= ln(2)/2; ln(2) in two parts so that
-// n * ln2_high is exact. Cephes' polynomial for float, Taylor's for double.
-template <class T>
-struct Exp;
-template <>
-struct Exp<float> {
-  static constexpr float low = -104.0f, high = 89.0f;  // beyond: 0 and inf
-  static constexpr float log2e = 1.44269504f, round = 12582912.0f;
-  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-  static constexpr int bias = 127, fraction = 23;
-  static constexpr float terms[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
-                                    4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
-};
-template <>
-struct Exp<double> {
-  static constexpr double low = -746.0, high = 710.0;
-  static constexpr double log2e = 1.4426950408889634, round = 6755399441055744.0;
-  static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
-  static constexpr int bias = 1023, fraction = 52;
-  static constexpr double terms[] = {
-      1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0, 1 / 40320.0,
-      1 / 5040.0,       1 / 720.0,       1 / 120.0,      1 / 24.0,      1 / 6.0,      1 / 2.0};
-};
-
-// Within 2 ulp, subnormal results included; nan and infinities as they should be.
-template <class T>
-KCORE_INLINE Vec<T> exp_of(Vec<T> x) {
-  typedef Exp<T> E;
-  typedef typename Bits<T>::V Int;
-  typedef typename Bits<T>::U Uint;
-  x = x < E::low ? broadcast(E::low) : x;  // both comparisons are false for nan, which stays
-  x = x > E::high ? broadcast(E::high) : x;
-  const Vec<T> shifted = x * E::log2e + E::round;  // the integer sits in the low bits
-  const Vec<T> n = shifted - E::round;
-  const Vec<T> r = (x - n * E::ln2_high) - n * E::ln2_low;
-  Vec<T> p = broadcast(E::terms[0]);
-#pragma GCC unroll 16
-  for (unsigned i = 1; i < sizeof(E::terms) / sizeof(T); ++i) p = p * r + E::terms[i];
-  p = p * (r * r) + r + T(1);
-  // 2^n in two factors, each of them in range: 2^n alone overflows or is subnormal at the ends.
-  const Int power = (Int)((Uint)shifted - (Uint)broadcast(E::round));
-  const Int half = power >> 1;
-  const Vec<T> first = (Vec<T>)((Uint)(half + E::bias) << E::fraction);
-  const Vec<T> second = (Vec<T>)((Uint)(power - half + E::bias) << E::fraction);
-  return p * first * second;
-}
 
 // Sums f(i, part) over [0, n): chains of at most 64 vectors, then double.
 template <class T, class F>

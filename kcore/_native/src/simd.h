@@ -12,7 +12,7 @@
 #ifdef _OPENMP
 #include <omp.h>
 #endif
-#ifdef __AVX512F__
+#ifdef __SSE2__
 #include <immintrin.h>
 #endif
 
@@ -106,6 +106,28 @@ KCORE_INLINE void store_part(T* p, index n, Vec<T> v) {
   for (index i = 0; i < n; ++i) p[i] = lanes[i];
 }
 #endif
+
+// Stores that go past the caches, to an aligned place; fenced once they are done.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+KCORE_INLINE void stream(float* p, Vec<float> v) { _mm512_stream_ps(p, (__m512)v); }
+KCORE_INLINE void stream(double* p, Vec<double> v) { _mm512_stream_pd(p, (__m512d)v); }
+#elif KCORE_VECTOR_BYTES == 32 && defined(__AVX__)
+KCORE_INLINE void stream(float* p, Vec<float> v) { _mm256_stream_ps(p, (__m256)v); }
+KCORE_INLINE void stream(double* p, Vec<double> v) { _mm256_stream_pd(p, (__m256d)v); }
+#elif KCORE_VECTOR_BYTES == 16 && defined(__SSE2__)
+KCORE_INLINE void stream(float* p, Vec<float> v) { _mm_stream_ps(p, (__m128)v); }
+KCORE_INLINE void stream(double* p, Vec<double> v) { _mm_stream_pd(p, (__m128d)v); }
+#else
+template <class T>
+KCORE_INLINE void stream(T* p, Vec<T> v) {
+  store(p, v);
+}
+#endif
+KCORE_INLINE void stream_fence() {
+#ifdef __SSE2__
+  _mm_sfence();
+#endif
+}
 
 // One walk for both cases: f(offset, Whole or Part(n)), so a body is written once.
 struct Whole {

@@ -9,7 +9,9 @@ import numpy as np
 
 from kcore import _native, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference.curve import curve, curve_grad
 from kcore.backends.reference.tape import vjp
+from kcore.ops.activate import _SELU_ALPHA, _SELU_SCALE
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 # Below this many elements a NumPy call is as fast as a kernel with its checks.
@@ -71,48 +73,161 @@ def _(g, dx, g0, y):
     return relu_grad(g, y), None
 
 
+def relu6(x):
+    if x.dtype.kind in "iub":
+        return np.clip(x, 0, 6).astype(x.dtype)
+    return curve("relu6", x, lambda x: np.where(x <= 0, 0, np.where(x >= 6, 6, x)).astype(x.dtype))
+
+
+@vjp(ops.relu6)
+def _(g, y, x):
+    return curve_grad(g, x, "relu6")
+
+
+def leaky_relu(x, negative_slope):
+    slope = float(negative_slope)
+    return curve("leaky_relu", x, lambda x: np.where(x > 0, x, x.dtype.type(slope) * x), slope)
+
+
+@vjp(ops.leaky_relu)
+def _(g, y, x, negative_slope):
+    return curve_grad(g, x, "leaky_relu", float(negative_slope))
+
+
+def _elu(x, low, high):
+    """high * x above 0, else low * (exp(x) - 1)."""
+
+    def definition(x):
+        with np.errstate(all="ignore"):
+            w = _wide(x)
+            return np.where(w > 0, high * w, low * np.expm1(np.minimum(w, 0))).astype(x.dtype)
+
+    return curve("elu", x, definition, low, high)
+
+
+def elu(x, alpha):
+    return _elu(x, float(alpha), 1.0)
+
+
+@vjp(ops.elu)
+def _(g, y, x, alpha):
+    return curve_grad(g, x, "elu", float(alpha), 1.0)
+
+
+def selu(x):
+    return _elu(x, _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE)
+
+
+@vjp(ops.selu)
+def _(g, y, x):
+    return curve_grad(g, x, "elu", _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE)
+
+
 # -- sigmoids ---------------------------------------------------------------------------
 
 
-def sigmoid(x):
+def _sigmoid_definition(x):
     with np.errstate(all="ignore"):
         e = np.exp(-np.abs(x))
         return np.where(x < 0, e, np.ones((), x.dtype)) / (1 + e)
 
 
+def sigmoid(x):
+    return curve("sigmoid", x, _sigmoid_definition)
+
+
 @vjp(ops.sigmoid)
 def _(g, y, x):
-    return g * y * (1 - y)
+    return curve_grad(g, y, "sigmoid")
 
 
-def softplus(x):
+def _softplus_definition(x):
     with np.errstate(all="ignore"):
         return np.maximum(x, np.zeros((), x.dtype)) + np.log1p(np.exp(-np.abs(x)))
 
 
+def softplus(x):
+    return curve("softplus", x, _softplus_definition)
+
+
 @vjp(ops.softplus)
 def _(g, y, x):
-    return g * ops.sigmoid(x)
+    return curve_grad(g, x, "softplus")
 
 
-def gelu(x, approximate):
+def log_sigmoid(x):
+    return curve("log_sigmoid", x, lambda x: -_softplus_definition(-x))
+
+
+@vjp(ops.log_sigmoid)
+def _(g, y, x):
+    return curve_grad(g, x, "log_sigmoid")
+
+
+def _silu_definition(x):
     with np.errstate(all="ignore"):
-        if approximate:
-            u = math.sqrt(8 / math.pi) * (x + x.dtype.type(0.044715) * x * x * x)
-            return x * sigmoid(u.astype(x.dtype))
-        import scipy.special  # late: it takes a tenth of a second
+        return x * _sigmoid_definition(x)
 
+
+def silu(x):
+    return curve("silu", x, _silu_definition)
+
+
+@vjp(ops.silu)
+def _(g, y, x):
+    return curve_grad(g, x, "silu")
+
+
+def _gelu_tanh_definition(x):
+    with np.errstate(all="ignore"):
+        u = math.sqrt(8 / math.pi) * (x + x.dtype.type(0.044715) * x * x * x)
+        return x * _sigmoid_definition(u.astype(x.dtype))
+
+
+def _gelu_definition(x):
+    import scipy.special  # late: it takes a tenth of a second
+
+    with np.errstate(all="ignore"):
         # erfc has the relative precision below 0 that 1 + erf loses
         return (0.5 * _wide(x) * scipy.special.erfc(_wide(x) * -math.sqrt(0.5))).astype(x.dtype)
 
 
+def gelu(x, approximate):
+    if approximate:
+        return curve("gelu_tanh", x, _gelu_tanh_definition)
+    return curve("gelu", x, _gelu_definition)
+
+
 @vjp(ops.gelu)
 def _(g, y, x, approximate):
-    if approximate:
-        s = ops.sigmoid(math.sqrt(8 / math.pi) * (x + 0.044715 * x * x * x))
-        return g * (s + x * s * (1 - s) * (math.sqrt(8 / math.pi) * (1 + 3 * 0.044715 * x * x)))
-    # d/dx x P(x) = P(x) + x p(x), with p the normal density
-    return g * (0.5 + 0.5 * ops.erf(x * math.sqrt(0.5)) + x * ops.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)))
+    return curve_grad(g, x, "gelu_tanh" if approximate else "gelu")
+
+
+def _hard_sigmoid_definition(x):
+    return (np.clip(x + x.dtype.type(3), 0, 6) / 6).astype(x.dtype)
+
+
+def hard_sigmoid(x):
+    return curve("hard_sigmoid", x, _hard_sigmoid_definition)
+
+
+@vjp(ops.hard_sigmoid)
+def _(g, y, x):
+    return curve_grad(g, x, "hard_sigmoid")
+
+
+def _hard_silu_definition(x):
+    with np.errstate(all="ignore"):
+        return x * _hard_sigmoid_definition(x)
+
+
+def hard_silu(x):
+    return curve("hard_silu", x, _hard_silu_definition)
+
+
+@vjp(ops.hard_silu)
+def _(g, y, x):
+    return curve_grad(g, x, "hard_silu")
 
 
 # -- along axes -------------------------------------------------------------------------

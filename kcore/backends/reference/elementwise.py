@@ -11,6 +11,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.backends.reference import tape
+from kcore.backends.reference.curve import curve, curve_grad
 from kcore.backends.reference.tape import vjp
 
 
@@ -164,8 +165,15 @@ def _(g, y, x1, x2):
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
-exp, exp2, expm1 = _silent(np.exp), _silent(np.exp2), _silent(np.expm1)
-log, log1p, log2, log10 = _silent(np.log), _silent(np.log1p), _silent(np.log2), _silent(np.log10)
+
+def _curve(name: str, ufunc: Callable) -> Callable:
+    """A function with a kernel of that name, defined by NumPy's."""
+    definition = _silent(ufunc)
+    return lambda x: curve(name, x, definition)
+
+
+exp, exp2, expm1 = _curve("exp", np.exp), _silent(np.exp2), _curve("expm1", np.expm1)
+log, log1p, log2, log10 = _curve("log", np.log), _silent(np.log1p), _silent(np.log2), _silent(np.log10)
 sqrt = _silent(np.sqrt)
 rsqrt = _silent(lambda x: 1 / np.sqrt(x))
 cbrt = np.cbrt
@@ -183,7 +191,7 @@ def _(g, y, x):
 
 @vjp(ops.expm1)
 def _(g, y, x):
-    return g * ops.exp(x)  # y + 1 loses everything below -1 + eps
+    return curve_grad(g, x, "expm1")  # by x: y + 1 loses everything below -1 + eps
 
 
 @vjp(ops.log)
@@ -225,7 +233,7 @@ def _(g, y, x):
 
 sin, cos, tan = _silent(np.sin), _silent(np.cos), _silent(np.tan)
 arcsin, arccos, arctan = _silent(np.arcsin), _silent(np.arccos), _silent(np.arctan)
-sinh, cosh, tanh = _silent(np.sinh), _silent(np.cosh), _silent(np.tanh)
+sinh, cosh, tanh = _silent(np.sinh), _silent(np.cosh), _curve("tanh", np.tanh)
 arcsinh, arccosh, arctanh = _silent(np.arcsinh), _silent(np.arccosh), _silent(np.arctanh)
 
 
@@ -271,7 +279,7 @@ def _(g, y, x):
 
 @vjp(ops.tanh)
 def _(g, y, x):
-    return g * (1 - y * y)
+    return curve_grad(g, y, "tanh")
 
 
 @vjp(ops.arcsinh)

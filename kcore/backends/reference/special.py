@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kcore import ops
+from kcore.backends.reference.curve import curve, curve_grad
 from kcore.backends.reference.tape import vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
@@ -29,13 +30,18 @@ def _special(name: str) -> Callable:
     return function
 
 
-erf, erfc, erfinv, i0 = _special("erf"), _special("erfc"), _special("erfinv"), _special("i0")
+_erf_definition = _special("erf")
+erfc, erfinv, i0 = _special("erfc"), _special("erfinv"), _special("i0")
 _i1 = _special("i1")
+
+
+def erf(x):
+    return curve("erf", x, _erf_definition)
 
 
 @vjp(ops.erf)
 def _(g, y, x):
-    return g * (2 / math.sqrt(math.pi)) * ops.exp(-x * x)
+    return curve_grad(g, x, "erf")
 
 
 @vjp(ops.erfc)

@@ -1,0 +1,263 @@
+// Vectors of exp, expm1, log, log1p, tanh, erf and the normal distribution: within 1 to 3 units in
+// the last place, subnormal numbers included; nan and infinities as they should be.
+//
+// The polynomials are Chebyshev interpolants of the named function on the named interval, highest
+// power first, except the exponential's: Cephes' for float, Taylor's for double.
+#pragma once
+
+#include "simd.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+template <class T>
+struct Constants;
+
+template <>
+struct Constants<float> {
+  static constexpr int bias = 127, fraction = 23;
+  static constexpr std::int32_t one = 0x3f800000, root_half = 0x3f3504f3;  // bits of 1 and sqrt(1/2)
+  static constexpr float least = 1.17549435e-38f, lift = 8388608.0f;  // below least: times lift
+  static constexpr int lifted = 23;
+  static constexpr float round = 12582912.0f;  // adding and subtracting it rounds to an integer
+  static constexpr std::uint32_t upper_half = 0xfffff000;  // keeps half of a number's bits
+  static constexpr float log2e = 1.44269504f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // n * high is exact
+  static constexpr float low = -104.0f, high = 89.0f;  // exp: 0 and inf beyond
+  static constexpr float expm1_low = -17.5f, tanh_high = 9.1f, tail_high = 14.6f;
+  // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
+  static constexpr float exp[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                  4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  // (2 atanh(s) / s - 2) / s^2 in s^2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
+  static constexpr float log[] = {0.2333046722f, 0.2855082082f, 0.4000012184f, 0.6666666655f};
+  // erf(x) / x in x^2, for |x| <= 1
+  static constexpr float erf[] = {7.875875063e-5f, -8.016864287e-4f, 5.189087423e-3f,
+                                  -2.685421201e-2f, 0.1128359472f, -0.3761262667f, 1.128379166f};
+  // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
+  static constexpr float tail[] = {-1.235153559e-4f, 1.935910708e-4f, 1.568784782e-3f,
+                                   -3.523051908e-3f, -7.526833246e-3f, 6.040641760e-2f,
+                                   -0.1865230677f,   0.3871366799f,   -0.6078966037f, 0.7552851385f};
+};
+
+template <>
+struct Constants<double> {
+  static constexpr int bias = 1023, fraction = 52;
+  static constexpr std::int64_t one = 0x3ff0000000000000, root_half = 0x3fe6a09e667f3bcd;
+  static constexpr double least = 2.2250738585072014e-308, lift = 4503599627370496.0;
+  static constexpr int lifted = 52;
+  static constexpr double round = 6755399441055744.0;
+  static constexpr std::uint64_t upper_half = 0xfffffffff8000000;
+  static constexpr double log2e = 1.4426950408889634;
+  static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
+  static constexpr double low = -746.0, high = 710.0;
+  static constexpr double expm1_low = -38.0, tanh_high = 20.0, tail_high = 39.0;
+  static constexpr double exp[] = {
+      1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0, 1 / 40320.0,
+      1 / 5040.0,       1 / 720.0,       1 / 120.0,      1 / 24.0,      1 / 6.0,      1 / 2.0};
+  static constexpr double log[] = {0.146164496850434059, 0.153317216005560413, 0.181828891252617221,
+                                   0.222222111347950799, 0.285714286259754849, 0.399999999998995045,
+                                   0.666666666666666969};
+  static constexpr double erf[] = {
+      -7.79589882700214224e-10, 1.37200645467776856e-8,   -1.62084838018717059e-7,
+      1.64474247033173624e-6,   -1.49247369074196603e-5,  1.20552949048397079e-4,
+      -8.54832597538969208e-4,  5.22397760711642273e-3,   -2.68661706432377704e-2,
+      0.112837916709450063,     -0.376126389031835404,    1.12837916709551257};
+  static constexpr double tail[] = {
+      -9.65342542022850467e-10, 7.26954547902668946e-11, 1.39240239935017101e-8,
+      1.45785933470364597e-8,   -7.63808205349045035e-8, -1.54263205367710739e-7,
+      2.63682485764076251e-7,   1.01980485181351727e-6,  -6.25132104047868019e-7,
+      -5.91889273176323645e-6,  7.15005595921609866e-7,  3.51441811577609727e-5,
+      -1.90786653166135743e-6,  -2.31094818319376211e-4, 1.33344254019049116e-4,
+      1.63081844189035960e-3,   -3.47969236224253334e-3, -7.54018896559305902e-3,
+      6.03965748906994641e-2,   -0.186521857959694163,   0.387137400742218879,
+      -0.607896641971891759,    0.755285130415751480};
+};
+
+template <class T, unsigned n>
+KCORE_INLINE Vec<T> polynomial(Vec<T> x, const T (&terms)[n]) {
+  Vec<T> p = broadcast(terms[0]);
+#pragma GCC unroll 24
+  for (unsigned i = 1; i < n; ++i) p = p * x + terms[i];
+  return p;
+}
+
+template <class T>
+KCORE_INLINE Vec<T> magnitude(Vec<T> x) {
+  typedef typename Bits<T>::U Uint;
+  return (Vec<T>)(((Uint)x << 1) >> 1);
+}
+template <class T>
+KCORE_INLINE Vec<T> with_sign_of(Vec<T> x, Vec<T> sign) {
+  typedef typename Bits<T>::U Uint;
+  const Uint top = (Uint)broadcast<T>(T(-0.0));
+  return (Vec<T>)(((Uint)x & ~top) | ((Uint)sign & top));
+}
+// Both comparisons are false for nan, which stays.
+template <class T>
+KCORE_INLINE Vec<T> at_least(Vec<T> x, T low) {
+  return x < low ? broadcast(low) : x;
+}
+template <class T>
+KCORE_INLINE Vec<T> at_most(Vec<T> x, T high) {
+  return x > high ? broadcast(high) : x;
+}
+
+// x * 2^n for whole n, with results that overflow or are subnormal rounded once.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+// Zero-masked: what the plain ones do with an undefined register, GCC warns about.
+KCORE_INLINE Vec<float> scaled(Vec<float> x, Vec<float> n, Vec<float>) {
+  return (Vec<float>)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n);
+}
+KCORE_INLINE Vec<double> scaled(Vec<double> x, Vec<double> n, Vec<double>) {
+  return (Vec<double>)_mm512_maskz_scalef_pd(0xff, (__m512d)x, (__m512d)n);
+}
+#else
+// `shifted` is n + round, with the integer in its low bits. 2^n goes in two factors, each of them
+// in range.
+template <class V>
+KCORE_INLINE V scaled(V x, V, V shifted) {
+  typedef __typeof__(x[0] + x[0]) T;
+  typedef Constants<T> C;
+  typedef typename Bits<T>::V Int;
+  typedef typename Bits<T>::U Uint;
+  const Int power = (Int)((Uint)shifted - (Uint)broadcast<T>(C::round));
+  const Int half = power >> 1;
+  const V first = (V)((Uint)(half + C::bias) << C::fraction);
+  const V second = (V)((Uint)(power - half + C::bias) << C::fraction);
+  return x * first * second;
+}
+#endif
+
+// e^(x + rest), with a small rest that x has no room for.
+template <class T>
+KCORE_INLINE Vec<T> exp_of(Vec<T> x, Vec<T> rest) {
+  typedef Constants<T> C;
+  x = at_most<T>(at_least<T>(x, C::low), C::high);
+  const Vec<T> shifted = x * C::log2e + C::round;
+  const Vec<T> n = shifted - C::round;
+  const Vec<T> r = ((x - n * C::ln2_high) - n * C::ln2_low) + rest;
+  const Vec<T> p = polynomial<T>(r, C::exp) * (r * r) + r + T(1);
+  return scaled(p, n, shifted);
+}
+template <class T>
+KCORE_INLINE Vec<T> exp_of(Vec<T> x) {
+  return exp_of<T>(x, Vec<T>{});
+}
+
+template <class T>
+KCORE_INLINE Vec<T> expm1_of(Vec<T> x) {
+  typedef Constants<T> C;
+  typedef typename Bits<T>::U Uint;
+  const Vec<T> given = x;
+  x = at_most<T>(at_least<T>(x, C::expm1_low), C::high);
+  const Vec<T> shifted = x * C::log2e + C::round;
+  const Vec<T> n = shifted - C::round;
+  const Vec<T> r = (x - n * C::ln2_high) - n * C::ln2_low;
+  const Vec<T> p = polynomial<T>(r, C::exp) * (r * r) + r;
+  // 2^n (e^r - 1) + (2^n - 1), through 2^(n - 1), which does not overflow.
+  const Vec<T> half =
+      (Vec<T>)(((Uint)shifted - (Uint)broadcast<T>(C::round) + (C::bias - 1)) << C::fraction);
+  const Vec<T> y = T(2) * (half * p + (half - T(0.5)));
+  return given == 0 ? given : y;  // -0
+}
+
+// log(x) = n ln(2) + 2 atanh(f / (2 + f)) with x = 2^n (1 + f), as in FreeBSD's msun.
+template <class T>
+KCORE_INLINE Vec<T> log_of(Vec<T> x) {
+  typedef Constants<T> C;
+  typedef typename Bits<T>::V Int;
+  typedef typename Bits<T>::U Uint;
+  typedef typename Bits<T>::Word Word;
+  const Int small = x < C::least;
+  Uint bits = (Uint)(small ? x * C::lift : x);
+  bits += static_cast<Word>(C::one - C::root_half);
+  const Int n = (Int)(bits >> C::fraction) - C::bias - (small & C::lifted);
+  const Word mask = (Word{1} << C::fraction) - 1;
+  const Vec<T> f =
+      (Vec<T>)((bits & mask) + static_cast<Word>(C::root_half)) - T(1);
+  const Vec<T> s = f / (T(2) + f), z = s * s;
+  const Vec<T> tail = polynomial<T>(z, C::log) * z, half = T(0.5) * f * f;
+  const Vec<T> k = __builtin_convertvector(n, Vec<T>);
+  Vec<T> y = k * C::ln2_high - ((half - (s * (half + tail) + k * C::ln2_low)) - f);
+  const Vec<T> infinite = broadcast<T>(static_cast<T>(__builtin_inf()));
+  y = x == infinite ? x : y;
+  y = x == 0 ? -infinite : y;
+  return x >= 0 ? y : broadcast<T>(static_cast<T>(__builtin_nan("")));
+}
+
+// log(1 + x) for 0 <= x <= 1: the rounding of 1 + x is made good.
+template <class T>
+KCORE_INLINE Vec<T> log1p_of(Vec<T> x) {
+  const Vec<T> u = x + T(1);
+  return log_of<T>(u) + (x - (u - T(1))) / u;
+}
+
+template <class T>
+KCORE_INLINE Vec<T> tanh_of(Vec<T> x) {
+  const Vec<T> e = expm1_of<T>(T(2) * at_most<T>(magnitude<T>(x), Constants<T>::tanh_high));
+  return with_sign_of<T>(e / (e + T(2)), x);
+}
+
+// sigmoid(x) and sigmoid(-x), both precise.
+template <class T>
+struct Sigmoids {
+  Vec<T> up, down;
+};
+template <class T>
+KCORE_INLINE Sigmoids<T> sigmoids_of(Vec<T> x) {
+  const Vec<T> e = exp_of<T>(-magnitude<T>(x)), one = broadcast<T>(1);
+  const Vec<T> total = e + T(1);
+  return {(x < 0 ? e : one) / total, (x < 0 ? one : e) / total};
+}
+template <class T>
+KCORE_INLINE Vec<T> sigmoid_of(Vec<T> x) {
+  const Vec<T> e = exp_of<T>(-magnitude<T>(x));
+  return (x < 0 ? e : broadcast<T>(1)) / (e + T(1));
+}
+
+template <class T>
+KCORE_INLINE Vec<T> softplus_of(Vec<T> x) {
+  const Vec<T> above = x < 0 ? Vec<T>{} : x;  // nan stays
+  return above + log1p_of<T>(exp_of<T>(-magnitude<T>(x)));
+}
+
+// e^(-x^2 * factor), the square taken to twice the precision. x is at most some 40.
+template <class T>
+KCORE_INLINE Vec<T> gauss_of(Vec<T> x, T factor) {
+  typedef typename Bits<T>::U Uint;
+  const Vec<T> high = (Vec<T>)((Uint)x & Constants<T>::upper_half);
+  const Vec<T> low = x - high;
+  return exp_of<T>(high * high * -factor, low * (x + high) * -factor);
+}
+
+// P(Z < -z) e^(z^2 / 2) of the normal distribution, for z >= 0; nan stays.
+template <class T>
+KCORE_INLINE Vec<T> tail_ratio_of(Vec<T> z) {
+  z = at_most<T>(z, Constants<T>::tail_high);
+  const Vec<T> w = T(1) / (z + T(4));
+  return polynomial<T>((z - T(4)) * w, Constants<T>::tail) * w;
+}
+
+// The normal distribution function, and its density times sqrt(2 pi).
+template <class T>
+struct Normal {
+  Vec<T> below, bell;
+};
+template <class T>
+KCORE_INLINE Normal<T> normal_of(Vec<T> x) {
+  const Vec<T> z = at_most<T>(magnitude<T>(x), Constants<T>::tail_high);
+  const Vec<T> bell = gauss_of<T>(z, T(0.5));
+  const Vec<T> tail = tail_ratio_of<T>(z) * bell;
+  return {x < 0 ? tail : T(1) - tail, bell};
+}
+
+template <class T>
+KCORE_INLINE Vec<T> erf_of(Vec<T> x) {
+  const Vec<T> a = at_most<T>(magnitude<T>(x), T(7));
+  const Vec<T> near = a * polynomial<T>(a * a, Constants<T>::erf);
+  const Vec<T> tail = tail_ratio_of<T>(a * T(1.4142135623730951)) * gauss_of<T>(a, T(1));
+  return with_sign_of<T>(a < 1 ? near : T(1) - T(2) * tail, x);
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore
