@@ -107,7 +107,7 @@ def extensions():
     macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
     if X86:
         macros.append(("KCORE_X86_LEVELS", "1"))
-    sources = [f"{NATIVE}/src/{name}.cpp" for name in ("dispatch", *LEVELS)]
+    sources = [f"{NATIVE}/src/{name}.cpp" for name in ("dispatch", "memory", *LEVELS)]
     return [
         Extension(
             "kcore._native._kernels",

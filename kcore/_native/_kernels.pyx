@@ -34,6 +34,16 @@ cdef extern from "api.h" namespace "kcore" nogil:
     cbool has_openmp() noexcept
     const char** curve_names
 
+cdef extern from "memory.h" namespace "kcore" nogil:
+    struct PoolState:
+        size_t kept, in_use, limit, reused, fresh
+    size_t pooled_bytes
+    void* take_block(size_t, size_t*) noexcept
+    void give_block(void*, size_t) noexcept
+    PoolState block_state() noexcept
+    void limit_blocks(size_t) noexcept
+    void free_blocks() noexcept
+
 cdef extern from "calls.h" namespace "kcore::call" nogil:
     cbool conv(cbool, Conv, void*, void*, void*, int) noexcept
     cbool conv_input_grad(cbool, Conv, void*, void*, void*, int) noexcept
@@ -51,6 +61,22 @@ cdef extern from "calls.h" namespace "kcore::call" nogil:
     void log_softmax_grad(cbool, index, index, void*, void*, void*, int) noexcept
     cbool c_column_sums "kcore::call::column_sums"(cbool, index, index, void*, void*, int) noexcept
     void bias_add(cbool, index, index, void*, void*, cbool, void*, int) noexcept
+    void c_normalize_rows "kcore::call::normalize_rows"(cbool, index, index, void*, void*, void*, double, void*, void*,
+                                                        void*, int) noexcept
+    cbool c_normalize_rows_grad "kcore::call::normalize_rows_grad"(cbool, index, index, void*, void*, void*, void*, void*,
+                                                                   void*, void*, void*, int) noexcept
+    cbool c_column_moments "kcore::call::column_moments"(cbool, index, index, void*, void*, void*, int) noexcept
+    void c_column_affine "kcore::call::column_affine"(cbool, index, index, void*, void*, void*, void*, void*, int) noexcept
+    cbool c_column_dots "kcore::call::column_dots"(cbool, index, index, void*, void*, void*, double*, double*,
+                                                   int) noexcept
+    void c_column_affine_grad "kcore::call::column_affine_grad"(cbool, index, index, void*, void*, void*, void*, void*,
+                                                                void*, void*, int) noexcept
+    void c_sparse_crossentropy "kcore::call::sparse_crossentropy"(cbool, index, index, void*, void*, void*, int) noexcept
+    void c_sparse_crossentropy_grad "kcore::call::sparse_crossentropy_grad"(cbool, index, index, void*, void*, void*,
+                                                                            void*, int) noexcept
+    void c_dense_crossentropy "kcore::call::dense_crossentropy"(cbool, index, index, void*, void*, void*, int) noexcept
+    void c_dense_crossentropy_grad "kcore::call::dense_crossentropy_grad"(cbool, index, index, void*, void*, void*, void*,
+                                                                          int) noexcept
     void c_relu "kcore::call::relu"(cbool, index, void*, void*, int) noexcept
     void c_relu_grad "kcore::call::relu_grad"(cbool, index, void*, void*, void*, int) noexcept
     void c_curve "kcore::call::curve"(cbool, int, index, void*, void*, double, double, int) noexcept
@@ -136,12 +162,79 @@ cdef inline void* data(cnp.ndarray a) noexcept nogil:
     return cnp.PyArray_DATA(a)
 
 
-cdef inline cnp.ndarray empty(tuple shape, cnp.ndarray like):
-    return np.empty(shape, like.dtype)
+# Memory for results: large blocks are kept when their arrays die, for the next ones
+
+cdef class Block:
+    """Memory that goes back to the pool with the last array that uses it."""
+    cdef void* base
+    cdef size_t bytes
+
+    def __dealloc__(self):
+        give_block(self.base, self.bytes)
+
+
+cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind):
+    """A new array, not filled."""
+    cdef size_t bytes = 4 if kind == cnp.NPY_FLOAT32 else 8
+    cdef int i
+    for i in range(ndim):
+        bytes *= dims[i]
+    if bytes < pooled_bytes or (kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64):
+        return cnp.PyArray_EMPTY(ndim, dims, kind, 0)
+    cdef Block block = Block.__new__(Block)
+    block.base = take_block(bytes, &block.bytes)
+    if block.base == NULL:
+        raise MemoryError(f"no memory for a result of {bytes} bytes.")
+    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, kind, block.base)
+    cnp.set_array_base(array, block)
+    return array
+
+
+cdef cnp.ndarray empty(tuple shape, cnp.ndarray like):
+    cdef cnp.npy_intp dims[32]
+    cdef int i
+    for i in range(len(shape)):
+        dims[i] = shape[i]
+    return allocated(len(shape), dims, cnp.PyArray_TYPE(like))
 
 
 cdef inline cnp.ndarray empty_like(cnp.ndarray a):
-    return cnp.PyArray_EMPTY(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a), 0)
+    return allocated(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a))
+
+
+def new_array(tuple shape not None, str dtype not None):
+    """An array of float32 or float64, not filled, from the pool if it is large."""
+    cdef cnp.npy_intp dims[32]
+    cdef int i
+    if len(shape) > 32 or (len(shape) and min(shape) < 0):
+        raise ValueError(f"expected at most 32 sizes of at least 0, got {shape}.")
+    if dtype not in ("float32", "float64"):
+        raise TypeError(f"expected float32 or float64, got {dtype}.")
+    for i in range(len(shape)):
+        dims[i] = shape[i]
+    return allocated(len(shape), dims, cnp.NPY_FLOAT32 if dtype == "float32" else cnp.NPY_FLOAT64)
+
+
+def pool_state():
+    """The pool in numbers: bytes kept for later, in use by arrays, and the most that is kept; blocks reused and fresh."""
+    cdef PoolState state = block_state()
+    return {
+        "kept": state.kept,
+        "in_use": state.in_use,
+        "limit": state.limit,
+        "reused": state.reused,
+        "fresh": state.fresh,
+    }
+
+
+def set_pool_limit(size_t bytes):
+    """Keep at most so many bytes that no array uses; 0 keeps none."""
+    limit_blocks(bytes)
+
+
+def release_pool():
+    """Gives what no array uses back to the system."""
+    free_blocks()
 
 
 cdef inline int team(int threads) noexcept:
@@ -426,7 +519,7 @@ def column_sums(cnp.ndarray x not None, int threads=1):
     """sum(x, axis=0) for x[r, c], summed blockwise with the blocks added in double."""
     check(x, 2, cnp.PyArray_TYPE(x))
     cdef index rows = x.shape[0], cols = x.shape[1]
-    cdef cnp.ndarray out = cnp.PyArray_EMPTY(1, cnp.PyArray_DIMS(x) + 1, cnp.PyArray_TYPE(x), 0)
+    cdef cnp.ndarray out = allocated(1, cnp.PyArray_DIMS(x) + 1, cnp.PyArray_TYPE(x))
     cdef bint ok
     threads = team(threads)
     with nogil:
@@ -452,6 +545,202 @@ def bias_add_relu(cnp.ndarray x not None, cnp.ndarray bias not None, bint relu=T
     with nogil:
         bias_add(single(x), rows, cols, data(x), data(bias), relu, data(out), threads)
     return out
+
+
+cdef cnp.ndarray vector(index size, int kind):
+    cdef cnp.npy_intp length = size
+    return allocated(1, &length, kind)
+
+
+cdef void* columns_of(cnp.ndarray a, int kind, index cols) except? NULL:
+    """The memory of an optional argument with an element for each column; null for None."""
+    if a is None:
+        return NULL
+    check_flat(a, kind, cols, False)
+    return data(a)
+
+
+def normalize_rows(cnp.ndarray x not None, cnp.ndarray gamma, cnp.ndarray beta, double epsilon, bint centre,
+                   int threads=1):
+    """(y, mean, scale) for x[r, c]: y = (x - mean) * scale * gamma + beta, row by row.
+
+    scale[r] is 1 / sqrt(mean((x[r] - mean[r])**2) + epsilon). Without `centre`, mean is None and
+    counts as 0. gamma[c] and beta[c] may be None.
+    """
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    cdef void* gammas = columns_of(gamma, kind, cols)
+    cdef void* betas = columns_of(beta, kind, cols)
+    cdef cnp.ndarray y = empty_like(x), scale = vector(rows, kind), mean = vector(rows, kind) if centre else None
+    cdef void* means = data(mean) if centre else NULL
+    threads = team(threads)
+    with nogil:
+        c_normalize_rows(single(x), rows, cols, data(x), gammas, betas, epsilon, data(y), means, data(scale), threads)
+    return y, mean, scale
+
+
+def normalize_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray gamma, cnp.ndarray mean,
+                        cnp.ndarray scale not None, int threads=1):
+    """The gradients of sum(g * y), with y of `normalize_rows`, by x, gamma and beta."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 2, kind)
+    check(x, 2, kind)
+    same_shape(x, (<object>g).shape)
+    cdef index rows = g.shape[0], cols = g.shape[1]
+    cdef void* gammas = columns_of(gamma, kind, cols)
+    cdef void* means = columns_of(mean, kind, rows)
+    check_flat(scale, kind, rows, False)
+    cdef cnp.ndarray dx = empty_like(g), dgamma = vector(cols, kind), dbeta = vector(cols, kind)
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_normalize_rows_grad(single(g), rows, cols, data(g), data(x), gammas, means, data(scale), data(dx),
+                                   data(dgamma), data(dbeta), threads)
+    finished(ok)
+    if mean is None:
+        dbeta = column_sums(g, threads)
+    return dx, dgamma, dbeta
+
+
+def column_moments(cnp.ndarray x not None, int threads=1):
+    """(mean, variance) of each column of x[r, c]; the variance is that of the rows, not an estimate."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    cdef cnp.ndarray mean = vector(cols, kind), variance = vector(cols, kind)
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_column_moments(single(x), rows, cols, data(x), data(mean), data(variance), threads)
+    finished(ok)
+    return mean, variance
+
+
+def column_affine(cnp.ndarray x not None, cnp.ndarray mean not None, cnp.ndarray factor not None, cnp.ndarray offset,
+                  int threads=1):
+    """(x[r, c] - mean[c]) * factor[c] + offset[c]; offset may be None."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    check_flat(mean, kind, cols, False)
+    check_flat(factor, kind, cols, False)
+    cdef void* offsets = columns_of(offset, kind, cols)
+    cdef cnp.ndarray y = empty_like(x)
+    threads = team(threads)
+    with nogil:
+        c_column_affine(single(x), rows, cols, data(x), data(mean), data(factor), offsets, data(y), threads)
+    return y
+
+
+def column_dots(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray mean not None, int threads=1):
+    """The column sums of g[r, c] and of g * (x - mean[c]), as float64."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 2, kind)
+    check(x, 2, kind)
+    same_shape(x, (<object>g).shape)
+    cdef index rows = g.shape[0], cols = g.shape[1]
+    check_flat(mean, kind, cols, False)
+    cdef cnp.ndarray sums = vector(cols, cnp.NPY_FLOAT64), dots = vector(cols, cnp.NPY_FLOAT64)
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_column_dots(single(g), rows, cols, data(g), data(x), data(mean), <double*>data(sums),
+                           <double*>data(dots), threads)
+    finished(ok)
+    return sums, dots
+
+
+def column_affine_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray mean not None,
+                       cnp.ndarray factor not None, cnp.ndarray slope not None, cnp.ndarray level not None,
+                       int threads=1):
+    """g[r, c] * factor[c] + (x[r, c] - mean[c]) * slope[c] + level[c]."""
+    cdef int kind = cnp.PyArray_TYPE(g)
+    check(g, 2, kind)
+    check(x, 2, kind)
+    same_shape(x, (<object>g).shape)
+    cdef index rows = g.shape[0], cols = g.shape[1]
+    for part in (mean, factor, slope, level):
+        check_flat(part, kind, cols, False)
+    cdef cnp.ndarray dx = empty_like(g)
+    threads = team(threads)
+    with nogil:
+        c_column_affine_grad(single(g), rows, cols, data(g), data(x), data(mean), data(factor), data(slope),
+                             data(level), data(dx), threads)
+    return dx
+
+
+# Crossentropies of logits x[r, c]
+
+cdef int check_classes(cnp.ndarray target, index rows) except -1:
+    if cnp.PyArray_TYPE(target) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(target):
+        raise TypeError(f"expected C-contiguous int64 class numbers, got {target.dtype}.")
+    if cnp.PyArray_NDIM(target) != 1 or target.shape[0] != rows:
+        raise ValueError(f"expected {rows} class numbers, got shape {(<object>target).shape}.")
+    return 0
+
+
+def sparse_crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
+    """-log(softmax(x[r]))[target[r]] for each row; 0 where target[r] is no column."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    check_classes(target, rows)
+    cdef cnp.ndarray loss = vector(rows, cnp.PyArray_TYPE(x))
+    threads = team(threads)
+    if cols == 0:
+        loss.fill(0)
+        return loss
+    with nogil:
+        c_sparse_crossentropy(single(x), rows, cols, data(x), data(target), data(loss), threads)
+    return loss
+
+
+def sparse_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None,
+                                  int threads=1):
+    """The gradient of sum(g * sparse_crossentropy_rows(x, target)) by x."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    check_flat(g, cnp.PyArray_TYPE(x), rows, False)
+    check_classes(target, rows)
+    cdef cnp.ndarray dx = empty_like(x)
+    threads = team(threads)
+    if cols:
+        with nogil:
+            c_sparse_crossentropy_grad(single(x), rows, cols, data(g), data(x), data(target), data(dx), threads)
+    return dx
+
+
+def crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
+    """-sum(target[r] * log(softmax(x[r]))) for each row."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    check(target, 2, kind)
+    same_shape(target, (<object>x).shape)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    cdef cnp.ndarray loss = vector(rows, kind)
+    threads = team(threads)
+    if cols == 0:
+        loss.fill(0)
+        return loss
+    with nogil:
+        c_dense_crossentropy(single(x), rows, cols, data(x), data(target), data(loss), threads)
+    return loss
+
+
+def crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
+    """The gradient of sum(g * crossentropy_rows(x, target)) by x."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
+    check(target, 2, kind)
+    same_shape(target, (<object>x).shape)
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    check_flat(g, kind, rows, False)
+    cdef cnp.ndarray dx = empty_like(x)
+    threads = team(threads)
+    if cols:
+        with nogil:
+            c_dense_crossentropy_grad(single(x), rows, cols, data(g), data(x), data(target), data(dx), threads)
+    return dx
 
 
 # Flat arrays

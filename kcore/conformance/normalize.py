@@ -130,3 +130,33 @@ Case(
     tol=TOL,
     dtypes=DTYPES,
 )
+
+
+def own_batch(x, offset=None, scale=None, axis=-1, epsilon=1e-3):
+    folded = tuple(i for i in range(x.ndim) if i not in np.atleast_1d(axis) % x.ndim)
+    mean, variance = np.mean(x, folded), np.var(x, folded)
+    return batch(x, mean, variance, axis, offset, scale, epsilon), mean, variance
+
+
+Case(
+    ops.normalize_batch,
+    own_batch,
+    samples=[
+        Sample(draw(5, 4)),
+        Sample(draw(5, 4), draw(4, seed=2), some(4)),
+        Sample(draw(5, 4), scale=some(4), epsilon=0.1),
+        Sample(draw(5, 4), offset=draw(4, seed=2)),
+        Sample(draw(2, 5, 3), draw(3, seed=2), some(3), why="channels last"),
+        Sample(draw(2, 4, 3), draw(4, seed=2), some(4), 1, why="channels in the middle"),
+        Sample(draw(5, 4, 3), axis=(1, 2)),
+        Sample(
+            np.full((5, 3), 7.0), epsilon=0.5, expect=(np.zeros((5, 3)), np.full(3, 7.0), np.zeros(3)), why="constant"
+        ),
+    ],
+    errors=[
+        Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
+        Bad(np.ones((2, 3)), np.ones(2), match=r"offset of shape \(2,\) does not fit"),
+    ],
+    dtypes=DTYPES,
+    tol=TOL,
+)

@@ -151,11 +151,14 @@ class BatchNormalization(_Affine):
         dtype = dtypes.name_of(inputs.dtype)
         wide = dtypes.accumulator(dtypes.float_of(dtype))
         x = inputs if wide == dtype else ops.cast(inputs, wide)
-        mean, variance = self._batch_statistics(x, mask)
         if self.renorm:
-            y = self._renormalized(x, mean, variance)
+            y = self._renormalized(x, *self._batch_statistics(x, mask))
         else:
-            y = ops.batch_normalization(x, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
+            if mask is None and not self.synchronized:
+                y, mean, variance = ops.normalize_batch(x, self.beta, self.gamma, self.axis, self.epsilon)
+            else:
+                mean, variance = self._batch_statistics(x, mask)
+                y = ops.batch_normalization(x, mean, variance, self.axis, self.beta, self.gamma, self.epsilon)
             self._follow(self.moving_mean, mean, self.momentum)
             self._follow(self.moving_variance, variance, self.momentum)
         return y if wide == dtype else ops.cast(y, self.compute_dtype)

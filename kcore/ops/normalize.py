@@ -103,6 +103,40 @@ def batch_normalization(
     return _narrow(y, dtype)
 
 
+def _batchwise(x: Spec, offset: Spec | None, scale: Spec | None, axis: Axes, epsilon: float) -> Plan:
+    axes = rules.normalize_axes(axis, x.shape)
+    sizes = tuple(x.shape[a] for a in axes)
+    for part, name in ((offset, "offset"), (scale, "scale")):
+        _require_fit(x, part, sizes, name)
+    dtype = dtypes.float_of(x.dtype)
+    return Plan.many((Spec(x.shape, dtype), Spec(sizes, dtype), Spec(sizes, dtype)), cast={"x": dtype}, axis=axes)
+
+
+@op(rule=_batchwise)
+def normalize_batch(
+    x: Tensor, offset: Tensor | None = None, scale: Tensor | None = None, axis: Axes = -1, epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_normalization` of x by its own statistics, and these.
+
+    Args:
+        x: Any shape.
+        offset, scale: As many elements as x has along `axis`.
+        axis: The axis, or axes, that have statistics of their own: mostly the channels.
+        epsilon: Added to the variance.
+
+    Returns:
+        The result, of the shape and float dtype of x; the mean and the variance over the other axes,
+        of the sizes along `axis`.
+
+    Raises:
+        ValueError: An axis is out of range, or an operand does not fit it.
+    """
+    at = (axis,) if isinstance(axis, int) else axis
+    at = rules.normalize_axes(at, tuple(x.shape))
+    mean, variance = ops.moments(x, tuple(i for i in range(len(x.shape)) if i not in at))
+    return ops.batch_normalization(x, mean, variance, at, offset, scale, epsilon), mean, variance
+
+
 @op(rule=_layerwise)
 def layer_normalization(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None

@@ -71,6 +71,29 @@ struct Kernels {
   void (*bias_add)(index rows, index cols, const T* x, const T* bias, bool relu, T* out,
                    int threads);
 
+  // `mean` null: rows are not centred. gamma, beta, dgamma and dbeta may be null.
+  void (*normalize_rows)(index rows, index cols, const T* x, const T* gamma, const T* beta,
+                         double epsilon, T* y, T* mean, T* scale, int threads);
+  bool (*normalize_rows_grad)(index rows, index cols, const T* g, const T* x, const T* gamma,
+                              const T* mean, const T* scale, T* dx, T* dgamma, T* dbeta,
+                              int threads);
+  bool (*column_moments)(index rows, index cols, const T* x, T* mean, T* variance, int threads);
+  // `offset` may be null.
+  void (*column_affine)(index rows, index cols, const T* x, const T* mean, const T* factor,
+                        const T* offset, T* y, int threads);
+  bool (*column_dots)(index rows, index cols, const T* g, const T* x, const T* mean, double* sums,
+                      double* dots, int threads);
+  void (*column_affine_grad)(index rows, index cols, const T* g, const T* x, const T* mean,
+                             const T* factor, const T* slope, const T* level, T* dx, int threads);
+  void (*sparse_crossentropy)(index rows, index cols, const T* x, const std::int64_t* target,
+                              T* loss, int threads);
+  void (*sparse_crossentropy_grad)(index rows, index cols, const T* g, const T* x,
+                                   const std::int64_t* target, T* dx, int threads);
+  void (*dense_crossentropy)(index rows, index cols, const T* x, const T* target, T* loss,
+                             int threads);
+  void (*dense_crossentropy_grad)(index rows, index cols, const T* g, const T* x, const T* target,
+                                  T* dx, int threads);
+
   void (*relu)(index size, const T* x, T* y, int threads);
   void (*relu_grad)(index size, const T* g, const T* y, T* dx, int threads);
   void (*adam)(index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1,

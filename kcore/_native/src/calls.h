@@ -38,12 +38,46 @@ KCORE_CALL(log_softmax)
 KCORE_CALL(log_softmax_grad)
 KCORE_CALL(column_sums)
 KCORE_CALL(bias_add)
+KCORE_CALL(normalize_rows)
+KCORE_CALL(normalize_rows_grad)
+KCORE_CALL(column_moments)
+KCORE_CALL(column_affine)
+KCORE_CALL(column_affine_grad)
+KCORE_CALL(dense_crossentropy)
+KCORE_CALL(dense_crossentropy_grad)
 KCORE_CALL(relu)
 KCORE_CALL(relu_grad)
 KCORE_CALL(adam)
 KCORE_CALL(sgd)
 #undef KCORE_CALL
 
+inline bool column_dots(bool single, index rows, index cols, void* g, void* x, void* mean,
+                        double* sums, double* dots, int threads) {
+  return single ? active->f32->column_dots(rows, cols, typed<float>(g), typed<float>(x),
+                                           typed<float>(mean), sums, dots, threads)
+                : active->f64->column_dots(rows, cols, typed<double>(g), typed<double>(x),
+                                           typed<double>(mean), sums, dots, threads);
+}
+inline void sparse_crossentropy(bool single, index rows, index cols, void* x, void* target,
+                                void* loss, int threads) {
+  const auto* classes = static_cast<const std::int64_t*>(target);
+  if (single)
+    active->f32->sparse_crossentropy(rows, cols, typed<float>(x), classes, typed<float>(loss),
+                                     threads);
+  else
+    active->f64->sparse_crossentropy(rows, cols, typed<double>(x), classes, typed<double>(loss),
+                                     threads);
+}
+inline void sparse_crossentropy_grad(bool single, index rows, index cols, void* g, void* x,
+                                     void* target, void* dx, int threads) {
+  const auto* classes = static_cast<const std::int64_t*>(target);
+  if (single)
+    active->f32->sparse_crossentropy_grad(rows, cols, typed<float>(g), typed<float>(x), classes,
+                                          typed<float>(dx), threads);
+  else
+    active->f64->sparse_crossentropy_grad(rows, cols, typed<double>(g), typed<double>(x), classes,
+                                          typed<double>(dx), threads);
+}
 inline void curve(bool single, int which, index size, void* x, void* y, double a, double b,
                   int threads) {
   if (single)

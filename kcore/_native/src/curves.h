@@ -45,7 +45,7 @@ struct log {
 struct tanh {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
-    return tanh_of<T>(x);
+    return tanh_of(x);
   }
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> y, T, T) {
@@ -129,12 +129,12 @@ struct gelu_tanh {
 struct erf {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
-    return erf_of<T>(x);
+    return erf_of(x);
   }
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
     return T(1.1283791670955126) *
-           gauss_of<T>(at_most<T>(magnitude<T>(x), Constants<T>::tail_high), T(1));
+           gauss_of<T>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high), T(1));
   }
 };
 
@@ -163,7 +163,7 @@ struct leaky_relu {
 
 template <class T>
 KCORE_INLINE Vec<T> relu6_of(Vec<T> x) {
-  return x <= 0 ? Vec<T>{} : at_most<T>(x, T(6));
+  return x <= 0 ? Vec<T>{} : at_most(x, T(6));
 }
 template <class T>
 KCORE_INLINE Vec<T> relu6_slope(Vec<T> x, T inside) {

@@ -5,6 +5,7 @@
 #include "dense.h"
 #include "depthwise.h"
 #include "flat.h"
+#include "norms.h"
 #include "pool.h"
 #include "rows.h"
 
@@ -29,6 +30,16 @@ constexpr Kernels<T> table() {
           log_softmax_grad<T>,
           column_sums<T>,
           bias_add<T>,
+          normalize_rows<T>,
+          normalize_rows_grad<T>,
+          column_moments<T>,
+          column_affine<T>,
+          column_dots<T>,
+          column_affine_grad<T>,
+          sparse_crossentropy<T>,
+          sparse_crossentropy_grad<T>,
+          dense_crossentropy<T>,
+          dense_crossentropy_grad<T>,
           relu<T>,
           relu_grad<T>,
           adam<T>,

@@ -1,8 +1,8 @@
-// Vectors of exp, expm1, log, log1p, tanh, erf and the normal distribution: within 1 to 3 units in
+// Vectors of exp, expm1, log, log1p, tanh, erf and the normal distribution: within 1 to 4 units in
 // the last place, subnormal numbers included; nan and infinities as they should be.
 //
-// The polynomials are Chebyshev interpolants of the named function on the named interval, highest
-// power first, except the exponential's: Cephes' for float, Taylor's for double.
+// The polynomials are Chebyshev interpolants of the named function on the named interval, and the
+// rational functions are near-minimax in relative error; highest power first.
 #pragma once
 
 #include "simd.h"
@@ -24,15 +24,26 @@ struct Constants<float> {
   static constexpr float log2e = 1.44269504f;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // n * high is exact
   static constexpr float low = -104.0f, high = 89.0f;  // exp: 0 and inf beyond
-  static constexpr float expm1_low = -17.5f, tanh_high = 9.1f, tail_high = 14.6f;
+  static constexpr float expm1_low = -17.5f, tail_high = 14.6f;
   // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
-  static constexpr float exp[] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
-                                  4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+  static constexpr float exp[] = {1.392620336e-3f, 8.363194882e-3f, 4.16665545e-2f, 0.1666657689f,
+                                  0.5f};
   // (2 atanh(s) / s - 2) / s^2 in s^2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
   static constexpr float log[] = {0.2333046722f, 0.2855082082f, 0.4000012184f, 0.6666666655f};
-  // erf(x) / x in x^2, for |x| <= 1
-  static constexpr float erf[] = {7.875875063e-5f, -8.016864287e-4f, 5.189087423e-3f,
-                                  -2.685421201e-2f, 0.1128359472f, -0.3761262667f, 1.128379166f};
+  // The same for |s| <= 1 / 3
+  static constexpr float log1p[] = {0.2322432922f, 0.217065758f, 0.2859235799f, 0.3999970633f, 0.6666666732f};
+  // erf(x) / x in x^2, above and below the line, for |x| <= erf_high
+  static constexpr float erf_high = 3.93f;
+  static constexpr float erf[] = {2.041814085e-6f, 2.847546868e-4f, 3.778516007e-3f,
+                                  5.278714465e-2f, 0.1907627629f,   1.128379146f};
+  static constexpr float erf_below[] = {3.799948254e-5f, 1.164885373e-3f, 1.499539076e-2f,
+                                        0.1142484682f,   0.5023918304f,   1.0f};
+  // tanh(x) / x in the same way, for |x| <= tanh_high
+  static constexpr float tanh_high = 9.02f;
+  static constexpr float tanh[] = {5.076129708e-8f, 3.158873872e-5f, 4.008492483e-3f,
+                                   0.1378535071f, 0.9999999991f};
+  static constexpr float tanh_below[] = {7.374274172e-10f, 1.617462482e-6f, 4.207378839e-4f,
+                                         2.773745134e-2f,  0.4711868312f,   1.0f};
   // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
   static constexpr float tail[] = {-1.235153559e-4f, 1.935910708e-4f, 1.568784782e-3f,
                                    -3.523051908e-3f, -7.526833246e-3f, 6.040641760e-2f,
@@ -50,13 +61,17 @@ struct Constants<double> {
   static constexpr double log2e = 1.4426950408889634;
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
   static constexpr double low = -746.0, high = 710.0;
-  static constexpr double expm1_low = -38.0, tanh_high = 20.0, tail_high = 39.0;
+  static constexpr double expm1_low = -38.0, tail_high = 39.0;
   static constexpr double exp[] = {
-      1 / 6227020800.0, 1 / 479001600.0, 1 / 39916800.0, 1 / 3628800.0, 1 / 362880.0, 1 / 40320.0,
-      1 / 5040.0,       1 / 720.0,       1 / 120.0,      1 / 24.0,      1 / 6.0,      1 / 2.0};
+      2.09147070696123534e-9, 2.51052451539013699e-8, 2.75572735947994132e-7,
+      2.75572553325544091e-6, 2.48015873255858389e-5, 1.98412698748739751e-4,
+      1.38888888888837374e-3, 8.33333333332611986e-3, 4.16666666666666698e-2,
+      0.16666666666666671,    0.5};
   static constexpr double log[] = {0.146164496850434059, 0.153317216005560413, 0.181828891252617221,
                                    0.222222111347950799, 0.285714286259754849, 0.399999999998995045,
                                    0.666666666666666969};
+  static constexpr double log1p[] = {0.156305778009228504, 0.074921437955507673, 0.108451783948800148, 0.117342790613031975, 0.133351786314492558, 0.153845439648605493, 0.181818198979627144, 0.222222221982367706, 0.285714285716000993, 0.399999999999995225, 0.666666666666666669};
+  // erf(x) / x in x^2, for |x| <= 1
   static constexpr double erf[] = {
       -7.79589882700214224e-10, 1.37200645467776856e-8,   -1.62084838018717059e-7,
       1.64474247033173624e-6,   -1.49247369074196603e-5,  1.20552949048397079e-4,
@@ -92,19 +107,47 @@ KCORE_INLINE Vec<T> with_sign_of(Vec<T> x, Vec<T> sign) {
   const Uint top = (Uint)broadcast<T>(T(-0.0));
   return (Vec<T>)(((Uint)x & ~top) | ((Uint)sign & top));
 }
-// Both comparisons are false for nan, which stays.
-template <class T>
-KCORE_INLINE Vec<T> at_least(Vec<T> x, T low) {
-  return x < low ? broadcast(low) : x;
+// nan stays: both comparisons are false for it, and the instructions give their second operand.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+// Zero-masked: what the plain ones do with an undefined register, GCC warns about.
+KCORE_INLINE Vec<float> at_least(Vec<float> x, float low) {
+  return (Vec<float>)_mm512_maskz_max_ps(0xffff, _mm512_set1_ps(low), (__m512)x);
 }
-template <class T>
-KCORE_INLINE Vec<T> at_most(Vec<T> x, T high) {
-  return x > high ? broadcast(high) : x;
+KCORE_INLINE Vec<double> at_least(Vec<double> x, double low) {
+  return (Vec<double>)_mm512_maskz_max_pd(0xff, _mm512_set1_pd(low), (__m512d)x);
 }
+KCORE_INLINE Vec<float> at_most(Vec<float> x, float high) {
+  return (Vec<float>)_mm512_maskz_min_ps(0xffff, _mm512_set1_ps(high), (__m512)x);
+}
+KCORE_INLINE Vec<double> at_most(Vec<double> x, double high) {
+  return (Vec<double>)_mm512_maskz_min_pd(0xff, _mm512_set1_pd(high), (__m512d)x);
+}
+#elif KCORE_VECTOR_BYTES == 32 && defined(__AVX__)
+KCORE_INLINE Vec<float> at_least(Vec<float> x, float low) {
+  return (Vec<float>)_mm256_max_ps(_mm256_set1_ps(low), (__m256)x);
+}
+KCORE_INLINE Vec<double> at_least(Vec<double> x, double low) {
+  return (Vec<double>)_mm256_max_pd(_mm256_set1_pd(low), (__m256d)x);
+}
+KCORE_INLINE Vec<float> at_most(Vec<float> x, float high) {
+  return (Vec<float>)_mm256_min_ps(_mm256_set1_ps(high), (__m256)x);
+}
+KCORE_INLINE Vec<double> at_most(Vec<double> x, double high) {
+  return (Vec<double>)_mm256_min_pd(_mm256_set1_pd(high), (__m256d)x);
+}
+#else
+template <class V, class T>
+KCORE_INLINE V at_least(V x, T low) {
+  return x < low ? broadcast<T>(low) : x;
+}
+template <class V, class T>
+KCORE_INLINE V at_most(V x, T high) {
+  return x > high ? broadcast<T>(high) : x;
+}
+#endif
 
 // x * 2^n for whole n, with results that overflow or are subnormal rounded once.
 #if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-// Zero-masked: what the plain ones do with an undefined register, GCC warns about.
 KCORE_INLINE Vec<float> scaled(Vec<float> x, Vec<float> n, Vec<float>) {
   return (Vec<float>)_mm512_maskz_scalef_ps(0xffff, (__m512)x, (__m512)n);
 }
@@ -128,20 +171,25 @@ KCORE_INLINE V scaled(V x, V, V shifted) {
 }
 #endif
 
-// e^(x + rest), with a small rest that x has no room for.
-template <class T>
-KCORE_INLINE Vec<T> exp_of(Vec<T> x, Vec<T> rest) {
+// e^x for x that is in range, `change` applied to what is left of it once n ln(2) is taken off.
+template <class T, class F>
+KCORE_INLINE Vec<T> exp_in_range(Vec<T> x, F&& change) {
   typedef Constants<T> C;
-  x = at_most<T>(at_least<T>(x, C::low), C::high);
   const Vec<T> shifted = x * C::log2e + C::round;
   const Vec<T> n = shifted - C::round;
-  const Vec<T> r = ((x - n * C::ln2_high) - n * C::ln2_low) + rest;
+  const Vec<T> r = change((x - n * C::ln2_high) - n * C::ln2_low);
   const Vec<T> p = polynomial<T>(r, C::exp) * (r * r) + r + T(1);
   return scaled(p, n, shifted);
 }
 template <class T>
 KCORE_INLINE Vec<T> exp_of(Vec<T> x) {
-  return exp_of<T>(x, Vec<T>{});
+  typedef Constants<T> C;
+  return exp_in_range<T>(at_most(at_least(x, C::low), C::high), [](Vec<T> r) { return r; });
+}
+// For x that is nan or at most 0.
+template <class T>
+KCORE_INLINE Vec<T> exp_below_0(Vec<T> x) {
+  return exp_in_range<T>(at_least(x, Constants<T>::low), [](Vec<T> r) { return r; });
 }
 
 template <class T>
@@ -149,7 +197,7 @@ KCORE_INLINE Vec<T> expm1_of(Vec<T> x) {
   typedef Constants<T> C;
   typedef typename Bits<T>::U Uint;
   const Vec<T> given = x;
-  x = at_most<T>(at_least<T>(x, C::expm1_low), C::high);
+  x = at_most(at_least(x, C::expm1_low), C::high);
   const Vec<T> shifted = x * C::log2e + C::round;
   const Vec<T> n = shifted - C::round;
   const Vec<T> r = (x - n * C::ln2_high) - n * C::ln2_low;
@@ -185,17 +233,30 @@ KCORE_INLINE Vec<T> log_of(Vec<T> x) {
   return x >= 0 ? y : broadcast<T>(static_cast<T>(__builtin_nan("")));
 }
 
-// log(1 + x) for 0 <= x <= 1: the rounding of 1 + x is made good.
+// log(1 + x) = 2 atanh(x / (2 + x)), for 0 <= x <= 1.
 template <class T>
 KCORE_INLINE Vec<T> log1p_of(Vec<T> x) {
-  const Vec<T> u = x + T(1);
-  return log_of<T>(u) + (x - (u - T(1))) / u;
+  const Vec<T> s = x / (x + T(2)), z = s * s;
+  return s * (z * polynomial<T>(z, Constants<T>::log1p) + T(2));
 }
 
-template <class T>
-KCORE_INLINE Vec<T> tanh_of(Vec<T> x) {
-  const Vec<T> e = expm1_of<T>(T(2) * at_most<T>(magnitude<T>(x), Constants<T>::tanh_high));
-  return with_sign_of<T>(e / (e + T(2)), x);
+// x above(x^2) / below(x^2), an odd function that is 1 from `high` on.
+template <unsigned n, unsigned m>
+KCORE_INLINE Vec<float> odd_ratio(Vec<float> x, float high, const float (&above)[n],
+                                  const float (&below)[m]) {
+  const Vec<float> a = at_most(magnitude<float>(x), high), u = a * a;
+  const Vec<float> y =
+      at_most(a * polynomial<float>(u, above) / polynomial<float>(u, below), 1.0f);
+  return with_sign_of<float>(a == high ? broadcast(1.0f) : y, x);
+}
+
+KCORE_INLINE Vec<float> tanh_of(Vec<float> x) {
+  typedef Constants<float> C;
+  return odd_ratio(x, C::tanh_high, C::tanh, C::tanh_below);
+}
+KCORE_INLINE Vec<double> tanh_of(Vec<double> x) {
+  const Vec<double> e = expm1_of<double>(2.0 * at_most(magnitude<double>(x), 20.0));
+  return with_sign_of<double>(e / (e + 2.0), x);
 }
 
 // sigmoid(x) and sigmoid(-x), both precise.
@@ -205,35 +266,36 @@ struct Sigmoids {
 };
 template <class T>
 KCORE_INLINE Sigmoids<T> sigmoids_of(Vec<T> x) {
-  const Vec<T> e = exp_of<T>(-magnitude<T>(x)), one = broadcast<T>(1);
+  const Vec<T> e = exp_below_0<T>(-magnitude<T>(x)), one = broadcast<T>(1);
   const Vec<T> total = e + T(1);
   return {(x < 0 ? e : one) / total, (x < 0 ? one : e) / total};
 }
 template <class T>
 KCORE_INLINE Vec<T> sigmoid_of(Vec<T> x) {
-  const Vec<T> e = exp_of<T>(-magnitude<T>(x));
+  const Vec<T> e = exp_below_0<T>(-magnitude<T>(x));
   return (x < 0 ? e : broadcast<T>(1)) / (e + T(1));
 }
 
 template <class T>
 KCORE_INLINE Vec<T> softplus_of(Vec<T> x) {
   const Vec<T> above = x < 0 ? Vec<T>{} : x;  // nan stays
-  return above + log1p_of<T>(exp_of<T>(-magnitude<T>(x)));
+  return above + log1p_of<T>(exp_below_0<T>(-magnitude<T>(x)));
 }
 
-// e^(-x^2 * factor), the square taken to twice the precision. x is at most some 40.
+// e^(-x^2 * factor), the square taken to twice the precision. x is at most tail_high.
 template <class T>
 KCORE_INLINE Vec<T> gauss_of(Vec<T> x, T factor) {
   typedef typename Bits<T>::U Uint;
   const Vec<T> high = (Vec<T>)((Uint)x & Constants<T>::upper_half);
   const Vec<T> low = x - high;
-  return exp_of<T>(high * high * -factor, low * (x + high) * -factor);
+  return exp_in_range<T>(high * high * -factor,
+                         [&](Vec<T> r) { return r - low * (x + high) * factor; });
 }
 
 // P(Z < -z) e^(z^2 / 2) of the normal distribution, for z >= 0; nan stays.
 template <class T>
 KCORE_INLINE Vec<T> tail_ratio_of(Vec<T> z) {
-  z = at_most<T>(z, Constants<T>::tail_high);
+  z = at_most(z, Constants<T>::tail_high);
   const Vec<T> w = T(1) / (z + T(4));
   return polynomial<T>((z - T(4)) * w, Constants<T>::tail) * w;
 }
@@ -245,18 +307,21 @@ struct Normal {
 };
 template <class T>
 KCORE_INLINE Normal<T> normal_of(Vec<T> x) {
-  const Vec<T> z = at_most<T>(magnitude<T>(x), Constants<T>::tail_high);
+  const Vec<T> z = at_most(magnitude<T>(x), Constants<T>::tail_high);
   const Vec<T> bell = gauss_of<T>(z, T(0.5));
   const Vec<T> tail = tail_ratio_of<T>(z) * bell;
   return {x < 0 ? tail : T(1) - tail, bell};
 }
 
-template <class T>
-KCORE_INLINE Vec<T> erf_of(Vec<T> x) {
-  const Vec<T> a = at_most<T>(magnitude<T>(x), T(7));
-  const Vec<T> near = a * polynomial<T>(a * a, Constants<T>::erf);
-  const Vec<T> tail = tail_ratio_of<T>(a * T(1.4142135623730951)) * gauss_of<T>(a, T(1));
-  return with_sign_of<T>(a < 1 ? near : T(1) - T(2) * tail, x);
+KCORE_INLINE Vec<float> erf_of(Vec<float> x) {
+  typedef Constants<float> C;
+  return odd_ratio(x, C::erf_high, C::erf, C::erf_below);
+}
+KCORE_INLINE Vec<double> erf_of(Vec<double> x) {
+  const Vec<double> a = at_most(magnitude<double>(x), 7.0);
+  const Vec<double> near = a * polynomial<double>(a * a, Constants<double>::erf);
+  const Vec<double> tail = tail_ratio_of<double>(a * 1.4142135623730951) * gauss_of<double>(a, 1.0);
+  return with_sign_of<double>(a < 1 ? near : 1.0 - 2.0 * tail, x);
 }
 
 }  // namespace KCORE_LEVEL

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore import config, dtypes, ops
+from kcore import _native, config, dtypes, ops
+from kcore._native.threads import threads_for
+from kcore.backends.reference import tape
 from kcore.backends.reference.activate import log_softmax as _log_softmax
 from kcore.backends.reference.activate import softmax as _softmax
 from kcore.backends.reference.tape import recorded_as, vjp
@@ -33,7 +35,24 @@ def _classes(target, output, axis):
     return np.where(valid, target, 0), valid
 
 
+def _logit_rows(output, from_logits, axis) -> bool:
+    """Whether kernels can take the output as a matrix with a row of logits for each sample."""
+    last = axis == output.ndim - 1
+    return bool(from_logits and last and _native.available and output.dtype.char in "fd" and output.size > 0)
+
+
+def _rows(x):
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _numbers(target):
+    return target.astype("int64").reshape(-1)
+
+
 def sparse_categorical_crossentropy(target, output, from_logits, axis):
+    if _logit_rows(output, from_logits, axis):
+        loss = _native.kernels.sparse_crossentropy_rows(_rows(output), _numbers(target), threads_for(output.size))
+        return loss.reshape(output.shape[:-1])
     at, valid = _classes(target, output, axis)
     picked = np.take_along_axis(_log_p(output, from_logits, axis), at.astype("int64"), axis)
     return np.squeeze(np.where(valid, -picked, 0), axis).astype(output.dtype)
@@ -42,6 +61,10 @@ def sparse_categorical_crossentropy(target, output, from_logits, axis):
 @private_op(rule=lambda g, target, output, from_logits, axis: Plan(output.shape, output.dtype))
 def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_logits, axis):
     """The gradient of `sparse_categorical_crossentropy` by its output."""
+    if _logit_rows(output, from_logits, axis) and g.dtype == output.dtype:
+        g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
+        dx = _native.kernels.sparse_crossentropy_rows_grad(g, _rows(output), _numbers(target), threads_for(output.size))
+        return dx.reshape(output.shape)
     at, valid = _classes(target, output, axis)
     g = np.where(valid, np.expand_dims(g, axis), 0)
     at = at.astype("int64")
@@ -82,3 +105,50 @@ def _(g, target, output, from_logits, axis):
     rise = ops.where(inside, g / total, 0)
     fall = ops.where(inside, g / ops.where(inside, chosen, 1), 0)
     return rise - fall * hot
+
+
+def categorical_crossentropy(target, output, from_logits, axis):
+    if _logit_rows(output, from_logits, axis) and target.dtype == output.dtype:
+        loss = _native.kernels.crossentropy_rows(_rows(output), _rows(target), threads_for(output.size))
+        return loss.reshape(output.shape[:-1])
+    wide = dtypes.to_numpy(dtypes.accumulator(dtypes.name_of(output.dtype)))
+    with np.errstate(all="ignore"):
+        log_p = _log_p(output, from_logits, axis)
+        total = np.sum((target if from_logits else target.astype(wide)) * log_p, axis)
+    return np.negative(total).astype(output.dtype)
+
+
+@private_op(rule=lambda g, target, output: Plan(output.shape, output.dtype, cast=output.dtype))
+def logits_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor):
+    """g * (softmax(output) * sum(target) - target): the gradient of `categorical_crossentropy` by logits along the last axis."""
+    g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
+    if _logit_rows(output, True, output.ndim - 1):
+        dx = _native.kernels.crossentropy_rows_grad(g, _rows(output), _rows(target), threads_for(output.size))
+        return dx.reshape(output.shape)
+    with np.errstate(all="ignore"):
+        p = _softmax(output, (output.ndim - 1,))
+        return (p * np.sum(target, -1, keepdims=True) - target) * g[..., None]
+
+
+@recorded_as(logits_crossentropy_grad)
+def _(g, target, output):
+    return ops.expand_dims(g, -1) * (ops.softmax(output, -1) * ops.sum(target, -1, keepdims=True) - target)
+
+
+@private_op(rule=lambda target, output: Plan(output.shape[:-1], output.dtype, cast=output.dtype))
+def logits_crossentropy(target: Tensor, output: Tensor):
+    """`categorical_crossentropy` of logits along the last axis."""
+    return categorical_crossentropy(target, output, True, output.ndim - 1)
+
+
+@vjp(logits_crossentropy)
+def _(g, y, target, output):
+    by_target = -ops.expand_dims(g, -1) * ops.log_softmax(output, -1) if tape.tracked([target]) else None
+    return by_target, logits_crossentropy_grad(g, target, output)
+
+
+@recorded_as(ops.categorical_crossentropy)
+def _(target, output, from_logits, axis):
+    if from_logits and axis == len(output.shape) - 1:
+        return logits_crossentropy(target, output)
+    return ops.categorical_crossentropy.op.body(target, output, from_logits, axis)

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from kcore import config, dtypes, ops
+from kcore import _native, config, dtypes, ops
+from kcore._native.threads import threads_for
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -65,32 +66,249 @@ def _(g, y, scale, axis, centre):
     return dx * scale
 
 
-def layer_normalization(x, gamma, beta, axis, epsilon):
+# -- by kernels -------------------------------------------------------------------------
+
+
+def _in_rows(x, axis, *parts) -> bool:
+    """Whether kernels can take x, with what belongs to its last axes, as a matrix of rows to normalize."""
+    return (
+        _native.available
+        and x.dtype.char in "fd"
+        and x.size > 0
+        and axis == tuple(range(len(x.shape) - len(axis), len(x.shape)))
+        and all(p is None or p.dtype == x.dtype for p in parts)
+    )
+
+
+def _flat(part):
+    return None if part is None else np.ascontiguousarray(part).reshape(-1)
+
+
+def _rows_of(x, axis):
+    return np.ascontiguousarray(x).reshape(-1, math.prod(x.shape[a] for a in axis))
+
+
+def _normalized(x: Spec, gamma, beta, axis, epsilon, centre) -> Plan:
+    statistic = Spec((math.prod(x.shape[: x.ndim - len(axis)]),), x.dtype)
+    return Plan.many((Spec(x.shape, x.dtype), statistic, statistic))
+
+
+@private_op(rule=_normalized)
+def normalize_rows(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis, epsilon, centre):
+    """`standardize` over the last axes, times gamma plus beta; each row's mean (0 unless `centre`) and factor."""
+    rows = _rows_of(x, axis)
+    threads = threads_for(x.size)
+    y, mean, scale = _native.kernels.normalize_rows(rows, _flat(gamma), _flat(beta), epsilon, centre, threads)
+    return y.reshape(x.shape), np.zeros_like(scale) if mean is None else mean, scale
+
+
+def _like_arguments(g: Spec, x: Spec, gamma, beta, mean, scale, axis, epsilon, centre) -> Plan:
+    count = math.prod(x.shape[a] for a in axis)
+    return Plan.many(tuple(Spec(x.shape if p is x else (count,), x.dtype) for p in (x, gamma, beta)), cast=x.dtype)
+
+
+@private_op(rule=_like_arguments)
+def normalize_rows_grad(
+    g: Tensor, x: Tensor, gamma: Tensor | None, beta: Tensor | None, mean: Tensor, scale: Tensor, axis, epsilon, centre
+):
+    """The gradients of `normalize_rows` by x, gamma and beta, for its first result; mean and scale are its others."""
+    grads = _native.kernels.normalize_rows_grad(
+        _rows_of(g, axis), _rows_of(x, axis), _flat(gamma), mean if centre else None, scale, threads_for(x.size)
+    )
+    return grads[0].reshape(x.shape), grads[1], grads[2]
+
+
+@vjp(normalize_rows)
+def _(gs, ys, x, gamma, beta, axis, epsilon, centre):
+    # The statistics have no gradient of their own: a second derivative takes them from x again.
+    g = ops.broadcast_to(gs[0], x.shape)
+    dx, dgamma, dbeta = normalize_rows_grad(g, x, gamma, beta, ys[1], ys[2], axis, epsilon, centre)
+    return (
+        dx,
+        None if gamma is None else ops.reshape(dgamma, gamma.shape),
+        None if beta is None else ops.reshape(dbeta, beta.shape),
+    )
+
+
+@recorded_as(normalize_rows_grad)
+def _(g, x, gamma, beta, mean, scale, axis, epsilon, centre):
+    if centre:
+        x = x - ops.mean(x, axis, keepdims=True)
+    factor = ops.rsqrt(ops.mean(ops.square(x), axis, keepdims=True) + epsilon)
+    h = x * factor
+    w = g if gamma is None else g * _along(gamma, g, axis)
+    dx = w - h * ops.mean(w * h, axis, keepdims=True)
+    if centre:
+        dx = dx - ops.mean(w, axis, keepdims=True)
+    rest = tuple(range(len(x.shape) - len(axis)))
+    return dx * factor, ops.reshape(ops.sum(g * h, rest), (-1,)), ops.reshape(ops.sum(g, rest), (-1,))
+
+
+# -- the ops ----------------------------------------------------------------------------
+
+
+def _default(epsilon):
+    return config.epsilon() if epsilon is None else epsilon
+
+
+def _over_axes(x, gamma, beta, axis, epsilon, centre):
     wide = dtypes.to_numpy(_dtype(x, gamma, beta))
-    y, _ = _standardize(x.astype(wide, copy=False), axis, config.epsilon() if epsilon is None else epsilon, True)
-    return _scaled(y, gamma, beta, axis).astype(x.dtype, copy=False)
+    x, gamma, beta = (None if t is None else t.astype(wide, copy=False) for t in (x, gamma, beta))
+    if _in_rows(x, axis, gamma, beta):
+        threads = threads_for(x.size)
+        parts = _rows_of(x, axis), _flat(gamma), _flat(beta)
+        return _native.kernels.normalize_rows(*parts, _default(epsilon), centre, threads)[0].reshape(x.shape)
+    return _scaled(_standardize(x, axis, _default(epsilon), centre)[0], gamma, beta, axis)
+
+
+def _recorded(x, gamma, beta, axis, epsilon, centre):
+    dtype = dtypes.name_of(x.dtype)
+    x, gamma, beta = _wide(x, gamma, beta)
+    if _in_rows(x, axis, gamma, beta):
+        y, _, _ = normalize_rows(x, gamma, beta, axis, _default(epsilon), centre)
+    else:
+        y = _scaled(standardize(x, axis, _default(epsilon), centre)[0], gamma, beta, axis)
+    return _narrow(y, dtype)
+
+
+def layer_normalization(x, gamma, beta, axis, epsilon):
+    return _over_axes(x, gamma, beta, axis, epsilon, True).astype(x.dtype, copy=False)
 
 
 @recorded_as(ops.layer_normalization)
 def _(x, gamma, beta, axis, epsilon):
-    dtype = dtypes.name_of(x.dtype)
-    x, gamma, beta = _wide(x, gamma, beta)
-    y, _ = standardize(x, axis, config.epsilon() if epsilon is None else epsilon, True)
-    return _narrow(_scaled(y, gamma, beta, axis), dtype)
+    return _recorded(x, gamma, beta, axis, epsilon, True)
 
 
 def rms_normalization(x, scale, axis, epsilon):
-    wide = dtypes.to_numpy(_dtype(x, scale))
-    y, _ = _standardize(x.astype(wide, copy=False), axis, config.epsilon() if epsilon is None else epsilon, False)
-    return _scaled(y, scale, None, axis).astype(x.dtype, copy=False)
+    return _over_axes(x, scale, None, axis, epsilon, False).astype(x.dtype, copy=False)
 
 
 @recorded_as(ops.rms_normalization)
 def _(x, scale, axis, epsilon):
-    dtype = dtypes.name_of(x.dtype)
-    x, scale = _wide(x, scale)
-    y, _ = standardize(x, axis, config.epsilon() if epsilon is None else epsilon, False)
-    return _narrow(_scaled(y, scale, None, axis), dtype)
+    return _recorded(x, scale, None, axis, epsilon, False)
+
+
+# -- batch normalization ----------------------------------------------------------------
+
+
+def _by_channel(x, axis, *parts) -> bool:
+    """Whether kernels can take x as a matrix with a column for each channel."""
+    return (
+        _native.available
+        and x.dtype.char in "fd"
+        and x.size > 0
+        and axis == (len(x.shape) - 1,)
+        and all(p is None or p.dtype == x.dtype for p in parts)
+    )
+
+
+def _batch(x, offset, scale, epsilon):
+    columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    threads = threads_for(x.size)
+    mean, variance = _native.kernels.column_moments(columns, threads)
+    factor = _factor(variance, scale, epsilon)
+    y = _native.kernels.column_affine(columns, mean, factor, _flat(offset), threads)
+    return y.reshape(x.shape), mean, variance
+
+
+def _factor(variance, scale, epsilon):
+    with np.errstate(all="ignore"):
+        factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
+        return factor if scale is None else factor * _flat(scale)
+
+
+def _with_statistics(x: Spec, offset, scale, axis, epsilon) -> Plan:
+    statistic = Spec(x.shape[-1:], x.dtype)
+    return Plan.many((Spec(x.shape, x.dtype), statistic, statistic))
+
+
+@private_op(rule=_with_statistics)
+def normalize_columns(x: Tensor, offset: Tensor | None, scale: Tensor | None, axis, epsilon):
+    """`normalize_batch` of floats whose channels come last, by kernels."""
+    return _batch(x, offset, scale, epsilon)
+
+
+def _column_grads(g_y: Spec, g_mean, g_variance, x: Spec, *rest) -> Plan:
+    part = Spec(x.shape[-1:], x.dtype)
+    return Plan.many((Spec(x.shape, x.dtype), part, part), cast=x.dtype)
+
+
+@private_op(rule=_column_grads)
+def normalize_columns_grad(
+    g_y: Tensor,
+    g_mean: Tensor,
+    g_variance: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    mean: Tensor,
+    variance: Tensor,
+    axis,
+    epsilon,
+):
+    """The gradients of `normalize_columns` by x, offset and scale, from those of its three results."""
+    kernels, threads = _native.kernels, threads_for(x.size)
+    columns, g = (np.ascontiguousarray(t).reshape(-1, x.shape[-1]) for t in (x, g_y))
+    count = len(columns)
+    sums, dots = kernels.column_dots(g, columns, mean, threads)
+    with np.errstate(all="ignore"):
+        root = 1 / np.sqrt(variance.astype("float64") + epsilon)
+        factor = root if scale is None else root * _flat(scale)
+        slope = (2 * g_variance - factor * root * root * dots) / count
+        level = (g_mean - factor * sums) / count
+    factor, slope, level = (t.astype(x.dtype) for t in (factor, slope, level))
+    dx = kernels.column_affine_grad(g, columns, mean, factor, slope, level, threads)
+    return dx.reshape(x.shape), sums.astype(x.dtype), (dots * root).astype(x.dtype)
+
+
+@vjp(normalize_columns)
+def _(gs, ys, x, offset, scale, axis, epsilon):
+    g = ops.broadcast_to(gs[0], x.shape)
+    dx, doffset, dscale = normalize_columns_grad(g, gs[1], gs[2], x, scale, ys[1], ys[2], axis, epsilon)
+    return (
+        dx,
+        None if offset is None else ops.reshape(doffset, offset.shape),
+        None if scale is None else ops.reshape(dscale, scale.shape),
+    )
+
+
+@recorded_as(normalize_columns_grad)
+def _(g_y, g_mean, g_variance, x, scale, mean, variance, axis, epsilon):
+    folded = tuple(range(len(x.shape) - 1))
+    count = math.prod(x.shape[:-1])
+    centred = x - ops.mean(x, folded)
+    root = ops.rsqrt(ops.mean(ops.square(centred), folded) + epsilon)
+    factor = root if scale is None else root * ops.reshape(scale, (-1,))
+    sums, dots = ops.sum(g_y, folded), ops.sum(g_y * centred, folded)
+    slope = (2 * g_variance - factor * root * root * dots) / count
+    return g_y * factor + centred * slope + (g_mean - factor * sums) / count, sums, dots * root
+
+
+def normalize_batch(x, offset, scale, axis, epsilon):
+    if _by_channel(x, axis, offset, scale):
+        return _batch(x, offset, scale, epsilon)
+    return _batch_definition(x, offset, scale, axis, epsilon)
+
+
+def _batch_definition(x, offset, scale, axis, epsilon):
+    folded = tuple(i for i in range(x.ndim) if i not in axis)
+    wide = dtypes.to_numpy(_dtype(x, offset, scale))
+    with np.errstate(all="ignore"):
+        exact = x.astype("float64")
+        count = math.prod(x.shape[a] for a in folded)
+        mean = np.sum(exact, folded, keepdims=True) / np.float64(count)
+        variance = np.sum(np.square(exact - mean), folded, keepdims=True) / np.float64(count)
+        y = ((exact - mean) / np.sqrt(variance + epsilon)).astype(wide)
+        y = _scaled(y, scale, offset, axis).astype(x.dtype, copy=False)
+    shape = tuple(x.shape[a] for a in axis)
+    return y, mean.reshape(shape).astype(x.dtype), variance.reshape(shape).astype(x.dtype)
+
+
+@recorded_as(ops.normalize_batch)
+def _(x, offset, scale, axis, epsilon):
+    if _by_channel(x, axis, offset, scale):
+        return normalize_columns(x, offset, scale, axis, epsilon)
+    return ops.normalize_batch.op.body(x, offset, scale, axis, epsilon)
 
 
 def _dtype(*arrays):

@@ -1,0 +1,25 @@
+// Memory for results. The pages of a fresh large block cost more to get than most kernels take to
+// fill them, so blocks are kept when they come back: up to a limit, the oldest leaving first, and
+// all of them before an allocation fails. Callers hold the GIL.
+#pragma once
+
+#include <cstddef>
+
+namespace kcore {
+
+// Smaller results are left to NumPy, whose allocator keeps their pages.
+constexpr std::size_t pooled_bytes = std::size_t{1} << 20;
+
+struct PoolState {
+  std::size_t kept, in_use, limit;
+  std::size_t reused, fresh;
+};
+
+// Aligned to 64 bytes; `got` is the size to give it back with. Null if there is none.
+void* take_block(std::size_t bytes, std::size_t* got);
+void give_block(void* base, std::size_t bytes);
+PoolState block_state();
+void limit_blocks(std::size_t bytes);
+void free_blocks();
+
+}  // namespace kcore

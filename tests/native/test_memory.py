@@ -1,0 +1,101 @@
+"""The pool that memory for large results comes from."""
+
+import gc
+
+import numpy as np
+import pytest
+
+from kcore import _native
+
+pytestmark = pytest.mark.skipif(not _native.available, reason=str(_native.reason))
+LARGE = (600, 1000)  # 2.4 MB of float32
+
+
+@pytest.fixture
+def pool():
+    kernels = _native.kernels
+    limit = kernels.pool_state()["limit"]
+    gc.collect()
+    kernels.release_pool()
+    kernels.set_pool_limit(64 << 20)
+    yield kernels
+    kernels.release_pool()
+    kernels.set_pool_limit(limit)
+
+
+def test_a_block_is_used_again_once_its_array_is_gone(pool):
+    a = pool.new_array(LARGE, "float32")
+    at = a.ctypes.data
+    before = pool.pool_state()
+    assert before["in_use"] >= a.nbytes
+    del a
+    b = pool.new_array(LARGE, "float32")
+    assert b.ctypes.data == at
+    after = pool.pool_state()
+    assert (after["reused"] - before["reused"], after["fresh"] - before["fresh"]) == (1, 0)
+
+
+def test_a_view_keeps_its_block(pool):
+    a = pool.new_array(LARGE, "float32")
+    a[:] = 7
+    view = a[5:, 3:].view()
+    del a
+    b = pool.new_array(LARGE, "float32")
+    b[:] = 1
+    assert (view == 7).all()
+
+
+def test_arrays_are_writable_aligned_and_as_asked(pool):
+    for shape in (LARGE, (), (0, 3), (7,), (2, 3, 200_000)):
+        for dtype in ("float32", "float64"):
+            a = pool.new_array(shape, dtype)
+            assert (a.shape, a.dtype) == (shape, dtype)
+            assert a.flags.writeable
+            assert a.flags.c_contiguous
+    assert pool.new_array(LARGE, "float32").ctypes.data % 64 == 0
+
+
+def test_results_of_kernels_come_from_it(pool):
+    x = np.zeros(LARGE, "float32")
+    in_use = pool.pool_state()["in_use"]
+    y = pool.curve("exp", x)
+    assert pool.pool_state()["in_use"] >= in_use + y.nbytes
+
+
+def test_it_keeps_no_more_than_its_limit(pool):
+    pool.set_pool_limit(8 << 20)
+    arrays = [pool.new_array(LARGE, "float32") for _ in range(5)]
+    del arrays
+    assert 0 < pool.pool_state()["kept"] <= 8 << 20
+    pool.set_pool_limit(0)
+    assert pool.pool_state()["kept"] == 0
+    del_me = pool.new_array(LARGE, "float32")
+    del del_me
+    assert pool.pool_state()["kept"] == 0
+
+
+def test_releasing_it_leaves_arrays_alone(pool):
+    a = pool.new_array(LARGE, "float32")
+    a[:] = 3
+    b = pool.new_array(LARGE, "float32")
+    del b
+    assert pool.pool_state()["kept"] > 0
+    pool.release_pool()
+    assert pool.pool_state()["kept"] == 0
+    assert (a == 3).all()
+
+
+def test_a_much_larger_block_is_not_wasted_on_a_small_array(pool):
+    a = pool.new_array((5_000_000,), "float32")
+    del a
+    before = pool.pool_state()["fresh"]
+    b = pool.new_array(LARGE, "float32")
+    assert pool.pool_state()["fresh"] == before + 1
+    assert b.nbytes < 3 << 20
+
+
+def test_unfit_requests_are_errors(pool):
+    with pytest.raises(TypeError, match="float32 or float64"):
+        pool.new_array((3,), "int32")
+    with pytest.raises(ValueError, match="at least 0"):
+        pool.new_array((-1,), "float32")

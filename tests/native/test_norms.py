@@ -1,0 +1,187 @@
+"""Normalizations of rows and columns, and crossentropies, against NumPy in long doubles."""
+
+import numpy as np
+import pytest
+
+LONG = np.longdouble
+EPS = {"float32": 2.0**-24, "float64": 2.0**-53}
+SHAPES = [(1, 1), (3, 2), (5, 10), (4, 16), (7, 33), (2, 1000), (64, 31), (65, 8), (200, 40), (1000, 3)]
+every_shape = pytest.mark.parametrize("shape", SHAPES)
+both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
+
+
+def made(rng, shape, dtype, shift=0.0):
+    x = (rng.standard_normal(shape) + shift).astype(dtype)
+    x.flags.writeable = False
+    return x
+
+
+def close(got, want, eps, units=60):
+    scale = max(1.0, float(np.max(np.abs(want), initial=0)))
+    np.testing.assert_allclose(got.astype(LONG), want, rtol=0, atol=units * eps * scale)
+
+
+def normalized(x, gamma, beta, epsilon, centre):
+    x = x.astype(LONG)
+    mean = x.mean(1, keepdims=True) if centre else 0
+    scale = 1 / np.sqrt(((x - mean) ** 2).mean(1, keepdims=True) + epsilon)
+    h = (x - mean) * scale
+    return h, scale, h * (1 if gamma is None else gamma) + (0 if beta is None else beta)
+
+
+@both_dtypes
+@every_shape
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("centre", [False, True])
+def test_rows_are_normalized(kernels, rng, shape, centre, affine, dtype):
+    x = made(rng, shape, dtype, shift=2)
+    gamma, beta = (made(rng, shape[1:], dtype) if affine else None for _ in range(2))
+    _, scale, want = normalized(x, gamma, beta, 1e-3, centre)
+    y, mean, factor = kernels.normalize_rows(x, gamma, beta, 1e-3, centre)
+    close(y, want, EPS[dtype], 200)
+    close(factor, scale[:, 0], EPS[dtype])
+    assert y.dtype == x.dtype
+    if centre:
+        close(mean, x.astype(LONG).mean(1), EPS[dtype])
+    else:
+        assert mean is None
+    np.testing.assert_array_equal(y, kernels.normalize_rows(x, gamma, beta, 1e-3, centre, 2)[0])
+
+
+@both_dtypes
+@every_shape
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("centre", [False, True])
+def test_the_gradients_of_normalized_rows(kernels, rng, shape, centre, affine, dtype):
+    x, g = made(rng, shape, dtype, shift=2), made(rng, shape, dtype)
+    gamma = made(rng, shape[1:], dtype) if affine else None
+    _, mean, factor = kernels.normalize_rows(x, gamma, None, 1e-3, centre)
+    h, scale, _ = normalized(x, None, None, 1e-3, centre)
+    w = g.astype(LONG) * (1 if gamma is None else gamma)
+    dx = w - h * (w * h).mean(1, keepdims=True) - (w.mean(1, keepdims=True) if centre else 0)
+    wants = dx * scale, (g * h).sum(0), g.astype(LONG).sum(0)
+    one, two = (kernels.normalize_rows_grad(g, x, gamma, mean, factor, threads) for threads in (1, 2))
+    for got, again, want in zip(one, two, wants):
+        close(got, want, EPS[dtype], 400)
+        np.testing.assert_array_equal(got, again)
+
+
+@both_dtypes
+def test_a_row_far_from_zero_keeps_its_variance(kernels, rng, dtype):
+    shift = 1e3 if dtype == "float32" else 1e6
+    x = made(rng, (3, 500), dtype, shift)
+    _, scale, _ = normalized(x, None, None, 0.0, True)
+    np.testing.assert_allclose(kernels.normalize_rows(x, None, None, 0.0, True)[2], scale[:, 0], rtol=20 * EPS[dtype])
+
+
+def test_constant_rows_and_rows_with_nan(kernels):
+    x = np.full((3, 40), 7.0, "float32")
+    x[1, 5], x[2, 5] = np.nan, np.inf
+    y, _, _ = kernels.normalize_rows(x, None, np.full(40, 0.5, "float32"), 1e-3, True)
+    np.testing.assert_array_equal(y[0], 0.5)
+    assert np.isnan(y[1:]).all()
+
+
+@both_dtypes
+@every_shape
+def test_column_moments_and_their_use(kernels, rng, shape, dtype):
+    x, g = made(rng, shape, dtype, shift=30), made(rng, shape, dtype)
+    a, b, c = (made(rng, shape[1:], dtype) for _ in range(3))
+    wide = x.astype(LONG)
+    mean, variance = kernels.column_moments(x)
+    close(mean, wide.mean(0), EPS[dtype], 4)
+    np.testing.assert_allclose(variance.astype(LONG), wide.var(0), rtol=100 * EPS[dtype], atol=1e4 * EPS[dtype] ** 2)
+    away = wide - mean
+    close(kernels.column_affine(x, mean, a, b), away * a + b, EPS[dtype])
+    close(kernels.column_affine(x, mean, a, None), away * a, EPS[dtype])
+    sums, dots = kernels.column_dots(g, x, mean)
+    assert sums.dtype == dots.dtype == np.float64
+    assert np.all(abs(sums - g.astype(LONG).sum(0)) <= 70 * EPS[dtype] * abs(g).sum(0))
+    assert np.all(abs(dots - (g * away).sum(0)) <= 70 * EPS[dtype] * abs(g * away).sum(0))
+    close(kernels.column_affine_grad(g, x, mean, a, b, c), g * a.astype(LONG) + away * b + c, EPS[dtype])
+    for name, arguments in {
+        "column_moments": (x,),
+        "column_affine": (x, mean, a, b),
+        "column_dots": (g, x, mean),
+        "column_affine_grad": (g, x, mean, a, b, c),
+    }.items():
+        kernel = getattr(kernels, name)
+        np.testing.assert_array_equal(kernel(*arguments), kernel(*arguments, threads=2), err_msg=name)
+
+
+@both_dtypes
+def test_columns_far_from_zero_keep_their_variance(kernels, rng, dtype):
+    x = rng.standard_normal((1000, 5)) + (1e4 if dtype == "float32" else 1e8)
+    x = x.astype(dtype)
+    x[0] = 0  # nor does the first row matter
+    want = x[1:].astype(LONG).var(0)
+    np.testing.assert_allclose(kernels.column_moments(x[1:].copy())[1], want, rtol=1e3 * EPS[dtype])
+    np.testing.assert_allclose(kernels.column_moments(x)[1], x.astype(LONG).var(0), rtol=1e3 * EPS[dtype])
+
+
+def test_columns_with_infinities_and_nan(kernels):
+    x = np.ones((70, 20), "float32")
+    x[3, 2], x[5, 4], x[69, 19] = np.nan, np.inf, -np.inf
+    mean, variance = kernels.column_moments(x)
+    np.testing.assert_array_equal(mean[[0, 2, 4, 19]], [1, np.nan, np.inf, -np.inf])
+    np.testing.assert_array_equal(variance[[0, 2, 4, 19]], [0, np.nan, np.nan, np.nan])
+
+
+# -- crossentropies ---------------------------------------------------------------------
+
+
+def log_softmax(x):
+    z = x - x.max(1, keepdims=True)
+    return z - np.log(np.exp(z).sum(1, keepdims=True))
+
+
+@both_dtypes
+@every_shape
+def test_sparse_crossentropy_of_rows(kernels, rng, shape, dtype):
+    rows, cols = shape
+    x, g = made(rng, shape, dtype), made(rng, rows, dtype)
+    target = rng.integers(-1, cols + 1, rows)  # some are no class
+    inside = (target >= 0) & (target < cols)
+    log_p = log_softmax(x.astype(LONG))
+    at = np.where(inside, target, 0)
+    want = np.where(inside, -log_p[np.arange(rows), at], 0)
+    hot = (np.arange(cols) == target[:, None]).astype(LONG)
+    for threads in (1, 2):
+        close(kernels.sparse_crossentropy_rows(x, target, threads), want, EPS[dtype])
+        dx = kernels.sparse_crossentropy_rows_grad(g, x, target, threads)
+        close(dx, np.where(inside, g, 0)[:, None] * (np.exp(log_p) - hot), EPS[dtype])
+
+
+@both_dtypes
+@every_shape
+def test_crossentropy_of_rows(kernels, rng, shape, dtype):
+    x, target, g = made(rng, shape, dtype), abs(made(rng, shape, dtype)), made(rng, shape[:1], dtype)
+    log_p = log_softmax(x.astype(LONG))
+    for threads in (1, 2):
+        close(kernels.crossentropy_rows(x, target, threads), -(target * log_p).sum(1), EPS[dtype], 200)
+        dx = kernels.crossentropy_rows_grad(g, x, target, threads)
+        want = g[:, None] * (np.exp(log_p) * target.astype(LONG).sum(1, keepdims=True) - target)
+        close(dx, want, EPS[dtype], 200)
+
+
+def test_crossentropies_of_rows_without_a_distribution_are_nan(kernels):
+    x = np.array([[0.0, np.inf], [np.nan, 0.0], [-np.inf, -np.inf]], "float32")
+    assert np.isnan(kernels.sparse_crossentropy_rows(x, np.zeros(3, "int64"))).all()
+    assert np.isnan(kernels.crossentropy_rows(x, np.ones_like(x))).all()
+    far = np.array([[0.0, -np.inf]], "float32")
+    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([0])), [0])
+    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([1])), [np.inf])
+
+
+def test_arguments_that_do_not_fit_are_errors(kernels):
+    x = np.zeros((3, 4), "float32")
+    with pytest.raises(ValueError, match="4 elements"):
+        kernels.normalize_rows(x, np.zeros(3, "float32"), None, 1e-3, True)
+    with pytest.raises(ValueError, match="3 elements"):
+        kernels.normalize_rows_grad(x, x, None, None, np.zeros(4, "float32"))
+    with pytest.raises(TypeError, match="int64"):
+        kernels.sparse_crossentropy_rows(x, np.zeros(3, "int32"))
+    with pytest.raises(ValueError, match="3 class numbers"):
+        kernels.sparse_crossentropy_rows(x, np.zeros(4, "int64"))
+    with pytest.raises(ValueError, match="expected shape"):
+        kernels.crossentropy_rows(x, np.zeros((4, 3), "float32"))
