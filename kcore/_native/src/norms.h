@@ -38,12 +38,49 @@ void normalize_rows(index rows, index cols, const T* x, const T* gamma, const T*
   });
 }
 
+// What `count` rows give: their sums of w * h and of w, and their share of dgamma and dbeta.
+template <int count, class T>
+KCORE_INLINE void row_sums(index cols, const T* g, const T* x, const T* gamma, const T* centre,
+                           const T* factor, T* to_gamma, T* to_beta, double* along,
+                           double* level) {
+  constexpr index chain = 64 * Simd<T>::lanes;
+#pragma GCC unroll 4
+  for (int k = 0; k < count; ++k) along[k] = level[k] = 0;
+  for (index i0 = 0; i0 < cols; i0 += chain) {
+    Vec<T> a[count], l[count];
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) a[k] = l[k] = Vec<T>{};
+    over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) {
+      const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
+      Vec<T> dg = load(to_gamma + i), db = load(to_beta + i);  // padded to whole vectors
+#pragma GCC unroll 4
+      for (int k = 0; k < count; ++k) {
+        // Lanes beyond the end add g = 0 times h = 0.
+        const Vec<T> h = (part.get(x + k * cols + i, centre[k]) - centre[k]) * factor[k];
+        const Vec<T> gv = part.get(g + k * cols + i), w = gv * weight;
+        a[k] += w * h;
+        l[k] += w;
+        dg += gv * h;
+        db += gv;
+      }
+      store(to_gamma + i, dg);
+      store(to_beta + i, db);
+    });
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) {
+      along[k] += sum_lanes<T>(a[k]);
+      level[k] += sum_lanes<T>(l[k]);
+    }
+  }
+}
+
 // dx, and the column sums dgamma and dbeta, each of which may be null. With h = (x - mean) * scale
 // and w = g * gamma, dx = (w - mean of w - h * mean of (w * h)) * scale.
 template <class T>
 bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T* gamma,
                          const T* mean, const T* scale, T* dx, T* dgamma, T* dbeta, int threads) {
   constexpr index chain = 64;
+  constexpr int most = 4;
   const index block =
       max_of<index>(chain, round_up((index{1} << 15) / max_of<index>(cols, 1), chain));
   const index blocks = ceil_div(rows, block), width = round_up(cols, Simd<T>::lanes);
@@ -60,30 +97,31 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
     const index last = min_of(rows, (b + 1) * block);
     for (index r0 = b * block; r0 < last; r0 += chain) {
       for (index j = 0; j < 2 * width; ++j) to_gamma[j] = 0;
-      for (index r = r0; r < min_of(last, r0 + chain); ++r) {
+      const index r1 = min_of(last, r0 + chain);
+      for (index r = r0; r < r1;) {
+        const int count = r + most <= r1 ? most : 1;
         const index at = r * cols;
-        const T centre = mean ? mean[r] : T(0), factor = scale[r];
-        const double along = sum_over<T>(cols, [&](index i, auto part) {
-          const Vec<T> h = (part.get(x + at + i, centre) - centre) * factor;
-          const Vec<T> gv = part.get(g + at + i);
-          store(to_gamma + i, load(to_gamma + i) + gv * h);
-          if (mean) store(to_beta + i, load(to_beta + i) + gv);
-          return (gamma ? gv * part.get(gamma + i) : gv) * h;
-        });
-        const double level =
-            mean ? sum_over<T>(cols,
-                               [&](index i, auto part) {
-                                 const Vec<T> gv = part.get(g + at + i);
-                                 return gamma ? gv * part.get(gamma + i) : gv;
-                               })
-                 : 0.0;
-        const T a = static_cast<T>(along / cols), m = static_cast<T>(level / cols);
-        over_lanes<T>(0, cols, [&](index i, auto part) {
-          const Vec<T> h = (part.get(x + at + i) - centre) * factor;
-          const Vec<T> gv = part.get(g + at + i);
-          const Vec<T> w = gamma ? gv * part.get(gamma + i) : gv;
-          part.put(dx + at + i, (w - m - h * a) * factor);
-        });
+        T centre[most];
+        double along[most], level[most];
+        for (int k = 0; k < count; ++k) centre[k] = mean ? mean[r + k] : T(0);
+        if (count == most)
+          row_sums<most>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
+                         level);
+        else
+          row_sums<1>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
+                      level);
+        for (int k = 0; k < count; ++k) {
+          const index row = at + k * cols;
+          const T c = centre[k], factor = scale[r + k];
+          const T slope = static_cast<T>(-along[k] / cols) * factor * factor;
+          const T offset = mean ? static_cast<T>(-level[k] / cols) * factor : T(0);
+          over_lanes<T>(0, cols, [&](index i, auto part) {
+            const Vec<T> weight = gamma ? part.get(gamma + i) * factor : broadcast(factor);
+            const Vec<T> away = part.get(x + row + i) - c;
+            part.put(dx + row + i, part.get(g + row + i) * weight + (away * slope + offset));
+          });
+        }
+        r += count;
       }
       for (index j = 0; j < cols; ++j) {
         totals[j] += to_gamma[j];
@@ -107,18 +145,78 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
 
 constexpr index column_chain = 64;
 
-// Calls f(b, r0, r1, j, part) for the vectors of columns from j on in block b, which has the rows
-// r0 to r1 - 1, at most 64.
+template <int n>
+struct Count {};
+
+// Calls f(b, r0, r1, j, part, Count<n>) for n vectors of columns from j on in block b, which has the
+// rows r0 to r1 - 1, at most 64. Four vectors at a time read whole stretches of a row.
 template <class T, class F>
 KCORE_INLINE void over_column_blocks(index rows, index cols, int threads, F&& f) {
+  constexpr index lanes = Simd<T>::lanes;
   const index blocks = ceil_div(rows, column_chain);
-  const index together = max_of<index>(1, row_block_elements / (column_chain * max_of<index>(cols, 1)));
+  const index together =
+      max_of<index>(1, row_block_elements / (column_chain * max_of<index>(cols, 1)));
   parallel_blocks(blocks, together, threads, [&](index begin, index end) {
-    for (index b = begin; b < end; ++b)
-      over_lanes<T>(0, cols, [&](index j, auto part) {
-        f(b, b * column_chain, min_of(rows, (b + 1) * column_chain), j, part);
-      });
+    for (index b = begin; b < end; ++b) {
+      const index r0 = b * column_chain, r1 = min_of(rows, r0 + column_chain);
+      index j = 0;
+      for (; j + 4 * lanes <= cols; j += 4 * lanes) f(b, r0, r1, j, Whole{}, Count<4>{});
+      for (; j + lanes <= cols; j += lanes) f(b, r0, r1, j, Whole{}, Count<1>{});
+      if (j < cols) f(b, r0, r1, j, Part{cols - j}, Count<1>{});
+    }
   });
+}
+
+template <class T, class Part, int n>
+void block_moments(index cols, const T* x, index r0, index r1, T* sums, T* centres, T* squares,
+                   Part part, Count<n>) {
+  constexpr index lanes = Simd<T>::lanes;
+  Vec<T> centre[n], sum[n], square[n];
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) centre[k] = sum[k] = square[k] = Vec<T>{};
+  for (index r = r0; r < r1; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k) centre[k] += part.get(x + r * cols + k * lanes);
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) centre[k] /= static_cast<T>(r1 - r0);
+  // What the rounding of the centre left is in `sum`.
+  for (index r = r0; r < r1; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k) {
+      const Vec<T> d = part.get(x + r * cols + k * lanes) - centre[k];
+      sum[k] += d;
+      square[k] += d * d;
+    }
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) {
+    part.put(sums + k * lanes, sum[k]);
+    part.put(centres + k * lanes, centre[k]);
+    part.put(squares + k * lanes, square[k]);
+  }
+}
+
+template <class T, class Part, int n>
+void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, index r1, T* sums,
+                T* dots, Part part, Count<n>) {
+  constexpr index lanes = Simd<T>::lanes;
+  Vec<T> centre[n], sum[n], dot[n];
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) {
+    centre[k] = part.get(mean + k * lanes);
+    sum[k] = dot[k] = Vec<T>{};
+  }
+  for (index r = r0; r < r1; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k) {
+      const Vec<T> gv = part.get(g + r * cols + k * lanes);
+      sum[k] += gv;
+      dot[k] += gv * (part.get(x + r * cols + k * lanes) - centre[k]);
+    }
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) {
+    part.put(sums + k * lanes, sum[k]);
+    part.put(dots + k * lanes, dot[k]);
+  }
 }
 
 // Mean and variance (by the count) of each column. Each block's squares are taken about its own
@@ -126,54 +224,40 @@ KCORE_INLINE void over_column_blocks(index rows, index cols, int threads, F&& f)
 template <class T>
 bool column_moments(index rows, index cols, const T* x, T* mean, T* variance, int threads) {
   const index blocks = ceil_div(rows, column_chain);
-  Scratch scratch(3 * room<T>(blocks * cols));
+  Scratch scratch(3 * room<T>(blocks * cols) + 2 * room<double>(cols));
   if (!scratch) return false;
+  double* middle = take<double>(scratch, cols);
+  double* square = take<double>(scratch, cols);
   T* sums = take<T>(scratch, blocks * cols);
   T* centres = take<T>(scratch, blocks * cols);
   T* squares = take<T>(scratch, blocks * cols);
-  over_column_blocks<T>(rows, cols, threads, [&](index b, index r0, index r1, index j, auto part) {
-    Vec<T> s0{}, s1{};
-    index r = r0;
-    for (; r + 2 <= r1; r += 2) {
-      s0 += part.get(x + r * cols + j);
-      s1 += part.get(x + (r + 1) * cols + j);
-    }
-    if (r < r1) s0 += part.get(x + r * cols + j);
-    const Vec<T> centre = (s0 + s1) / static_cast<T>(r1 - r0);
-    // What the rounding of the centre left: the sum of what is above it.
-    Vec<T> rest{}, q0{}, q1{};
-    for (r = r0; r + 2 <= r1; r += 2) {
-      const Vec<T> d0 = part.get(x + r * cols + j) - centre;
-      const Vec<T> d1 = part.get(x + (r + 1) * cols + j) - centre;
-      rest += d0 + d1;
-      q0 += d0 * d0;
-      q1 += d1 * d1;
-    }
-    if (r < r1) {
-      const Vec<T> d = part.get(x + r * cols + j) - centre;
-      rest += d;
-      q0 += d * d;
-    }
-    part.put(sums + b * cols + j, rest);
-    part.put(centres + b * cols + j, centre);
-    part.put(squares + b * cols + j, q0 + q1);
-  });
-  for (index j = 0; j < cols; ++j) {
-    double total = 0;
-    for (index b = 0; b < blocks; ++b) {
-      const double count = static_cast<double>(min_of(rows, (b + 1) * column_chain) - b * column_chain);
+  over_column_blocks<T>(
+      rows, cols, threads, [&](index b, index r0, index r1, index j, auto part, auto count) {
+        const index at = b * cols + j;
+        block_moments(cols, x + j, r0, r1, sums + at, centres + at, squares + at, part, count);
+      });
+  const auto count_of = [&](index b) {
+    return static_cast<double>(min_of(rows, (b + 1) * column_chain) - b * column_chain);
+  };
+  for (index j = 0; j < cols; ++j) middle[j] = square[j] = 0;
+  for (index b = 0; b < blocks; ++b) {
+    const double count = count_of(b);
+    for (index j = 0; j < cols; ++j) {
       const double centre = centres[b * cols + j];
-      total += __builtin_isfinite(centre) ? count * centre + sums[b * cols + j] : centre;
+      middle[j] += __builtin_isfinite(centre) ? count * centre + sums[b * cols + j] : centre;
     }
-    const double middle = total / rows;
-    double square = 0;
-    for (index b = 0; b < blocks; ++b) {
-      const double count = static_cast<double>(min_of(rows, (b + 1) * column_chain) - b * column_chain);
-      const double off = centres[b * cols + j] - middle;
-      square += squares[b * cols + j] + off * (2.0 * sums[b * cols + j] + count * off);
+  }
+  for (index j = 0; j < cols; ++j) middle[j] /= rows;
+  for (index b = 0; b < blocks; ++b) {
+    const double count = count_of(b);
+    for (index j = 0; j < cols; ++j) {
+      const double off = centres[b * cols + j] - middle[j];
+      square[j] += squares[b * cols + j] + off * (2.0 * sums[b * cols + j] + count * off);
     }
-    mean[j] = static_cast<T>(middle);
-    variance[j] = static_cast<T>(square / rows);
+  }
+  for (index j = 0; j < cols; ++j) {
+    mean[j] = static_cast<T>(middle[j]);
+    variance[j] = static_cast<T>(square[j] / rows);
   }
   return true;
 }
@@ -184,9 +268,8 @@ void column_affine(index rows, index cols, const T* x, const T* mean, const T* f
                    const T* offset, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     over_lanes<T>(0, cols, [&](index j, auto part) {
-      Vec<T> v = (part.get(x + at + j) - part.get(mean + j)) * part.get(factor + j);
-      if (offset) v += part.get(offset + j);
-      part.put(y + at + j, v);
+      const Vec<T> v = (part.get(x + at + j) - part.get(mean + j)) * part.get(factor + j);
+      part.put(y + at + j, offset ? v + part.get(offset + j) : v);
     });
   });
 }
@@ -200,17 +283,12 @@ bool column_dots(index rows, index cols, const T* g, const T* x, const T* mean, 
   if (!scratch) return false;
   T* part_sums = take<T>(scratch, blocks * cols);
   T* part_dots = take<T>(scratch, blocks * cols);
-  over_column_blocks<T>(rows, cols, threads, [&](index b, index r0, index r1, index j, auto part) {
-    const Vec<T> centre = part.get(mean + j);
-    Vec<T> s{}, d{};
-    for (index r = r0; r < r1; ++r) {
-      const Vec<T> gv = part.get(g + r * cols + j);
-      s += gv;
-      d += gv * (part.get(x + r * cols + j) - centre);
-    }
-    part.put(part_sums + b * cols + j, s);
-    part.put(part_dots + b * cols + j, d);
-  });
+  over_column_blocks<T>(
+      rows, cols, threads, [&](index b, index r0, index r1, index j, auto part, auto count) {
+        const index at = b * cols + j;
+        block_dots(cols, g + j, x + j, mean + j, r0, r1, part_sums + at, part_dots + at, part,
+                   count);
+      });
   for (index j = 0; j < cols; ++j) sums[j] = dots[j] = 0;
   for (index b = 0; b < blocks; ++b)
     for (index j = 0; j < cols; ++j) {

@@ -14,10 +14,15 @@ KCORE_INLINE double sum_over(index n, F&& f) {
   index i = 0;
   for (; i + lanes <= n;) {
     const index end = min_of(n, i + chain);
-    Vec<T> s0{}, s1{};
-    for (; i + 2 * lanes <= end; i += 2 * lanes) s0 += f(i, Whole{}), s1 += f(i + lanes, Whole{});
+    Vec<T> s0{}, s1{}, s2{}, s3{};
+    for (; i + 4 * lanes <= end; i += 4 * lanes) {
+      s0 += f(i, Whole{});
+      s1 += f(i + lanes, Whole{});
+      s2 += f(i + 2 * lanes, Whole{});
+      s3 += f(i + 3 * lanes, Whole{});
+    }
     for (; i + lanes <= end; i += lanes) s0 += f(i, Whole{});
-    total += sum_lanes<T>(s0 + s1);
+    total += sum_lanes<T>((s0 + s1) + (s2 + s3));
     if (end == n) break;
   }
   if (i < n) {

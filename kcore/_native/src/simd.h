@@ -170,9 +170,27 @@ KCORE_INLINE A fold_lanes(Vec<T> v, F&& join) {
     for (index i = 0; i < half; ++i) lanes[i] = join(lanes[i], lanes[i + half]);
   return lanes[0];
 }
+// The sum of the lanes in double, each half added to the other, and so on.
 template <class T>
 KCORE_INLINE double sum_lanes(Vec<T> v) {
-  return fold_lanes<double, T>(v, [](double a, double b) { return a + b; });
+  typedef double Wide __attribute__((vector_size(Simd<T>::lanes * sizeof(double))));
+  typedef double Half __attribute__((vector_size(Simd<T>::lanes * sizeof(double) / 2)));
+  union {
+    Wide whole;
+    Half halves[2];
+    double lanes[Simd<T>::lanes];
+  } x;
+  x.whole = __builtin_convertvector(v, Wide);
+  union {
+    Half whole;
+    double lanes[Simd<T>::lanes / 2];
+  } y;
+  y.whole = x.halves[0] + x.halves[1];
+#pragma GCC unroll 4
+  for (index half = Simd<T>::lanes / 4; half > 0; half /= 2)
+#pragma GCC unroll 8
+    for (index i = 0; i < half; ++i) y.lanes[i] += y.lanes[i + half];
+  return y.lanes[0];
 }
 
 // A piece of working memory for `count` elements, and the bytes that it takes.
