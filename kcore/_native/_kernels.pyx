@@ -12,6 +12,7 @@ Padding counts as zeros: nan and infinities in images come out as the sums have 
 weight that is not finite may or may not turn the padding beside it into nan.
 """
 cimport numpy as cnp
+from libc.stdint cimport uint32_t
 from libcpp cimport bool as cbool
 
 import numpy as np
@@ -26,9 +27,15 @@ cdef extern from "api.h" namespace "kcore" nogil:
         index n, h, w, c, kh, kw, oc, groups, sh, sw, pt, pl, dh, dw, oh, ow
     cdef struct Pool:
         index n, h, w, c, kh, kw, sh, sw, pt, pl, oh, ow
+    cdef struct Draws:
+        void (*words)(uint32_t, uint32_t, index, uint32_t*, int) noexcept nogil
+        void (*bits)(uint32_t, uint32_t, index, uint32_t*, int) noexcept nogil
+        void (*units)(uint32_t, uint32_t, index, float*, int) noexcept nogil
+        void (*below)(uint32_t, uint32_t, index, uint32_t, unsigned char*, int) noexcept nogil
     cdef struct Level:
         const char* name
         cbool (*supported)() noexcept
+        const Draws* draws
     const Level* levels
     const Level* active
     cbool has_openmp() noexcept
@@ -77,6 +84,8 @@ cdef extern from "calls.h" namespace "kcore::call" nogil:
     void c_dense_crossentropy "kcore::call::dense_crossentropy"(cbool, index, index, void*, void*, void*, int) noexcept
     void c_dense_crossentropy_grad "kcore::call::dense_crossentropy_grad"(cbool, index, index, void*, void*, void*, void*,
                                                                           int) noexcept
+    void c_take_rows "kcore::call::take_rows"(cbool, index, index, void*, index, void*, void*, int) noexcept
+    void c_add_rows "kcore::call::add_rows"(cbool, index, index, void*, index, void*, void*, void*, int) noexcept
     void c_relu "kcore::call::relu"(cbool, index, void*, void*, int) noexcept
     void c_relu_grad "kcore::call::relu_grad"(cbool, index, void*, void*, void*, int) noexcept
     void c_curve "kcore::call::curve"(cbool, int, index, void*, void*, double, double, int) noexcept
@@ -674,9 +683,9 @@ def column_affine_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarr
 
 cdef int check_classes(cnp.ndarray target, index rows) except -1:
     if cnp.PyArray_TYPE(target) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(target):
-        raise TypeError(f"expected C-contiguous int64 class numbers, got {target.dtype}.")
+        raise TypeError(f"expected C-contiguous int64 numbers, got {target.dtype}.")
     if cnp.PyArray_NDIM(target) != 1 or target.shape[0] != rows:
-        raise ValueError(f"expected {rows} class numbers, got shape {(<object>target).shape}.")
+        raise ValueError(f"expected {rows} numbers, got shape {(<object>target).shape}.")
     return 0
 
 
@@ -741,6 +750,45 @@ def crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.n
         with nogil:
             c_dense_crossentropy_grad(single(x), rows, cols, data(g), data(x), data(target), data(dx), threads)
     return dx
+
+
+# Rows by number
+
+def take_rows(cnp.ndarray x not None, cnp.ndarray at not None, int threads=1):
+    """x[at[i]] for each i, with x[r, c] and int64 numbers; a row of nan where there is no such row."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef index rows = x.shape[0], cols = x.shape[1], count = at.size
+    check_classes(at, count)
+    cdef cnp.npy_intp dims[2]
+    dims[0], dims[1] = count, cols
+    cdef cnp.ndarray y = allocated(2, dims, cnp.PyArray_TYPE(x))
+    threads = team(threads)
+    with nogil:
+        c_take_rows(single(x), rows, cols, data(x), count, data(at), data(y), threads)
+    return y
+
+
+def add_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndarray updates not None, int threads=1):
+    """base[rows, c], or zeros for None, with updates[i] added to row at[i], one after the other; where there is
+    no such row, nothing."""
+    cdef int kind = cnp.PyArray_TYPE(updates)
+    check(updates, 2, kind)
+    cdef index count = updates.shape[0], cols = updates.shape[1]
+    check_classes(at, count)
+    cdef void* start = NULL
+    if rows < 0:
+        raise ValueError(f"expected a number of rows of at least 0, got {rows}.")
+    if base is not None:
+        check(base, 2, kind)
+        same_shape(base, (rows, cols))
+        start = data(base)
+    cdef cnp.npy_intp dims[2]
+    dims[0], dims[1] = rows, cols
+    cdef cnp.ndarray y = allocated(2, dims, kind)
+    threads = team(threads)
+    with nogil:
+        c_add_rows(single(updates), rows, cols, start, count, data(at), data(updates), data(y), threads)
+    return y
 
 
 # Flat arrays
@@ -854,3 +902,47 @@ def sgd_step(cnp.ndarray param not None, cnp.ndarray grad not None, cnp.ndarray 
     threads = team(threads)
     with nogil:
         sgd(single(param), size, data(param), data(grad), velocity, lr, momentum, nesterov, threads)
+
+
+# random numbers
+
+def draw_words(uint32_t k0, uint32_t k1, index size, int threads=1):
+    """Threefry 2x32-20 of the counters 0 to size - 1 under the key (k0, k1): uint32[size, 2]."""
+    cdef cnp.ndarray out = drawn((size, 2), size, "uint32")
+    threads = team(threads)
+    with nogil:
+        active.draws.words(k0, k1, size, <uint32_t*>data(out), threads)
+    return out
+
+
+def draw_bits(uint32_t k0, uint32_t k1, index size, int threads=1):
+    """The two words of each counter xored: uint32[size]."""
+    cdef cnp.ndarray out = drawn(size, size, "uint32")
+    threads = team(threads)
+    with nogil:
+        active.draws.bits(k0, k1, size, <uint32_t*>data(out), threads)
+    return out
+
+
+def draw_units(uint32_t k0, uint32_t k1, index size, int threads=1):
+    """The upper 23 bits of `draw_bits`, as a fraction of 1: float32[size]."""
+    cdef cnp.ndarray out = drawn(size, size, "float32")
+    threads = team(threads)
+    with nogil:
+        active.draws.units(k0, k1, size, <float*>data(out), threads)
+    return out
+
+
+def draw_below(uint32_t k0, uint32_t k1, index size, uint32_t threshold, int threads=1):
+    """Whether `draw_bits` is below the threshold: bool[size]."""
+    cdef cnp.ndarray out = drawn(size, size, "bool")
+    threads = team(threads)
+    with nogil:
+        active.draws.below(k0, k1, size, threshold, <unsigned char*>data(out), threads)
+    return out
+
+
+cdef cnp.ndarray drawn(object shape, index size, str dtype):
+    if size < 0:
+        raise ValueError(f"expected a size of at least 0, got {size}.")
+    return np.empty(shape, dtype)

@@ -12,6 +12,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from kcore import dtypes
+from kcore._native import kernels
+from kcore._native.threads import threads_for
+
 # By how much the second word is rotated in each of eight rounds; then they start again.
 ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 ROUNDS = 20
@@ -35,8 +39,11 @@ def schedule(k0, k1, parity=PARITY):
 
 def words(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """The cipher's two words for each counter: uint32 of `shape` + (2,)."""
-    y = np.empty((math.prod(shape), 2), np.uint32)
-    for at, x0, x1 in _blocks(key, len(y)):
+    n = math.prod(shape)
+    if kernels is not None:
+        return kernels.draw_words(*_split(key), n, threads_for(n)).reshape(*shape, 2)
+    y = np.empty((n, 2), np.uint32)
+    for at, x0, x1 in _blocks(key, n):
         y[at, 0] = x0
         y[at, 1] = x1
     return y.reshape(*shape, 2)
@@ -44,15 +51,52 @@ def words(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
 
 def bits(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """One word for each counter, the two xored: uint32 of `shape`."""
-    y = np.empty(math.prod(shape), np.uint32)
-    for at, x0, x1 in _blocks(key, len(y)):
+    n = math.prod(shape)
+    if kernels is not None:
+        return kernels.draw_bits(*_split(key), n, threads_for(n)).reshape(shape)
+    y = np.empty(n, np.uint32)
+    for at, x0, x1 in _blocks(key, n):
         np.bitwise_xor(x0, x1, out=y[at])
     return y.reshape(shape)
 
 
+# How far a word is shifted for `units`, and how many of its bits count then.
+SPARE = {"float32": (9, 23), "float16": (6, 10), "bfloat16": (1, 7)}
+
+
+def units(key: np.ndarray, shape: Sequence[int], dtype: str) -> np.ndarray:
+    """Evenly spread over [0, 1): multiples of 2**-52, 2**-23, 2**-10 and 2**-7 for floats of 64, 32 and 16 bits."""
+    n = math.prod(shape)
+    if dtype == "float32" and kernels is not None:
+        return kernels.draw_units(*_split(key), n, threads_for(n)).reshape(shape)
+    if dtype == "float64":
+        drawn = words(key, shape)
+        return drawn[..., 0] * 2.0**-32 + (drawn[..., 1] >> np.uint32(12)) * 2.0**-52
+    spare, places = SPARE[dtype]
+    drawn = bits(key, shape) >> np.uint32(spare) & np.uint32(2**places - 1)
+    return (drawn * np.float32(2.0**-places)).astype(dtypes.to_numpy(dtype), copy=False)
+
+
+def below(key: np.ndarray, shape: Sequence[int], threshold: int) -> np.ndarray:
+    """Whether `bits` are below the threshold."""
+    n = math.prod(shape)
+    if kernels is not None and threshold < 2**32:
+        return kernels.draw_below(*_split(key), n, threshold, threads_for(n)).reshape(shape)
+    return bits(key, shape) < threshold
+
+
+def threshold(probability: float) -> int:
+    """What a word must be below to be chosen with that probability: float32 units below it, as integers."""
+    return math.ceil(float(np.float32(probability)) * 2**23) << 9
+
+
+def _split(key: np.ndarray) -> tuple[int, int]:
+    return int(key[0]), int(key[1])
+
+
 def _blocks(key: np.ndarray, count: int):
     """(where, first words, second words) of one block of counters after the other."""
-    keys = schedule(int(key[0]), int(key[1]))
+    keys = schedule(*_split(key))
     size = min(_BLOCK, count)
     offsets = np.arange(size, dtype=np.uint32)
     buffers = [np.empty(size, np.uint32) for _ in range(3)]

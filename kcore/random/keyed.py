@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from kcore import backends, dtypes, ops
+from kcore.backends import threefry
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
 from kcore.ops.symbolic import Spec
@@ -244,15 +243,10 @@ def random_mask(key: Tensor, shape: Shape, probability: float) -> Tensor:
         shape: Of the result.
         probability: A Python number from 0 to 1.
     """
-    threshold = mask_threshold(probability)
+    threshold = threefry.threshold(probability)
     if threshold == 2**32:
         return ops.ones(shape, "bool")
     return ops.less(random_bits(key, shape), threshold)
-
-
-def mask_threshold(probability: float) -> int:
-    """What a uint32 must be below for `random_mask` to be true."""
-    return math.ceil(float(np.float32(probability)) * 2**23) << 9
 
 
 def _dropped(inputs: Spec, key: Spec, rate: float, noise_shape: Any) -> Plan:

@@ -94,6 +94,12 @@ struct Kernels {
   void (*dense_crossentropy_grad)(index rows, index cols, const T* g, const T* x, const T* target,
                                   T* dx, int threads);
 
+  void (*take_rows)(index rows, index cols, const T* x, index count, const std::int64_t* at, T* y,
+                    int threads);
+  // `base` may be null.
+  void (*add_rows)(index rows, index cols, const T* base, index count, const std::int64_t* at,
+                   const T* updates, T* y, int threads);
+
   void (*relu)(index size, const T* x, T* y, int threads);
   void (*relu_grad)(index size, const T* g, const T* y, T* dx, int threads);
   void (*adam)(index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1,
@@ -105,11 +111,24 @@ struct Kernels {
   CurveKernels<T> curves[static_cast<int>(Curve::count)];
 };
 
+// Random numbers of the key (k0, k1), for the counters from 0 to size - 1.
+struct Draws {
+  // Both words of the cipher: out[2 * i] and out[2 * i + 1].
+  void (*words)(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t* out, int threads);
+  // The two xored, in the others too: as they are, as multiples of 2^-23 below 1, and whether
+  // they are below a threshold.
+  void (*bits)(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t* out, int threads);
+  void (*units)(std::uint32_t k0, std::uint32_t k1, index size, float* out, int threads);
+  void (*below)(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t threshold,
+                unsigned char* out, int threads);
+};
+
 struct Level {
   const char* name;
   bool (*supported)();
   const Kernels<float>* f32;
   const Kernels<double>* f64;
+  const Draws* draws;
 };
 
 // The levels of this build, widest first; null-terminated by name.

@@ -78,6 +78,24 @@ inline void sparse_crossentropy_grad(bool single, index rows, index cols, void* 
     active->f64->sparse_crossentropy_grad(rows, cols, typed<double>(g), typed<double>(x), classes,
                                           typed<double>(dx), threads);
 }
+inline void take_rows(bool single, index rows, index cols, void* x, index count, void* at, void* y,
+                      int threads) {
+  const auto* numbers = static_cast<const std::int64_t*>(at);
+  if (single)
+    active->f32->take_rows(rows, cols, typed<float>(x), count, numbers, typed<float>(y), threads);
+  else
+    active->f64->take_rows(rows, cols, typed<double>(x), count, numbers, typed<double>(y), threads);
+}
+inline void add_rows(bool single, index rows, index cols, void* base, index count, void* at,
+                     void* updates, void* y, int threads) {
+  const auto* numbers = static_cast<const std::int64_t*>(at);
+  if (single)
+    active->f32->add_rows(rows, cols, typed<float>(base), count, numbers, typed<float>(updates),
+                          typed<float>(y), threads);
+  else
+    active->f64->add_rows(rows, cols, typed<double>(base), count, numbers, typed<double>(updates),
+                          typed<double>(y), threads);
+}
 inline void curve(bool single, int which, index size, void* x, void* y, double a, double b,
                   int threads) {
   if (single)

@@ -206,10 +206,6 @@ struct hard_silu {
 }  // namespace curves
 
 constexpr index curve_block = 8192;
-// Results larger than a last-level cache go past it: the line that a plain store fetches first
-// would be one more stream from memory.
-constexpr index streamed_bytes = index{24} << 20;
-
 // Calls f(i, part) for the vectors of [0, size); the results of whole ones go to y by `f`'s value.
 template <class T, class F>
 KCORE_INLINE void fill_curve(index size, T* y, int threads, F&& f) {

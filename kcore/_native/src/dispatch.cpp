@@ -38,24 +38,27 @@ bool has_avx2() {
 namespace avx512 {
 extern const Kernels<float> f32;
 extern const Kernels<double> f64;
+extern const Draws draws;
 }  // namespace avx512
 namespace avx2 {
 extern const Kernels<float> f32;
 extern const Kernels<double> f64;
+extern const Draws draws;
 }  // namespace avx2
 #endif
 namespace baseline {
 extern const Kernels<float> f32;
 extern const Kernels<double> f64;
+extern const Draws draws;
 }  // namespace baseline
 
 const Level levels[] = {
 #ifdef KCORE_X86_LEVELS
-    {"avx512", has_avx512, &avx512::f32, &avx512::f64},
-    {"avx2", has_avx2, &avx2::f32, &avx2::f64},
+    {"avx512", has_avx512, &avx512::f32, &avx512::f64, &avx512::draws},
+    {"avx2", has_avx2, &avx2::f32, &avx2::f64, &avx2::draws},
 #endif
-    {"baseline", always, &baseline::f32, &baseline::f64},
-    {nullptr, nullptr, nullptr, nullptr},
+    {"baseline", always, &baseline::f32, &baseline::f64, &baseline::draws},
+    {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 namespace {

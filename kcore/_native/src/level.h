@@ -4,7 +4,9 @@
 #include "curves.h"
 #include "dense.h"
 #include "depthwise.h"
+#include "draw.h"
 #include "flat.h"
+#include "gather.h"
 #include "norms.h"
 #include "pool.h"
 #include "rows.h"
@@ -40,6 +42,8 @@ constexpr Kernels<T> table() {
           sparse_crossentropy_grad<T>,
           dense_crossentropy<T>,
           dense_crossentropy_grad<T>,
+          take_rows<T>,
+          add_rows<T>,
           relu<T>,
           relu_grad<T>,
           adam<T>,
@@ -55,6 +59,8 @@ extern const Kernels<float> f32;
 extern const Kernels<double> f64;
 const Kernels<float> f32 = table<float>();
 const Kernels<double> f64 = table<double>();
+extern const Draws draws;
+const Draws draws = {draw_words, draw_bits, draw_units, draw_below};
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

@@ -10,31 +10,67 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
+// `count` rows at a time, for normalize_rows: their sums do not wait for each other.
+template <int count, class T>
+KCORE_INLINE void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
+                                  double epsilon, T* y, T* mean, T* scale) {
+  constexpr index chain = 64 * Simd<T>::lanes;
+  T centre[count], factor[count];
+  double total[count];
+  // The sum of f(row, offset, part) for each row, in chains of at most 64 vectors, then in double.
+  const auto sums = [&](auto f) {
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) total[k] = 0;
+    for (index i0 = 0; i0 < cols; i0 += chain) {
+      Vec<T> sum[count];
+#pragma GCC unroll 4
+      for (int k = 0; k < count; ++k) sum[k] = Vec<T>{};
+      over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) {
+#pragma GCC unroll 4
+        for (int k = 0; k < count; ++k) sum[k] += f(k, i, part);
+      });
+#pragma GCC unroll 4
+      for (int k = 0; k < count; ++k) total[k] += sum_lanes<T>(sum[k]);
+    }
+  };
+#pragma GCC unroll 4
+  for (int k = 0; k < count; ++k) centre[k] = 0;
+  if (mean) {
+    sums([&](int k, index i, auto part) { return part.get(x + k * cols + i); });
+    for (int k = 0; k < count; ++k) mean[k] = centre[k] = static_cast<T>(total[k] / cols);
+  }
+  sums([&](int k, index i, auto part) {
+    const Vec<T> d = part.get(x + k * cols + i, centre[k]) - centre[k];
+    return d * d;
+  });
+  for (int k = 0; k < count; ++k)
+    scale[k] = factor[k] = static_cast<T>(1 / __builtin_sqrt(total[k] / cols + epsilon));
+  over_lanes<T>(0, cols, [&](index i, auto part) {
+    const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
+    const Vec<T> offset = beta ? part.get(beta + i) : Vec<T>{};
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) {
+      const Vec<T> h = (part.get(x + k * cols + i) - centre[k]) * factor[k];
+      part.put(y + k * cols + i, h * weight + offset);
+    }
+  });
+}
+
 // y = (x - mean) * scale * gamma + beta with scale = 1 / sqrt(mean of squares + epsilon), row by
 // row; `mean` null leaves the mean in. gamma and beta may be null.
 template <class T>
 void normalize_rows(index rows, index cols, const T* x, const T* gamma, const T* beta,
                     double epsilon, T* y, T* mean, T* scale, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const index r = at / max_of<index>(cols, 1);
-    const T centre =
-        mean ? static_cast<T>(
-                   sum_over<T>(cols, [&](index i, auto part) { return part.get(x + at + i); }) /
-                   cols)
-             : T(0);
-    const double square = sum_over<T>(cols, [&](index i, auto part) {
-      const Vec<T> d = part.get(x + at + i, centre) - centre;
-      return d * d;
-    });
-    const T factor = static_cast<T>(1 / __builtin_sqrt(square / cols + epsilon));
-    if (mean) mean[r] = centre;
-    scale[r] = factor;
-    over_lanes<T>(0, cols, [&](index i, auto part) {
-      Vec<T> v = (part.get(x + at + i) - centre) * factor;
-      if (gamma) v *= part.get(gamma + i);
-      if (beta) v += part.get(beta + i);
-      part.put(y + at + i, v);
-    });
+  constexpr int most = 4;
+  const index together = round_up(rows_together(cols), most);
+  parallel_blocks(rows, together, threads, [&](index begin, index end) {
+    index r = begin;
+    const auto group = [&](auto normalize) {
+      normalize(cols, x + r * cols, gamma, beta, epsilon, y + r * cols, mean ? mean + r : nullptr,
+                scale + r);
+    };
+    for (; r + most <= end; r += most) group(normalize_group<most, T>);
+    for (; r < end; ++r) group(normalize_group<1, T>);
   });
 }
 
@@ -85,6 +121,10 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
       max_of<index>(chain, round_up((index{1} << 15) / max_of<index>(cols, 1), chain));
   const index blocks = ceil_div(rows, block), width = round_up(cols, Simd<T>::lanes);
   const int team = threads < 1 ? 1 : threads;
+  // What no cache would keep goes straight to memory.
+  const bool streams = 3 * rows * cols * static_cast<index>(sizeof(T)) >= streamed_bytes &&
+                       cols % Simd<T>::lanes == 0 &&
+                       reinterpret_cast<std::uintptr_t>(dx) % KCORE_VECTOR_BYTES == 0;
   Scratch scratch(room<double>(blocks * 2 * cols) + room<T>(2 * width * team));
   if (!scratch) return false;
   double* parts = take<double>(scratch, blocks * 2 * cols);
@@ -118,7 +158,11 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
           over_lanes<T>(0, cols, [&](index i, auto part) {
             const Vec<T> weight = gamma ? part.get(gamma + i) * factor : broadcast(factor);
             const Vec<T> away = part.get(x + row + i) - c;
-            part.put(dx + row + i, part.get(g + row + i) * weight + (away * slope + offset));
+            const Vec<T> v = part.get(g + row + i) * weight + (away * slope + offset);
+            if (streams)
+              stream(dx + row + i, v);
+            else
+              part.put(dx + row + i, v);
           });
         }
         r += count;
@@ -128,6 +172,7 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
         totals[cols + j] += to_beta[j];
       }
     }
+    if (streams) stream_fence();
   });
   for (index j = 0; j < cols; ++j) {
     double to_gamma = 0, to_beta = 0;

@@ -107,6 +107,10 @@ KCORE_INLINE void store_part(T* p, index n, Vec<T> v) {
 }
 #endif
 
+// Results larger than a last-level cache go past it: the line that a plain store fetches first
+// would be one more stream from memory.
+constexpr index streamed_bytes = index{32} << 20;
+
 // Stores that go past the caches, to an aligned place; fenced once they are done.
 #if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
 KCORE_INLINE void stream(float* p, Vec<float> v) { _mm512_stream_ps(p, (__m512)v); }

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.random import threefry2x32_p
 
-from kcore.backends.threefry import COUNTERS
+from kcore.backends.threefry import COUNTERS, threshold
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -35,6 +35,12 @@ def random_unit(key, shape, dtype):
     taken, places = _PLACES[dtype]
     bits = random_bits(key, shape) & jnp.uint32(2**taken - 1)
     return (bits >> (taken - places)).astype(dtype) * jnp.asarray(2.0**-places, dtype)
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def random_mask(key, shape, probability):
+    limit = threshold(probability)
+    return jnp.ones(shape, bool) if limit == COUNTERS else random_bits(key, shape) < jnp.uint32(limit)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 4))

@@ -7,7 +7,8 @@ import math
 
 import numpy as np
 
-from kcore import dtypes, ops
+from kcore import _native, dtypes, ops
+from kcore._native.threads import threads_for
 from kcore.backends.host import to_array
 from kcore.backends.reference.tape import vjp
 from kcore.ops.index import flat_indices, inside_rows, product_gradients
@@ -90,6 +91,10 @@ def take(x, indices, axis):
     if axis is None:
         x, axis = x.reshape(-1), 0
     i = _from_zero(indices, x.shape[axis])
+    if axis == 0 and x.ndim > 1 and _has_kernel(x) and i.size:
+        rows = np.ascontiguousarray(x).reshape(len(x), -1)
+        y = _native.kernels.take_rows(rows, _numbers(i), threads_for(i.size * rows.shape[1]))
+        return y.reshape(i.shape + x.shape[1:])
     if not (i == x.shape[axis]).any():
         return np.take(x, i, axis)
     fill = dtypes.missing(dtypes.name_of(x.dtype))
@@ -100,14 +105,13 @@ def take(x, indices, axis):
 def _(g, y, x, indices, axis):
     # Rows of g are added up where they come from.
     if axis is None:
-        rows = ops.scatter_rows(ops.zeros((x.size,), g.dtype), ops.ravel(indices), ops.ravel(g), "add")
-        return ops.reshape(rows, x.shape), None
+        return ops.reshape(sum_rows(ops.ravel(g), ops.ravel(indices), x.size), x.shape), None
     picked = tuple(range(axis, axis + indices.ndim))
     others = [a for a in range(g.ndim) if a not in picked]
     rest = tuple(d for a, d in enumerate(x.shape) if a != axis)
     updates = ops.reshape(ops.transpose(g, (*picked, *others)), (indices.size, *rest))
-    rows = ops.scatter_rows(ops.zeros((x.shape[axis], *rest), g.dtype), ops.ravel(indices), updates, "add")
-    return ops.moveaxis(rows, 0, axis), None
+    rows = sum_rows(updates, ops.ravel(indices), x.shape[axis])
+    return (rows if axis == 0 else ops.moveaxis(rows, 0, axis)), None
 
 
 def take_along_axis(x, indices, axis):
@@ -184,6 +188,8 @@ def _(g, y, inputs, start_indices, updates):
 
 def scatter_rows(x, indices, updates, reduction):
     i = _from_zero(indices, len(x))
+    if reduction == "add" and _has_kernel(x) and updates.dtype == x.dtype:
+        return _added(x, len(x), i, updates)
     inside = i < len(x)
     i, updates = i[inside], updates[inside]
     if reduction is None:
@@ -197,6 +203,35 @@ def scatter_rows(x, indices, updates, reduction):
     with np.errstate(all="ignore"):
         {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction].at(y, i, updates)
     return y.astype(x.dtype)
+
+
+def _has_kernel(x):
+    return _native.available and x.dtype.char in "fd" and x.size > 0
+
+
+def _numbers(indices):
+    return np.ascontiguousarray(indices, "int64").reshape(-1)
+
+
+def _added(base, count, indices, updates):
+    """`base`, or zeros for None, of `count` rows, with the updates added to the rows that the indices name."""
+    rows = np.ascontiguousarray(updates).reshape(len(indices), math.prod(updates.shape[1:]))
+    start = None if base is None else np.ascontiguousarray(base).reshape(count, -1)
+    y = _native.kernels.add_rows(start, count, _numbers(indices), rows, threads_for(rows.size))
+    return y.reshape(count, *updates.shape[1:])
+
+
+@private_op(rule=lambda updates, indices, count: Plan((count, *updates.shape[1:]), updates.dtype))
+def sum_rows(updates: Tensor, indices: Tensor, count):
+    """Zeros of `count` rows with each update added to the row that its index names: the gradient of `take`."""
+    if _has_kernel(updates):
+        return _added(None, count, _from_zero(indices, count), updates)
+    return scatter_rows(np.zeros((count, *updates.shape[1:]), updates.dtype), indices, updates, "add")
+
+
+@vjp(sum_rows)
+def _(g, y, updates, indices, count):
+    return inside_rows(g, indices, updates), None
 
 
 MANY = 4096  # elements from which on a sparse matrix pays for being made

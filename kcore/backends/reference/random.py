@@ -11,3 +11,11 @@ def random_bits(key, shape):
 
 def random_words(key, shape):
     return threefry.words(key, shape)
+
+
+def random_unit(key, shape, dtype):
+    return threefry.units(key, shape, dtype)
+
+
+def random_mask(key, shape, probability):
+    return threefry.below(key, shape, threefry.threshold(probability))

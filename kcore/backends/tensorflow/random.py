@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from kcore.backends import threefry
 from kcore.backends.threefry import COUNTERS, PARITY, ROTATIONS, ROUNDS
+from kcore.ops.mechanism import REGISTRY
 
 
 def random_bits(key, shape):
@@ -21,6 +22,20 @@ def random_words(key, shape):
     if values is not None:
         return tf.constant(threefry.words(values, [int(d) for d in shape]))
     return tf.reshape(tf.stack(_cipher(key, _size(shape)), -1), [*shape, 2])
+
+
+def random_unit(key, shape, dtype):
+    values = _values(key)
+    if values is None:
+        return REGISTRY["random_unit"].body(key, shape, dtype)
+    return tf.constant(threefry.units(values, [int(d) for d in shape], dtype))
+
+
+def random_mask(key, shape, probability):
+    values = _values(key)
+    if values is None:
+        return REGISTRY["random_mask"].body(key, shape, probability)
+    return tf.constant(threefry.below(values, [int(d) for d in shape], threefry.threshold(probability)))
 
 
 def _values(key):

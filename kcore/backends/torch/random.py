@@ -26,6 +26,35 @@ def random_words(key, shape):
     return torch.stack(_cipher(key, math.prod(shape)), -1).view(torch.uint32).reshape(*shape, 2)
 
 
+def random_unit(key, shape, dtype):
+    values = _values(key)
+    if values is not None:
+        return _tensor(threefry.units(values, shape, dtype))
+    # On signed words: torch would try the uint32 kernels that it lacks, and leave that in a graph it traces.
+    x0, x1 = _cipher(key, math.prod(shape))
+    kind = getattr(torch, dtype)
+    if dtype == "float64":
+        high, low = (x0.to(torch.int64) & (COUNTERS - 1)), (x1 >> 12) & (2**20 - 1)
+        return (high.to(kind) * 2.0**-32 + low.to(kind) * 2.0**-52).reshape(shape)
+    spare, places = threefry.SPARE[dtype]
+    bits = ((x0 ^ x1) >> spare) & (2**places - 1)
+    return (bits.to(kind) * 2.0**-places).reshape(shape)
+
+
+def random_mask(key, shape, probability):
+    limit, values = threefry.threshold(probability), _values(key)
+    if values is not None:
+        return torch.from_numpy(threefry.below(values, shape, limit))
+    x0, x1 = _cipher(key, math.prod(shape))
+    return (((x0 ^ x1).to(torch.int64) & (COUNTERS - 1)) < limit).reshape(shape)
+
+
+def _tensor(x):
+    from kcore.backends.torch import backend
+
+    return backend.convert(x) if x.dtype.itemsize == 2 else torch.from_numpy(x)  # it reads no bfloat16 from NumPy
+
+
 def _values(key):
     """The key as an array where drawing on the host is right: a hundred small kernels take longer."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or proxy_tensor.get_proxy_mode() is not None
