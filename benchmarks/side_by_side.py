@@ -34,7 +34,7 @@ def minimums(calls: Calls, seconds: float = 1.0) -> dict[str, float]:
     return best
 
 
-def table(rows: Iterator[tuple[str, Calls]], words: list[str], seconds: float = 1.0) -> None:
+def table(rows: Iterator[tuple[str, Calls]], words: list[str], seconds: float = 2.0) -> None:
     """Prints, for each row, kcore's time and how many times that the others take; only rows with one of `words`."""
     for name, calls in rows:
         if words and not any(w in name for w in words):

@@ -755,7 +755,7 @@ def crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.n
 # Rows by number
 
 def take_rows(cnp.ndarray x not None, cnp.ndarray at not None, int threads=1):
-    """x[at[i]] for each i, with x[r, c] and int64 numbers; a row of nan where there is no such row."""
+    """x[at[i]] for each i, with x[r, c] and int64 numbers, negative ones from the end; nan where there is no such row."""
     check(x, 2, cnp.PyArray_TYPE(x))
     cdef index rows = x.shape[0], cols = x.shape[1], count = at.size
     check_classes(at, count)

@@ -86,7 +86,8 @@ def _threads() -> int:
 def _extension() -> dict[str, Any]:
     from kcore import _native
 
-    return {"available": _native.available, "simd": _native.simd, "reason": _native.reason}
+    pool = _native.kernels.pool_state() if _native.available else None
+    return {"available": _native.available, "simd": _native.simd, "reason": _native.reason, "pool": pool}
 
 
 def _backend(name: str) -> dict[str, Any]:
@@ -187,5 +188,7 @@ def _extension_line(extension: dict[str, Any] | None) -> str:
     if extension is None:
         return "unknown"
     if extension["available"]:
-        return f"built, {extension['simd']}"
+        pool = extension["pool"]
+        kept, limit, in_use = (f"{pool[name] / 2**20:.0f}" for name in ("kept", "limit", "in_use"))
+        return f"built, {extension['simd']}; memory pool: {in_use} MiB in use, {kept} of at most {limit} MiB kept"
     return f"not built, so NumPy definitions run instead: {extension['reason']}"

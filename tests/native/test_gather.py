@@ -12,8 +12,8 @@ every_shape = pytest.mark.parametrize(("rows", "cols", "count"), SHAPES)
 @every_shape
 def test_rows_are_taken_and_missing_ones_are_nan(kernels, rng, rows, cols, count, dtype):
     x = rng.standard_normal((rows, cols)).astype(dtype)
-    at = rng.integers(-1, rows + 1, count)
-    inside = (at >= 0) & (at < rows)
+    at = rng.integers(-rows - 1, rows + 1, count)  # negative ones count from the end; some are out of range
+    inside = (at >= -rows) & (at < rows)
     want = np.full((count, cols), np.nan, dtype)
     want[inside] = x[at[inside]]
     for threads in (1, 2):
@@ -27,8 +27,8 @@ def test_rows_are_added_where_they_belong(kernels, rng, rows, cols, count, based
     base = rng.standard_normal((rows, cols)).astype(dtype) if based else None
     updates = rng.standard_normal((count, cols)).astype(dtype)
     updates.flags.writeable = False
-    at = rng.integers(-1, rows + 1, count)
-    inside = (at >= 0) & (at < rows)
+    at = rng.integers(-rows - 1, rows + 1, count)  # negative ones count from the end; some are out of range
+    inside = (at >= -rows) & (at < rows)
     want = np.zeros((rows, cols), dtype) if base is None else base.copy()
     np.add.at(want, at[inside], updates[inside])
     for threads in (1, 2, 3):

@@ -7,18 +7,33 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
+// Negative numbers count from the end.
+KCORE_INLINE std::int64_t row_of(std::int64_t number, index rows) {
+  return number < 0 ? number + rows : number;
+}
+
 // y[i] = x[at[i]]; nan where there is no such row.
 template <class T>
 void take_rows(index rows, index cols, const T* x, index count, const std::int64_t* at, T* y,
                int threads) {
+  constexpr index ahead = 3;  // rows far apart are asked for before they are needed
   const index together = max_of<index>(1, 16384 / max_of<index>(cols, 1));
   parallel_blocks(count, together, threads, [&](index begin, index end) {
     for (index i = begin; i < end; ++i) {
-      const std::int64_t r = at[i];
-      if (r >= 0 && r < rows)
-        std::memcpy(y + i * cols, x + r * cols, cols * sizeof(T));
-      else
+      const std::int64_t r = row_of(at[i], rows);
+      if (r < 0 || r >= rows) {
         for (index j = 0; j < cols; ++j) y[i * cols + j] = static_cast<T>(__builtin_nan(""));
+        continue;
+      }
+      if (i + ahead < end) {
+        const std::int64_t next = row_of(at[i + ahead], rows);
+        if (next >= 0 && next < rows)
+          for (index j = 0; j < min_of<index>(cols, 512); j += 64 / sizeof(T))
+            __builtin_prefetch(x + next * cols + j);
+      }
+      over_lanes<T>(0, cols, [&](index j, auto part) {
+        part.put(y + i * cols + j, part.get(x + r * cols + j));
+      });
     }
   });
 }
@@ -37,7 +52,7 @@ void add_rows(index rows, index cols, const T* base, index count, const std::int
     else
       std::memset(y + low * cols, 0, bytes);
     for (index i = 0; i < count; ++i) {
-      const std::int64_t r = at[i];
+      const std::int64_t r = row_of(at[i], rows);
       if (r < low || r >= high) continue;
       T* to = y + r * cols;
       const T* from = updates + i * cols;

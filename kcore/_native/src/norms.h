@@ -19,6 +19,10 @@ KCORE_INLINE void normalize_group(index cols, const T* x, const T* gamma, const 
   double total[count];
   // The sum of f(row, offset, part) for each row, in chains of at most 64 vectors, then in double.
   const auto sums = [&](auto f) {
+    if (count == 1) {
+      total[0] = sum_over<T>(cols, [&](index i, auto part) { return f(0, i, part); });
+      return;
+    }
 #pragma GCC unroll 4
     for (int k = 0; k < count; ++k) total[k] = 0;
     for (index i0 = 0; i0 < cols; i0 += chain) {
@@ -61,7 +65,9 @@ KCORE_INLINE void normalize_group(index cols, const T* x, const T* gamma, const 
 template <class T>
 void normalize_rows(index rows, index cols, const T* x, const T* gamma, const T* beta,
                     double epsilon, T* y, T* mean, T* scale, int threads) {
+  // In long rows the sums have chains enough, and memory likes one row at a time better.
   constexpr int most = 4;
+  const index in_groups = cols <= 512 ? most : 1;
   const index together = round_up(rows_together(cols), most);
   parallel_blocks(rows, together, threads, [&](index begin, index end) {
     index r = begin;
@@ -69,7 +75,8 @@ void normalize_rows(index rows, index cols, const T* x, const T* gamma, const T*
       normalize(cols, x + r * cols, gamma, beta, epsilon, y + r * cols, mean ? mean + r : nullptr,
                 scale + r);
     };
-    for (; r + most <= end; r += most) group(normalize_group<most, T>);
+    if (in_groups == most)
+      for (; r + most <= end; r += most) group(normalize_group<most, T>);
     for (; r < end; ++r) group(normalize_group<1, T>);
   });
 }

@@ -90,11 +90,11 @@ def _(g, y, g0, key, shape):
 def take(x, indices, axis):
     if axis is None:
         x, axis = x.reshape(-1), 0
-    i = _from_zero(indices, x.shape[axis])
-    if axis == 0 and x.ndim > 1 and _has_kernel(x) and i.size:
+    if axis == 0 and x.ndim > 1 and _has_kernel(x):
         rows = np.ascontiguousarray(x).reshape(len(x), -1)
-        y = _native.kernels.take_rows(rows, _numbers(i), threads_for(i.size * rows.shape[1]))
-        return y.reshape(i.shape + x.shape[1:])
+        y = _native.kernels.take_rows(rows, _numbers(indices, len(x)), threads_for(indices.size * rows.shape[1]))
+        return y.reshape(indices.shape + x.shape[1:])
+    i = _from_zero(indices, x.shape[axis])
     if not (i == x.shape[axis]).any():
         return np.take(x, i, axis)
     fill = dtypes.missing(dtypes.name_of(x.dtype))
@@ -187,9 +187,9 @@ def _(g, y, inputs, start_indices, updates):
 
 
 def scatter_rows(x, indices, updates, reduction):
-    i = _from_zero(indices, len(x))
     if reduction == "add" and _has_kernel(x) and updates.dtype == x.dtype:
-        return _added(x, len(x), i, updates)
+        return _added(x, len(x), indices, updates)
+    i = _from_zero(indices, len(x))
     inside = i < len(x)
     i, updates = i[inside], updates[inside]
     if reduction is None:
@@ -209,7 +209,10 @@ def _has_kernel(x):
     return _native.available and x.dtype.char in "fd" and x.size > 0
 
 
-def _numbers(indices):
+def _numbers(indices, count):
+    """Flat int64; a uint64 that has no such number is out of range as it is."""
+    if indices.dtype == "uint64":
+        indices = np.minimum(indices, count)
     return np.ascontiguousarray(indices, "int64").reshape(-1)
 
 
@@ -217,7 +220,7 @@ def _added(base, count, indices, updates):
     """`base`, or zeros for None, of `count` rows, with the updates added to the rows that the indices name."""
     rows = np.ascontiguousarray(updates).reshape(len(indices), math.prod(updates.shape[1:]))
     start = None if base is None else np.ascontiguousarray(base).reshape(count, -1)
-    y = _native.kernels.add_rows(start, count, _numbers(indices), rows, threads_for(rows.size))
+    y = _native.kernels.add_rows(start, count, _numbers(indices, count), rows, threads_for(rows.size))
     return y.reshape(count, *updates.shape[1:])
 
 
@@ -225,7 +228,7 @@ def _added(base, count, indices, updates):
 def sum_rows(updates: Tensor, indices: Tensor, count):
     """Zeros of `count` rows with each update added to the row that its index names: the gradient of `take`."""
     if _has_kernel(updates):
-        return _added(None, count, _from_zero(indices, count), updates)
+        return _added(None, count, indices, updates)
     return scatter_rows(np.zeros((count, *updates.shape[1:]), updates.dtype), indices, updates, "add")
 
 
