@@ -7,6 +7,7 @@ import fnmatch
 import importlib
 import pkgutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,9 @@ from kcore.conformance.record import CASES, Case
 from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
 from kcore.conformance.trials import Trials
 from kcore.ops.mechanism import REGISTRY
+
+FORGET_AFTER = 16
+checked: Counter[str] = Counter()  # backend -> ops checked in this process
 
 Progress = Callable[[Result, int, int], None]
 
@@ -89,12 +93,20 @@ def run(
                 for backend in loaded:
                     result = Result(name, backend.name, NO_RECORD) if trials is None else Check(trials, backend).run()
                     results.append(result)
+                    _free(backend)
                     done += 1
                     if progress is not None:
                         progress(result, done, total)
     except KeyboardInterrupt:
         raise Interrupted(results) from None
     return results
+
+
+def _free(backend: Any) -> None:
+    """Has a backend forget what it has compiled, after every so many ops: it is gigabytes for all of them."""
+    checked[backend.name] += 1
+    if checked[backend.name] % FORGET_AFTER == 0:
+        backend.forget_compiled()
 
 
 def known() -> dict[str, Case | None]:
