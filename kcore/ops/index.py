@@ -467,15 +467,25 @@ def inside_rows(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
 def product_gradients(g: Tensor, x: Tensor, indices: Tensor, updates: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of x and updates of `scatter_rows` with "mul".
 
-    A product without one of its factors: by division, and around zeros, which divide nothing.
+    A product without one of its factors, by division. Zeros, which divide nothing, are left out and come
+    back as a factor of their own, which has their gradient.
     """
-    one = ops.ones_like(x)
+
+    def gathered(values: Tensor, onto: Tensor, reduction: str) -> Tensor:
+        return inside_rows(ops.scatter_rows(onto, indices, values, reduction), indices, updates)
+
     zero = ops.equal(updates, 0)
+    lone = ops.where(zero, updates, ops.zeros_like(updates))  # 0 everywhere, but not its gradient
     count = ops.cast(zero, updates.dtype)
-    other_zeros = inside_rows(ops.scatter_rows(ops.zeros_like(x), indices, count, "add"), indices, updates) - count
+    none, one = ops.zeros_like(x), ops.ones_like(x)
+    other_zeros = gathered(count, none, "add") - count
+    product_of_zeros = ops.where(  # with two of them or more, their gradient is 0 too
+        ops.equal(other_zeros, 0),
+        ops.ones_like(updates),
+        ops.where(ops.equal(other_zeros, 1), gathered(lone, none, "add") - lone, ops.zeros_like(updates)),
+    )
     divisor = ops.where(zero, ops.ones_like(updates), updates)
-    others = inside_rows(ops.scatter_rows(one, indices, divisor, "mul"), indices, updates) / divisor
-    others = ops.where(ops.greater(other_zeros, 0), ops.zeros_like(others), others)
+    others = gathered(divisor, one, "mul") / divisor * product_of_zeros
     return g * ops.scatter_rows(one, indices, updates, "mul"), inside_rows(g * x, indices, updates) * others
 
 
