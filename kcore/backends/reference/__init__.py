@@ -117,6 +117,8 @@ def _specialized(plan: Any, sources: Sequence[Any], steps: list, definition: Cal
         elif source.kind == "plain":
             given.append(n if step is None else f"v{i}")
             scope[f"v{i}"] = source.value
+        elif source.kind == "index":
+            given.append(f"step{i}({n})")
         elif source.kind == "tensors":
             given.append(f"[view(x, ndarray) for x in step{i}({n})]")
         else:
