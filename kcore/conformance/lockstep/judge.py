@@ -11,7 +11,7 @@ import numpy as np
 from kcore import backends, dtypes, gradients, tree
 from kcore.conformance.comparison import distance
 from kcore.conformance.lockstep.observe import array_of, converted, listening, results_of
-from kcore.conformance.lockstep.trace import OpEvent, is_inexact
+from kcore.conformance.lockstep.trace import Differentiated, OpEvent, is_inexact
 from kcore.conformance.record import CASES, EXACT_TO_ROUNDING
 from kcore.conformance.trials import tolerance
 
@@ -259,6 +259,25 @@ def op_gradients(op: Any, args: tuple, cotangents: Sequence[Any], backend: Any) 
             for g, y in zip([g for g in cotangents if g is not None], ys, strict=True)
         ]
         return [array_of(backend, g) for g in pull(gs)]
+
+
+def gradient_origin(call: Differentiated, backend: Any) -> tuple[OpEvent, list[np.ndarray]] | None:
+    """(the last op whose gradients are not finite though what reached it is, these gradients); None if there is none."""
+    for event in reversed(list(call.ops(nested=False))):
+        gs = event.gradients
+        if gs is None or all(g is None for g in gs) or not all(_finite(g) for g in gs if g is not None):
+            continue
+        try:
+            found = op_gradients(event.op, event.args, gs, backend)
+        except Exception:  # it has no gradient by itself
+            continue
+        if not all(_finite(g) for g in found):
+            return event, found
+    return None
+
+
+def _finite(x: np.ndarray) -> bool:
+    return bool(np.isfinite(x.astype("complex128" if x.dtype.kind == "c" else "float64")).all())
 
 
 def unit(cotangents: Sequence[Any]) -> list[Any] | None:

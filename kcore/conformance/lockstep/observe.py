@@ -103,6 +103,9 @@ class Observer:
             outputs, aux, pull = run(fn, leaves)
         return outputs, aux, pull
 
+    def cast(self, x: Any, dtype: str, y: Any) -> None:
+        """A tensor was converted to a dtype, by no op."""
+
 
 @contextlib.contextmanager
 def listening(observer: Observer | None) -> Iterator[None]:
@@ -181,8 +184,12 @@ def _wrap(backend: Any) -> None:
     def convert(x: Any, dtype: str | None = None) -> Any:
         if _told.get() is None:
             return own["convert"](x, dtype)
+        observer = here()
         with listening(None):  # the reference backend casts tracked tensors by an op
-            return own["convert"](x, dtype)
+            y = own["convert"](x, dtype)
+            if observer is not None and dtype is not None and y is not x and backend.is_tensor(x):
+                observer.cast(x, dtype, y)
+        return y
 
     def vjp(fn: Callable, leaves: list[Any], once: bool = False) -> Any:
         observer = here()

@@ -14,7 +14,7 @@ from kcore.conformance.calls import Call
 from kcore.conformance.lockstep import judge
 from kcore.conformance.lockstep.findings import Finding
 from kcore.conformance.lockstep.follow import LEAST, Follower, nonfinite, roughest
-from kcore.conformance.lockstep.judge import Gap
+from kcore.conformance.lockstep.judge import Gap, gradient_origin
 from kcore.conformance.lockstep.observe import array_of, observing, results_of
 from kcore.conformance.lockstep.report import Comparison, Drift
 from kcore.conformance.lockstep.scripts import script_of
@@ -473,19 +473,12 @@ def _differentiated(scope: Scope) -> Iterator[Differentiated]:
 
 def _gradient_origin(call: Differentiated, oracle: Any) -> Finding | None:
     """The last op whose gradient is not finite though the one that reached it is."""
-    for event in reversed(list(call.ops(nested=False))):
-        gs = event.gradients
-        if gs is None or all(g is None for g in gs) or _bad(g for g in gs if g is not None):
-            continue
-        try:
-            found = judge.op_gradients(event.op, event.args, gs, oracle)
-        except Exception:
-            continue
-        if _bad(found):
-            made = nonfinite(oracle.name, event, found, event.args)
-            made.kind = "gradient"
-            return made
-    return None
+    found = gradient_origin(call, oracle)
+    if found is None:
+        return None
+    made = nonfinite(oracle.name, found[0], found[1], found[0].args)
+    made.kind = "gradient"
+    return made
 
 
 def _noisy(recorder: Recorder) -> set[str]:

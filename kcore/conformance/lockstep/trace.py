@@ -144,7 +144,7 @@ class Recorder(Observer):
             found = pull(gs)
             call.pulls.append(([array_of(self.backend, g) for g in gs], [array_of(self.backend, g) for g in found]))
             if self.gradients and len(call.pulls) == 1:
-                _note_gradients(self.backend, call, fn, leaves, gs, run)
+                note_gradients(self.backend, call, fn, leaves, gs, run)
             return found
 
         return outputs, aux, pullback
@@ -182,7 +182,7 @@ class _Prober(Observer):
         return run(fn, leaves)
 
 
-def _note_gradients(
+def note_gradients(
     backend: Any, call: Differentiated, fn: Callable, leaves: list[Any], gs: list[Any], run: Any
 ) -> None:
     """Runs the function again with a probe on every result, and notes the gradients that reach them."""
