@@ -162,7 +162,12 @@ setup(
         "bench": ["pytest-benchmark", "onnxruntime"],
     },
     packages=find_packages(include=["kcore", "kcore.*"]),
-    package_data={"kcore": ["py.typed"], "": ["*.csv.gz", "*.md"]},
+    package_data={
+        "kcore": ["py.typed"],
+        "kcore.conformance": ["*.schema.json", "page/*"],
+        "kcore.conformance.goldens": ["shipped/*"],
+        "": ["*.csv.gz", "*.md"],
+    },
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildKernels},
     entry_points={"console_scripts": ["kcore = kcore.cli:main"]},
