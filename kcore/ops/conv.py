@@ -93,6 +93,11 @@ def conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> signal = ops.reshape([1.0, 2.0, 4.0, 7.0], (1, 4, 1))
+    >>> differences = ops.reshape([-1.0, 1.0], (2, 1, 1))
+    >>> ops.ravel(ops.conv(signal, differences))
+    Tensor([1., 2., 3.], dtype=float32)
     """
 
 
@@ -193,6 +198,10 @@ def conv_transpose(
 
     Raises:
         ValueError: Ranks or channels don't fit each other.
+
+    >>> signal = ops.reshape([1.0, 2.0], (1, 2, 1))
+    >>> ops.ravel(ops.conv_transpose(signal, ops.ones((2, 1, 1)), strides=2))
+    Tensor([1., 1., 2., 2.], dtype=float32)
     """
 
 
@@ -233,6 +242,10 @@ def depthwise_conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> images = ops.ones((1, 3, 3, 2))
+    >>> ops.depthwise_conv(images, ops.ones((2, 2, 2, 1)))[0, 0, 0]
+    Tensor([4., 4.], dtype=float32)
     """
     depth, multiplier = kernel.shape[-2:]
     grouped = reshape(kernel, (*kernel.shape[:-2], 1, depth * multiplier))
@@ -288,6 +301,10 @@ def separable_conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> images = ops.ones((1, 3, 3, 2))
+    >>> ops.separable_conv(images, ops.ones((2, 2, 2, 1)), ops.ones((1, 1, 2, 3)))[0, 0, 0]
+    Tensor([8., 8., 8.], dtype=float32)
     """
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, 1, "valid", data_format, 1)
@@ -343,6 +360,12 @@ def unfold(
 
     Raises:
         ValueError: x has another number of dimensions, or no window fits.
+
+    >>> ops.unfold(ops.reshape(ops.arange(6), (1, 1, 2, 3)), 2)[0]
+    Tensor([[0, 1],
+           [1, 2],
+           [3, 4],
+           [4, 5]], dtype=int32)
     """
     if any(padding):
         x = ops.constant_pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), 0)
@@ -397,6 +420,10 @@ def fold(
 
     Raises:
         ValueError: x has another number of dimensions, or columns of another length or number.
+
+    >>> ops.fold(ops.ones((1, 4, 2)), output_size=(2, 3), kernel_size=2)[0, 0]
+    Tensor([[1., 2., 1.],
+           [1., 2., 1.]], dtype=float32)
     """
     dtype, x = x.dtype, wide(x)
     batch, length, _ = ops.shape(x)

@@ -197,6 +197,13 @@ def get_item(x: Tensor, key: Any) -> Tensor:
     Raises:
         IndexError: An integer is out of range, there are too many indices, a mask does not fit, or an
             array is of neither integers nor bools.
+
+    >>> x = ops.reshape(ops.arange(6), (2, 3))
+    >>> ops.get_item(x, (slice(None), [0, 2]))
+    Tensor([[0, 2],
+           [3, 5]], dtype=int32)
+    >>> ops.get_item(x, x > 3)
+    Tensor([4, 5], dtype=int32)
     """
     if not any(hasattr(part, "dtype") for part in key):
         return ops.basic_index(x, key)
@@ -235,6 +242,9 @@ def basic_index(x: Tensor, key: Any) -> Tensor:
 
     Raises:
         IndexError: An integer is out of range, or there are too many indices.
+
+    >>> ops.basic_index(ops.reshape(ops.arange(6), (2, 3)), (1, slice(0, 2)))
+    Tensor([3, 4], dtype=int32)
     """
 
 
@@ -292,6 +302,11 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     Raises:
         TypeError: The indices are not integers.
         ValueError: The axis is out of range.
+
+    >>> ops.take([[1, 2], [3, 4]], [1, 1, 0], axis=0)
+    Tensor([[3, 4],
+           [3, 4],
+           [1, 2]], dtype=int32)
     """
 
 
@@ -328,6 +343,10 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the axis is out of range.
+
+    >>> ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)
+    Tensor([[2],
+           [3]], dtype=int32)
     """
 
 
@@ -391,6 +410,10 @@ def slice(inputs: Tensor, start_indices: Any, shape: Shape) -> Tensor:
 
     Raises:
         ValueError: Not one start or size for each axis, or a block that is known to reach outside.
+
+    >>> ops.slice([[1, 2, 3], [4, 5, 6]], (0, 1), (2, 2))
+    Tensor([[2, 3],
+           [5, 6]], dtype=int32)
     """
 
 
@@ -416,6 +439,9 @@ def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
 
     Raises:
         ValueError: Not one start for each axis, or a block that is known to reach outside.
+
+    >>> ops.slice_update([1, 2, 3, 4], (1,), [7, 8])
+    Tensor([1, 7, 8, 4], dtype=int32)
     """
 
 
@@ -462,6 +488,9 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the reduction is another.
+
+    >>> ops.scatter_update([1, 2, 3], [[0], [2]], [7, 8])
+    Tensor([7, 2, 8], dtype=int32)
     """
     depth = indices.shape[-1]
     sizes = ops.shape(inputs)
@@ -498,6 +527,9 @@ def scatter_rows(x: Tensor, indices: Tensor, updates: Tensor, reduction: str | N
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the reduction is another.
+
+    >>> ops.scatter_rows([1, 2, 3], [0, 0, -1], [10, 10, 10], "add")
+    Tensor([21,  2, 13], dtype=int32)
     """
 
 
@@ -559,6 +591,9 @@ def scatter(indices: Tensor, values: Tensor, shape: Shape) -> Tensor:
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit.
+
+    >>> ops.scatter([[0], [2], [2]], [1, 5, 5], (3,))
+    Tensor([ 1,  0, 10], dtype=int32)
     """
     return ops.scatter_update(ops.zeros(shape, values.dtype), indices, values, "add")
 
@@ -590,6 +625,10 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spar
 
     Raises:
         ValueError: `num_classes` is negative, the axis is out of range, or `sparse` is true.
+
+    >>> ops.one_hot([0, 2], 3)
+    Tensor([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     x = ops.cast(x, "int32") if dtypes.name_of(x.dtype) in _NARROW else x
     classes = ops.arange(num_classes, dtype="int32")
@@ -624,6 +663,9 @@ def multi_hot(
     Raises:
         ValueError: `num_classes` is missing, the axis is out of range, or `sparse` is true.
         TypeError: Another keyword is given.
+
+    >>> ops.multi_hot([[0, 2]], 4)
+    Tensor([[1., 0., 1., 0.]], dtype=float32)
     """
     num_classes = kwargs.pop("num_tokens", num_classes)
     if kwargs:
@@ -650,6 +692,9 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
 
     Raises:
         ValueError: x is a scalar.
+
+    >>> ops.nonzero([[0, 5], [6, 0]])
+    (Tensor([0, 1], dtype=int32), Tensor([1, 0], dtype=int32))
     """
     return ops.where(x)
 
@@ -676,6 +721,9 @@ def unravel_index(indices: Tensor, shape: Shape) -> tuple[Tensor, ...]:
     Raises:
         TypeError: The indices are not integers.
         ValueError: A size is negative.
+
+    >>> ops.unravel_index([1, 5], (2, 3))
+    (Tensor([0, 1], dtype=int32), Tensor([1, 2], dtype=int32))
     """
     total = math.prod(shape)
     rest = ops.clip(ops.where(ops.less(indices, 0), indices + total, indices), 0, total - 1)
@@ -708,6 +756,10 @@ def select(condlist: Tensors, choicelist: Tensors, default: Tensor = 0) -> Tenso
 
     Raises:
         ValueError: The lists differ in length or are empty, or shapes don't broadcast.
+
+    >>> x = ops.arange(4)
+    >>> ops.select([x < 1, x > 2], [x - 10, x + 10], default=0)
+    Tensor([-10,   0,   0,  13], dtype=int32)
     """
     shape = rules.broadcast(*(tuple(t.shape) for t in (*condlist, *choicelist, default)))
     y = default
