@@ -42,9 +42,12 @@ from kcore.layers.core import (
     ReversibleEmbedding,
     Wrapper,
 )
+from kcore.layers.encode import CategoryEncoding, Discretization
+from kcore.layers.hashing import HashedCrossing, Hashing
 from kcore.layers.input_layer import Input, InputLayer
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
+from kcore.layers.lookup import IntegerLookup, StringLookup
 from kcore.layers.merge import (
     Add,
     Average,
@@ -125,6 +128,7 @@ from kcore.layers.reshape import (
     ZeroPadding3D,
 )
 from kcore.layers.rnn import RNN, StackedRNNCells
+from kcore.layers.text import TextVectorization
 from kcore.layers.wrap import Bidirectional, TimeDistributed
 
 

@@ -392,7 +392,8 @@ class Layer(Owner, Operation):
     def _converted(self, args: tuple, kwargs: dict, compute: str) -> tuple[tuple, dict, bool]:
         """The arguments with arrays made tensors and floats cast; and whether any is symbolic."""
         backend = backends.active()
-        if not kwargs and len(args) == 1 and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
+        plain = self._convert_inputs and not kwargs and len(args) == 1
+        if plain and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
             x = args[0]  # the common case, first
             own = backend.dtype(x)
             if own == compute or not self.autocast or not dtypes.is_float(own):

@@ -226,8 +226,10 @@ def _of_kind(x: Any, dtype: str) -> Any:
     """`x`, cast where it has integers and the input floats, or other integers, or the other way around."""
     from kcore import ops
 
+    if dtype == "string":
+        return x
     own = dtypes.name_of(x.dtype)
-    if own in (dtype, "string") or dtype == "string" or (dtypes.is_float(own) and dtypes.is_float(dtype)):
+    if own == dtype or (dtypes.is_float(own) and dtypes.is_float(dtype)):
         return x
     y = ops.cast(x, dtype)
     masks.set_mask(y, masks.get_mask(x))

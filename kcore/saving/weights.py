@@ -242,7 +242,10 @@ def _load(plan: list[tuple[Any, dict[str, np.ndarray]]], where: str, skip_mismat
 
 
 def _is_checked(item: Any) -> bool:
-    """Whether an item takes what it saves, so that `_mismatch` can tell; a method of the user's may take other things."""
+    """Whether an item takes what it saves, so that `_mismatch` can tell; a method of the user's may take other things,
+    and so may a lookup, whose vocabulary comes with the file."""
+    if getattr(item, "_weights_come_with_files", False):
+        return False
     defining = next(c for c in type(item).__mro__ if "load_own_variables" in vars(c))
     return defining.__module__.startswith("kcore.")
 

@@ -29,6 +29,25 @@ def pair():
     return made_pair
 
 
+@pytest.fixture
+def both():
+    """A function (expression) to a layer here and its peer, of the same config."""
+
+    def made(expression):
+        ours, theirs = (maker(expression)(namespace) for namespace in (kcore.layers, keras().layers))
+        same_but_for_name(ours, theirs)
+        return ours, theirs
+
+    return made
+
+
+def same_but_for_name(ours, theirs):
+    """The same config, whatever the automatic names."""
+    a, b = _plain(ours.get_config()), _plain(theirs.get_config())
+    assert list(a) == list(b)
+    assert _close(a | {"name": ""}, b | {"name": ""}), f"{a} is not {b}"
+
+
 def maker(expression):
     """What makes the layer that an expression in `L`, a namespace of layers, stands for."""
     return lambda namespace: eval(expression, {"L": namespace, "np": np})
