@@ -309,3 +309,21 @@ class Backend:
     def versions(self) -> dict[str, str]:
         """Names and versions of what it runs on."""
         return {}
+
+    # -- devices ------------------------------------------------------------------------
+
+    def devices(self) -> list[str]:
+        """The devices that are here: "cpu", and "cuda:0" and the like."""
+        return ["cpu"]
+
+    def device(self) -> str:
+        """The one of them that new tensors are on."""
+        return "cpu"
+
+    def on_device(self, name: str) -> Any:
+        """A context in which new tensors are on that one of `devices()`."""
+        return contextlib.nullcontext()
+
+    def precision(self) -> dict[str, str]:
+        """The settings under which the framework computes in less than its inputs' precision, with their values."""
+        return {}

@@ -10,6 +10,8 @@ from kcore.layers.attention import (
     GroupQueryAttention,
     MultiHeadAttention,
 )
+from kcore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from kcore.layers.convlstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kcore.layers.convolve import (
     Conv1D,
     Conv1DTranspose,
@@ -96,6 +98,7 @@ from kcore.layers.pool import (
     MaxPooling3D,
 )
 from kcore.layers.preprocess import Normalization, Rescaling
+from kcore.layers.recurrent import GRU, LSTM, SimpleRNN
 from kcore.layers.regularize import (
     ActivityRegularization,
     AlphaDropout,
@@ -121,6 +124,8 @@ from kcore.layers.reshape import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kcore.layers.rnn import RNN, StackedRNNCells
+from kcore.layers.wrap import Bidirectional, TimeDistributed
 
 
 def serialize(layer: Any) -> dict:

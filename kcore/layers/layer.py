@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kcore import backends, dtype_policies, dtypes, naming, state, tree
+from kcore import backends, dtype_policies, dtypes, naming, ops, state, tree
 from kcore.layers import home, masks
 from kcore.layers.signature import build_parameters, call_signature
 from kcore.layers.tracking import Owner
@@ -30,7 +30,7 @@ class Layer(Owner, Operation):
     attributes, in lists and dicts too, are its own: their variables are its variables.
 
     Args:
-        activity_regularizer: A function of the output whose value is added to the losses.
+        activity_regularizer: A function of the output whose value, divided by the batch size, is added to the losses.
         trainable: Whether training changes the weights.
         dtype: A dtype, or a policy, to compute and keep weights in; None is the global policy.
         autocast: Whether float inputs are cast to the compute dtype.
@@ -346,8 +346,7 @@ class Layer(Owner, Operation):
                 else:
                     outputs = self._run(args, kwargs, compute)
                     if self.activity_regularizer is not None:
-                        for y in tree.flatten(outputs):
-                            self.add_loss(self.activity_regularizer(y))
+                        self._add_activity_losses(outputs)
                 if masked is not None:
                     self._pass_masks(args, previous, outputs)
             finally:
@@ -599,6 +598,13 @@ class Layer(Owner, Operation):
         raise NotImplementedError(
             f"{self.name}: add_metric is gone; keep a Metric as an attribute and update it in call."
         )
+
+    def _add_activity_losses(self, outputs: Any) -> None:
+        """The regularizer's value of each output, for one sample: batches of any size weigh the same."""
+        for y in tree.flatten(outputs):
+            loss = self.activity_regularizer(y)
+            batch = ops.shape(y)[0] if len(y.shape) else 1
+            self.add_loss(ops.divide(loss, ops.cast(batch, loss.dtype)))
 
     def _clear_losses(self) -> None:
         for layer in self._all_layers():

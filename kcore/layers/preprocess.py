@@ -155,13 +155,13 @@ class Normalization(DataLayer):
             raise ValueError(f"{self.name}: the layer was given its mean and variance; adapt is for layers without.")
         count, mean, apart = 0, np.float64(0), np.float64(0)
         for batch in _batches(data):
+            if not batch.size:
+                continue
             if not self.built:
                 self.build((None, *batch.shape[1:]))
             folded = tuple(i for i in range(batch.ndim) if i not in self._kept)
             wide = batch.astype("float64")
             more = batch.size // max(int(np.prod([batch.shape[a] for a in self._kept])), 1)
-            if not more:
-                continue
             # The pairwise update of Chan, Golub & LeVeque: no cancellation, whatever the mean.
             shift = wide.mean(axis=folded) - mean
             total = count + more

@@ -19,7 +19,7 @@ import numpy as np
 from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Shape, Tensor, Tensors, op
+from kcore.ops.mechanism import Index, Plan, Shape, Tensor, Tensors, op
 from kcore.ops.symbolic import Spec
 
 # -- x[key] -----------------------------------------------------------------------------
@@ -72,6 +72,48 @@ def _index_part(k: Any) -> Any:
     if type(k) is np.ndarray and k.dtype.itemsize == 8 and np.abs(k).max(initial=0) < 2**31:
         return k.astype("int32")  # NumPy's default is 64 bits, which JAX does not have by default
     return k
+
+
+def _index_key(key: Any) -> tuple:
+    """A key's part of a plan's key; `True` is no 1 here, as it is elsewhere."""
+    return tuple([_part_key(k) for k in key]) if key.__class__ is tuple else (_part_key(key),)
+
+
+def _part_key(k: Any) -> Any:
+    kind = k.__class__
+    if kind is int or k is None or k is Ellipsis:
+        return k
+    if kind is builtins.slice:
+        bounds = k.start, k.stop, k.step
+        if all(e is None or e.__class__ is int for e in bounds):
+            return bounds
+    elif kind is list and all(e.__class__ is int for e in k):
+        return kind, *k
+    elif _is_integer_array(k):
+        return kind, k.dtype, k.shape
+    raise TypeError
+
+
+def _is_integer_array(k: Any) -> bool:
+    return hasattr(k, "dtype") and not isinstance(k, np.generic) and dtypes.is_int(dtypes.name_of(k.dtype))
+
+
+class _Array:
+    """Stands for an array in a key that is kept."""
+
+
+def _remade(parts: tuple) -> Any:
+    """A function that gives the parts for another key, alike but for what its arrays hold; None if it has none."""
+    if not any(hasattr(p, "dtype") for p in parts):
+        return None
+    fixed = [_Array if hasattr(p, "dtype") else p for p in parts]
+
+    def remade(key: Any) -> tuple:
+        given = key if key.__class__ is tuple else (key,)
+        arrays = iter([_index_part(k) for k in given if hasattr(k, "dtype") or k.__class__ is list])
+        return tuple([next(arrays) if p is _Array else p for p in fixed])
+
+    return remade
 
 
 def _index_array(k: Any) -> Any:
@@ -138,7 +180,10 @@ def _placement(parts: Sequence[Any]) -> int:
     return at[0] if at[-1] - at[0] + 1 == len(at) else 0
 
 
-@op(rule=_indexed)
+_INDEX = Index(_index_key, _remade)
+
+
+@op(rule=_indexed, key=_INDEX)
 def get_item(x: Tensor, key: Any) -> Tensor:
     """x[key], by NumPy's rules.
 
@@ -184,7 +229,7 @@ def get_item(x: Tensor, key: Any) -> Tensor:
     return ops.take(merged, flat_indices(indices, sizes[place:last]), place)
 
 
-@op(rule=_indexed)
+@op(rule=_indexed, key=_INDEX)
 def basic_index(x: Tensor, key: Any) -> Tensor:
     """`get_item` for a key without arrays: x[key] for integers, slices, None and Ellipsis.
 
@@ -467,15 +512,25 @@ def inside_rows(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
 def product_gradients(g: Tensor, x: Tensor, indices: Tensor, updates: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of x and updates of `scatter_rows` with "mul".
 
-    A product without one of its factors: by division, and around zeros, which divide nothing.
+    A product without one of its factors, by division. Zeros, which divide nothing, are left out and come
+    back as a factor of their own, which has their gradient.
     """
-    one = ops.ones_like(x)
+
+    def gathered(values: Tensor, onto: Tensor, reduction: str) -> Tensor:
+        return inside_rows(ops.scatter_rows(onto, indices, values, reduction), indices, updates)
+
     zero = ops.equal(updates, 0)
+    lone = ops.where(zero, updates, ops.zeros_like(updates))  # 0 everywhere, but not its gradient
     count = ops.cast(zero, updates.dtype)
-    other_zeros = inside_rows(ops.scatter_rows(ops.zeros_like(x), indices, count, "add"), indices, updates) - count
+    none, one = ops.zeros_like(x), ops.ones_like(x)
+    other_zeros = gathered(count, none, "add") - count
+    product_of_zeros = ops.where(  # with two of them or more, their gradient is 0 too
+        ops.equal(other_zeros, 0),
+        ops.ones_like(updates),
+        ops.where(ops.equal(other_zeros, 1), gathered(lone, none, "add") - lone, ops.zeros_like(updates)),
+    )
     divisor = ops.where(zero, ops.ones_like(updates), updates)
-    others = inside_rows(ops.scatter_rows(one, indices, divisor, "mul"), indices, updates) / divisor
-    others = ops.where(ops.greater(other_zeros, 0), ops.zeros_like(others), others)
+    others = gathered(divisor, one, "mul") / divisor * product_of_zeros
     return g * ops.scatter_rows(one, indices, updates, "mul"), inside_rows(g * x, indices, updates) * others
 
 

@@ -7,12 +7,14 @@ the elements to where they went.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kcore import dtypes, ops
+from kcore.backends.host import number
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, Tensors, op
 from kcore.ops.symbolic import Spec
@@ -453,8 +455,18 @@ def _padded(x: Spec, pad_width: Any, mode: str = "constant", constant_values: An
             if d == 0 and any(pair):
                 raise ValueError(f"x of shape {x.shape} has an empty axis, which mode={mode!r} can't extend.")
     shape = tuple(None if d is None else a + d + b for d, (a, b) in zip(x.shape, pairs, strict=True))
-    value = 0 if constant_values is None else constant_values
-    return Plan(shape, dtypes.concrete(x.dtype), pad_width=pairs, constant_values=value)
+    dtype = dtypes.concrete(x.dtype)
+    value = 0 if constant_values is None else _number_of(constant_values, dtype)
+    return Plan(shape, dtype, pad_width=pairs, constant_values=value)
+
+
+def _number_of(value: Any, dtype: str) -> Any:
+    """A number as one of `dtype`: the whole part of a float for integers, which wrap around."""
+    if not dtypes.is_int(dtype) or hasattr(value, "dtype"):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"constant_values={value!r} is no {dtype}.")
+    return number(int(value), dtype).item()
 
 
 @op(rule=_padded)
@@ -468,11 +480,11 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
         mode: What: "constant" is `constant_values`, "edge" the nearest element, "reflect" the mirror image
             without the edge, "symmetric" with it, "wrap" the other end; "linear_ramp" goes down to 0 in a
             straight line, "maximum", "minimum", "mean" and "median" are those of the axis; "empty" is 0.
-        constant_values: A number, cast to x's dtype; 0 for None.
+        constant_values: A number, cast to x's dtype, where integers wrap around; 0 for None.
 
     Raises:
         ValueError: A width is negative, the number of pairs is not that of axes, the mode is not known or
-            takes no `constant_values`, or an empty axis has nothing to extend.
+            takes no `constant_values`, these are infinite or nan for integers, or an empty axis has nothing to extend.
     """
     if mode in ("constant", "empty"):
         return ops.constant_pad(x, pad_width, constant_values)
@@ -532,8 +544,9 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
 
 
 def _constant_padded(x: Spec, pad_width: Sequence[tuple[int, int]], value: float = 0) -> Plan:
-    plan = _padded(x, pad_width)
-    return Plan(plan.outputs.shape, plan.outputs.dtype, pad_width=plan.arguments["pad_width"])
+    plan = _padded(x, pad_width, "constant", value)
+    given = plan.arguments
+    return Plan(plan.outputs.shape, plan.outputs.dtype, pad_width=given["pad_width"], value=given["constant_values"])
 
 
 @op(rule=_constant_padded)

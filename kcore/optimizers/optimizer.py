@@ -81,6 +81,7 @@ class Optimizer:
         self.built = False
         self._backend = backends.active()
         self._variables: list[Variable] = []
+        self._unbuilt_count: int | None = None
         self._trainable_variables: list[Variable] = []
         self._positions: dict[int, int] = {}
         self._undecayed: set[int] = set()
@@ -89,6 +90,11 @@ class Optimizer:
         self._accumulators: list[Variable] = []
         self._iterations = self._new_variable("iteration", (), "zeros", "int32")
         self._learning_rate = self._learning_rate_from(learning_rate)
+
+    @property
+    def unbuilt_count(self) -> int:
+        """How many variables of its own it has before it is built."""
+        return len(self._variables) if self._unbuilt_count is None else self._unbuilt_count
 
     # -- variables ----------------------------------------------------------------------
 
@@ -150,6 +156,7 @@ class Optimizer:
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Makes the optimizer's variables for these trainable ones. Subclasses add theirs after calling it."""
+        self._unbuilt_count = len(self._variables)
         self._trainable_variables = list(variables)
         self._positions = {id(v): i for i, v in enumerate(variables)}
         if self.use_ema:

@@ -112,7 +112,9 @@ def _save_folder(model: Any, folder: pathlib.Path) -> None:
 def _texts(model: Any) -> dict[str, str]:
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": FORMAT_VERSION, "date_saved": saved}
-    return {METADATA: json.dumps(metadata), CONFIG: json.dumps(serialization.serialize_keras_object(model))}
+    with serialization.shared_layers():
+        config = json.dumps(serialization.serialize_keras_object(model))
+    return {METADATA: json.dumps(metadata), CONFIG: config}
 
 
 @contextlib.contextmanager
@@ -216,8 +218,7 @@ def _model_of(config: dict, path: pathlib.Path, safe_mode: bool) -> Any:
 
 def _drop_optimizer_unless_wanted(file: Any, model: Any, compile: bool) -> None:
     """The optimizer's state is left out where the model has no optimizer to take it."""
-    optimizer = getattr(model, "optimizer", None)
-    if "optimizer" in file and (not compile or optimizer is None or not optimizer.built):
+    if "optimizer" in file and (not compile or getattr(model, "optimizer", None) is None):
         del file["optimizer"]
 
 

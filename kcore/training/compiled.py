@@ -271,7 +271,7 @@ def _masked(weight: Any, mask: Any) -> Any:
 
 
 def _metric_object(identifier: Any, target: Any, output: Any) -> Any:
-    name = identifier if isinstance(identifier, str) else getattr(identifier, "__name__", None)
+    name = identifier if isinstance(identifier, str) else _name_of(identifier)
     if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
         kind = _by_shape(target, output, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
         found = metrics.get(kind)
@@ -283,7 +283,12 @@ def _metric_object(identifier: Any, target: Any, output: Any) -> Any:
     else:
         found = metrics.get(identifier)
     if isinstance(found, metrics.Metric):
-        if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+        if isinstance(identifier, str):
             found.name = identifier
         return found
     return metrics.MeanMetricWrapper(found, name=name)
+
+
+def _name_of(function: Any) -> str | None:
+    name = getattr(function, "__name__", getattr(function, "name", None))
+    return "lambda" if name == "<lambda>" else name

@@ -8,6 +8,7 @@ step that a user overrides is written once, too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -145,18 +146,30 @@ class Trainer:
         if not self.compiled:  # type: ignore[attr-defined]
             raise ValueError(f"{self.name}: call compile() before {method}().")
 
-    def get_compile_config(self) -> dict | None:
-        """The arguments of `compile`, serialized; None before it."""
+    def get_compile_config(self) -> dict:
+        """The arguments of `compile`, serialized; empty before it."""
         from kcore import saving
 
-        config = self.__dict__["_compile_config"]
-        return None if config is None else {k: saving.serialize_keras_object(v) for k, v in config.items()}
+        config = self.__dict__["_compile_config"] or {}
+        return {k: saving.serialize_keras_object(v) for k, v in config.items()}
 
     def compile_from_config(self, config: dict) -> None:
-        """Compiles with the arguments of `get_compile_config`."""
+        """Compiles with the arguments of `get_compile_config`.
+
+        A model with a `compile` of its own is left uncompiled, with a warning, unless it has this method of its own too.
+        """
         from kcore import saving
 
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"{self.name} has a compile method of its own, so it is not compiled as it was when it was saved; "
+                "give it get_compile_config and compile_from_config, or compile it again.",
+                stacklevel=2,
+            )
+            return
         config = saving.deserialize_keras_object(config)
+        if config.get("jit_compile") is True:  # Keras writes what "auto" meant for its backend
+            config["jit_compile"] = "auto"
         self.compile(**config)
         if self.optimizer is not None and self.built:  # type: ignore[attr-defined]
             with backends.use(self._backend):
@@ -512,7 +525,7 @@ class Trainer:
         class_weight: dict | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update from this batch; returns the loss and metrics so far."""
+        """One update from this batch; returns its loss and metrics."""
         from kcore.training.loop import class_weights_as_sample_weights
 
         self._require_compiled("train_on_batch")
@@ -539,6 +552,7 @@ class Trainer:
         with backends.use(self._backend):
             data = self._as_tensors(data)
             self._prepare(data, kind)
+            self.reset_metrics()
             function = self.make_train_function() if kind == "train" else self.make_test_function()
             logs = {k: float(np.asarray(ops.convert_to_numpy(v))) for k, v in function(data).items()}
         return logs if return_dict else _as_list(logs)

@@ -137,6 +137,10 @@ def _specialized(
             value = a if step is None else f"v{i}"
             call.append(value)
             recorded.append(value)
+        elif source.kind == "index":
+            value = f"step{i}({a})"
+            call.append(value)
+            recorded.append(value)
         elif source.kind == "tensors":
             rule = None
             call.append(f"[view(x, ndarray) for x in step{i}({a})]")
