@@ -19,6 +19,7 @@ import numpy as np
 from kcore import dtypes, tree
 
 Fn = Callable[..., Any]
+_NO_CONTEXT = contextlib.nullcontext()
 
 
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
@@ -297,9 +298,13 @@ class Backend:
     def synchronize(self, x: Any) -> None:
         """Waits until `x` has been computed."""
 
+    def increase(self, storage: Any, value: Any) -> bool:
+        """Adds to a variable's storage in place; False where the ordinary way, an op and `write`, should do it."""
+        return False
+
     def full_width(self, *dtypes: str) -> Any:
         """A context in which the framework's own operators keep these dtypes: for code between ops."""
-        return contextlib.nullcontext()
+        return _NO_CONTEXT
 
     def versions(self) -> dict[str, str]:
         """Names and versions of what it runs on."""

@@ -173,6 +173,7 @@ class Layer(Owner, Operation):
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         self._dtype_policy = dtype_policies.get(value)
+        self.__dict__["_fitting"] = None
 
     @property
     def dtype(self) -> str:
@@ -306,19 +307,20 @@ class Layer(Owner, Operation):
     # -- calling ------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        backend = self.__dict__.get("_backend")
-        if "_losses" not in self.__dict__:
+        own = self.__dict__
+        backend = own.get("_backend")
+        if "_losses" not in own:
             self._check_made()
         if (backends.chosen.get() or backends.default()) is not backend:
             with backends.use(backend):
                 return self._call_at_home(args, kwargs)
-        return self._call_at_home(args, kwargs)
-
-    def _call_at_home(self, args: tuple, kwargs: dict) -> Any:
-        if self.__dict__.get("_is_simple") and not kwargs and len(args) == 1:
+        if own.get("_is_simple") and not kwargs and len(args) == 1:
             x = self._simple_input(args[0])
             if x is not None:
                 return self._simple_call(x)
+        return self._call_at_home(args, kwargs)
+
+    def _call_at_home(self, args: tuple, kwargs: dict) -> Any:
         signature = call_signature(home.own_class(self).call)
         compute = self._dtype_policy._compute_dtype
         args, kwargs, is_symbolic = self._converted(args, kwargs, compute)
@@ -360,7 +362,17 @@ class Layer(Owner, Operation):
         return plain and not self._makes_mask() and all(h._kcore_state in ("variable", "seed") for h in self._held())
 
     def _simple_input(self, x: Any) -> Any:
-        """`x` as `call` takes it; None where it is no tensor of floats, or has a mask."""
+        """`x` as `call` takes it, and checked; None where it is no tensor of floats, or has a mask."""
+        kind = (x.__class__, getattr(x, "shape", None), getattr(x, "dtype", None))
+        if kind == self.__dict__.get("_fitting"):  # as the last one was
+            return x if masks.get_mask(x) is None else None
+        fitted = self._as_simple_input(x)
+        if fitted is not None:
+            self._assert_input_spec((fitted,))
+            self.__dict__["_fitting"] = kind if fitted is x else None
+        return fitted
+
+    def _as_simple_input(self, x: Any) -> Any:
         backend = self._backend
         if x.__class__ is np.ndarray and x.dtype.kind == "f":
             x = backend.convert(x)
@@ -372,7 +384,6 @@ class Layer(Owner, Operation):
         return backend.convert(x, compute) if dtypes.is_float(own) else None
 
     def _simple_call(self, x: Any) -> Any:
-        self._assert_input_spec((x,))
         signature = call_signature(home.own_class(self).call)
         if not signature.has_training:
             return self._run((x,), {}, self._dtype_policy._compute_dtype)
@@ -392,8 +403,8 @@ class Layer(Owner, Operation):
     def _converted(self, args: tuple, kwargs: dict, compute: str) -> tuple[tuple, dict, bool]:
         """The arguments with arrays made tensors and floats cast; and whether any is symbolic."""
         backend = backends.active()
-        plain = self._convert_inputs and not kwargs and len(args) == 1
-        if plain and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
+        plain = self._convert_inputs and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
+        if plain and len(args) == 1 and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
             x = args[0]  # the common case, first
             own = backend.dtype(x)
             if own == compute or not self.autocast or not dtypes.is_float(own):
@@ -562,7 +573,7 @@ class Layer(Owner, Operation):
 
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
-        self.__dict__["_input_spec"] = value
+        self.__dict__.update(_input_spec=value, _fitting=None)
 
     def _assert_input_spec(self, args: tuple) -> None:
         spec = self.__dict__.get("_input_spec")
@@ -744,7 +755,8 @@ def _named_initializer(name: str) -> Any:
 
 
 def _any_mask(args: tuple, kwargs: dict) -> bool:
-    return any(masks.get_mask(x) is not None for x in tree.flatten((args, kwargs)))
+    leaves = args if len(args) == 1 and not kwargs and not tree.is_nested(args[0]) else tree.flatten((args, kwargs))
+    return any(masks.get_mask(x) is not None for x in leaves)
 
 
 def _shape_of(x: Any) -> Any:

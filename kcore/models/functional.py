@@ -19,6 +19,7 @@ _CONNECTIONS = frozenset(
     [
         "_inputs_struct",
         "_outputs_struct",
+        "_single_output",
         "_inputs",
         "_outputs",
         "_graph",
@@ -56,6 +57,7 @@ class Functional(Model):
     def _connect(self, inputs: Any, outputs: Any, stand_ins: dict[Key, KerasTensor]) -> None:
         """Finds the graph, and what to run."""
         self._inputs_struct, self._outputs_struct = inputs, outputs
+        self._single_output = not tree.is_nested(outputs)
         self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
         self._graph = trace_back(self._inputs, self._outputs, stand_ins)
         slots = {key_of(t): i for i, t in enumerate(self._inputs)}
@@ -148,6 +150,8 @@ class Functional(Model):
             values[slot] = x
         for step in self._steps:
             step.run(values)
+        if self._single_output:
+            return values[self._output_slots[0]]
         return tree.pack_sequence_as(self._outputs_struct, [values[s] for s in self._output_slots])
 
     def _matched(self, inputs: Any) -> list[Any]:

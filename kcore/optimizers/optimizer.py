@@ -256,10 +256,10 @@ class Optimizer:
             if not self.built:
                 self.build(variables)
             grads, variables = self._with_gradients(grads, variables)
-            overwritten = [(g, v) for g, v in zip(grads, variables, strict=True) if v.overwrite_with_gradient]
-            if overwritten:
-                for g, v in overwritten:
-                    v.assign(g)
+            if any(v.overwrite_with_gradient for v in variables):
+                for g, v in zip(grads, variables, strict=True):
+                    if v.overwrite_with_gradient:
+                        v.assign(g)
                 kept = [(g, v) for g, v in zip(grads, variables, strict=True) if not v.overwrite_with_gradient]
                 grads, variables = [g for g, _ in kept], [v for _, v in kept]
             grads = [self._like(g, v) for g, v in zip(grads, variables, strict=True)]
@@ -272,6 +272,8 @@ class Optimizer:
             self._iterations.assign_add(1)
 
     def _with_gradients(self, grads: list[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+        if all(g is not None for g in grads):
+            return grads, variables
         kept = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
         if not kept:
             raise ValueError(f"{self.name}: there is no gradient for any variable.")
@@ -323,11 +325,10 @@ class Optimizer:
         kind = self._fused_kind()
         if kind not in self._backend.fused_steps or state.in_stateless_scope():
             return False
-        slots, numbers = self._fused_arguments(variables, float(rate))
-        decay = [
-            0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay * float(rate)
-            for v in variables
-        ]
+        rate = float(rate)
+        slots, numbers = self._fused_arguments(variables, rate)
+        fade = self.weight_decay
+        decay = [0.0 if fade is None or not self._decays(v) else fade * rate for v in variables]
         return self._backend.optimizer_step(kind, variables, grads, slots, decay=decay, **numbers)
 
     def _fused_kind(self) -> str | None:

@@ -300,7 +300,7 @@ class Trainer:
         trainable = self.trainable_variables
         assigned: list[Variable] = []
 
-        def forward(values: list[Any]) -> tuple[Any, tuple]:
+        def forward(*values: Any) -> tuple[Any, tuple]:
             with StatelessScope(zip(trainable, values, strict=True), collect_losses=True) as scope:
                 y_pred = self(x, training=True)  # type: ignore[operator]
                 loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
@@ -309,10 +309,11 @@ class Trainer:
             return scaled, (loss, y_pred, [value for _, value in scope.updates.values()])
 
         if trainable:
-            both = gradients.value_and_grad(forward, has_aux=True)
-            (_, (loss, y_pred, updates)), grads = both([v.value for v in trainable])
+            _, (loss, y_pred, updates), grads = gradients.scalar_and_gradients(
+                forward, [v.value for v in trainable], self.name
+            )
         else:
-            (_, (loss, y_pred, updates)), grads = forward([]), []
+            (_, (loss, y_pred, updates)), grads = forward(), []
         for variable, value in zip(assigned, updates, strict=True):
             variable.assign(value)
         return (loss, y_pred), grads
