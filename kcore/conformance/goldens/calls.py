@@ -76,6 +76,11 @@ def widened(x: np.ndarray) -> np.ndarray:
     return x.astype("float64") if dtypes.is_float(name) or name in dtypes.FLOAT8 else x
 
 
+def drawn_weights(rng: np.random.Generator, shape: Sequence[int]) -> np.ndarray:
+    """Numbers of either sign, none of them near 0, that every float dtype holds exactly."""
+    return np.asarray(rng.choice([-1.0, 1.0], shape) * rng.integers(4, 13, shape) / 8)
+
+
 def function_named(name: str) -> Callable:
     """The op of that name, internal ones included.
 

@@ -256,8 +256,7 @@ class _Check:
             self.needed.append(said["reason"])
         if found.problem is not None and found.problem.startswith("shape"):
             return tol
-        loose: float | None = said["tolerance"]
-        return loose
+        return None if said["tolerance"] is None else max(tol, said["tolerance"])
 
     def _fail(self, what: str, entry: Mapping[str, Any], problem: str, **more: Any) -> None:
         folder = "" if self.golden.folder in (None, SHIPPED) else f" {self.golden.folder}"

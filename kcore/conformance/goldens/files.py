@@ -128,7 +128,7 @@ def digest(folder: str | os.PathLike) -> str:
     try:
         return _digest(Path(folder) / SUMS)
     except OSError:
-        raise GoldenError(f"{Path(folder) / SUMS} is missing; was {folder} written to its end?") from None
+        raise GoldenError(f"{Path(folder) / SUMS} is missing, so {folder} was not written to its end.") from None
 
 
 def _check_version(path: Path) -> None:
@@ -157,13 +157,13 @@ def _check_version(path: Path) -> None:
 def _check_sums(folder: Path) -> None:
     path = folder / SUMS
     try:
-        lines = path.read_text(encoding="ascii").splitlines()
+        text = path.read_bytes().decode("ascii")
     except FileNotFoundError:
-        raise GoldenError(f"{path} is missing; was {folder} written to its end?") from None
+        raise GoldenError(f"{path} is missing, so {folder} was not written to its end.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise GoldenError(f"{path} is damaged: {_sentence(error)}") from None
     sums: dict[str, str] = {}
-    for line in lines:
+    for line in text.removesuffix("\n").split("\n"):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or name not in (MANIFEST, ARRAYS, MODEL):
             raise GoldenError(f"{path} is damaged: it has the line {line[:80]!r}.")

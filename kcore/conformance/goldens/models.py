@@ -14,7 +14,7 @@ from kcore.conformance import runner
 from kcore.conformance.checks import without_kernels
 from kcore.conformance.comparison import distance
 from kcore.conformance.goldens import files
-from kcore.conformance.goldens.calls import Recorded, widened
+from kcore.conformance.goldens.calls import Recorded, drawn_weights, widened
 from kcore.conformance.goldens.files import Golden
 from kcore.conformance.goldens.values import Writer
 
@@ -208,7 +208,7 @@ def _add_outputs(entry: dict[str, Any], model: Any, writer: Writer, gradients: b
     if gradients:
         cotangents: list[Any] = []
         for i, y in enumerate(plain.results(reference, tensors)[0]):
-            weights = rng.choice([-1.0, 1.0], y.shape) * rng.integers(4, 13, y.shape) / 8
+            weights = drawn_weights(rng, y.shape)
             is_float = reference.dtype(y) in dtypes.FLOATS
             cotangents.append(writer.array(weights, f"{NAME}/cotangent{i}") if is_float else None)
         by = [{"argument": n} for n, x in plain.inputs.items() if dtypes.name_of(x.dtype) in dtypes.FLOATS]

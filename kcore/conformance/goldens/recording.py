@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,11 +10,12 @@ import numpy as np
 
 from kcore import backends, dtypes, tree
 from kcore.conformance import runner
+from kcore.conformance.calls import Call
 from kcore.conformance.checks import without_kernels
-from kcore.conformance.goldens.calls import Recorded, bound, widened
+from kcore.conformance.goldens.calls import Recorded, bound, drawn_weights, widened
 from kcore.conformance.goldens.files import Golden
 from kcore.conformance.goldens.values import Writer
-from kcore.conformance.record import UNSET, Case
+from kcore.conformance.record import UNSET, Case, Sample
 from kcore.conformance.trials import Trial, Trials, tolerance
 
 # A gradient's tolerance over a value's in the same dtype: it comes of a few such values. The four backends need 4.3.
@@ -102,7 +104,7 @@ def _entry(case: Case, trial: Trial, name: str, writer: Writer) -> dict[str, Any
     reference = backends.load("reference")
     call = trial.call.map(lambda v, _: np.array(v) if isinstance(v, np.ndarray) else v)  # each array by itself
     arguments = {k: writer.value(v, f"{name}/{k}") for k, v in bound(case.op, call.args, call.arguments).items()}
-    entry: dict[str, Any] = {"id": name, "op": case.name, "dtype": trial.dtype, "call": repr(trial.sample)[7:-1]}
+    entry: dict[str, Any] = {"id": name, "op": case.name, "dtype": trial.dtype, "call": _told(trial.call)}
     if _is_static(case, trial):
         entry["static"] = True
     if trial.sample.why:
@@ -120,10 +122,20 @@ def _entry(case: Case, trial: Trial, name: str, writer: Writer) -> dict[str, Any
             want = want.astype(y.dtype) if y.dtype.kind in "biu" else widened(want)
             output = writer.array(want, f"{name}/output{i}")
             allowed = 0.0 if exact else tolerance(case, kind)
-            entry["outputs"].append({**output, "given": kind, "tolerance": allowed, **_comparison(case)})
+            entry["outputs"].append({**output, "given": kind, "tolerance": _rounded(allowed), **_comparison(case)})
         _add_gradients(case, trial, call, entry, name, writer)
     _add_differences(case, trial, entry)
     return entry
+
+
+def _told(call: Call) -> str:
+    """The call as people write it; long arrays by their dtype and shape, functions without their address."""
+    text = repr(Sample(*call.args, **call.arguments))[len("Sample(") : -1]
+    return re.sub(r"<function \S+ at 0x[0-9a-f]+>", "<function>", text)
+
+
+def _rounded(tolerance: float) -> float:
+    return float(f"{tolerance:.3g}")
 
 
 def _is_static(case: Case, trial: Trial) -> bool:
@@ -156,10 +168,8 @@ def _add_gradients(case: Case, trial: Trial, call: Any, entry: dict[str, Any], n
     rng = np.random.default_rng(list(name.encode()))
     cotangents: list[Any] = []
     for i, (output, is_float) in enumerate(zip(entry["outputs"], floats, strict=True)):
-        weights = (
-            rng.choice([-1.0, 1.0], output["shape"]) * rng.integers(4, 13, output["shape"]) / 8
-        )  # exact in any float
-        cotangents.append(writer.array(np.asarray(weights), f"{name}/cotangent{i}") if is_float else None)
+        weights = drawn_weights(rng, output["shape"])
+        cotangents.append(writer.array(weights, f"{name}/cotangent{i}") if is_float else None)
     probe = {**entry, "cotangents": cotangents, "gradients": [{"argument": b} for b in by]}
     run = Recorded(probe, writer.arrays)
     wide = {n: reference.convert(widened(x)) for n, x in run.inputs.items()}
@@ -169,7 +179,11 @@ def _add_gradients(case: Case, trial: Trial, call: Any, entry: dict[str, Any], n
         value = widened(np.asarray(reference.numpy(g)))
         worst = max(tolerance(case, o["given"]) for o, f in zip(entry["outputs"], floats, strict=True) if f)
         entry["gradients"].append(
-            {"argument": argument, **writer.array(value, f"{argument}.gradient"), "tolerance": GRADIENT_FACTOR * worst}
+            {
+                "argument": argument,
+                **writer.array(value, f"{argument}.gradient"),
+                "tolerance": _rounded(GRADIENT_FACTOR * worst),
+            }
         )
 
 
