@@ -227,6 +227,12 @@ def _read(config: Any, module_objects: dict | None = None) -> Any:
         return _read_special(class_name, inner)
     if class_name == "function":
         return find_function(inner, config.get("registered_name"))
+    if "module" not in config and isinstance(inner, dict) and set(inner) == {"name"}:
+        # The older kind of config names no modules: "Add" is a layer or an op, and only layers have more than a name.
+        from kcore.saving.op_forms import reader_of
+
+        with contextlib.suppress(TypeError):
+            return _instance(reader_of(class_name), config, inner)
     cls = find_class(class_name, config.get("module", "keras"), config.get("registered_name"), module_objects)
     return _instance(cls, config, inner)
 
