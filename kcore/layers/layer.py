@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -20,6 +21,10 @@ from kcore.state import AutocastScope, StatelessScope, Variable
 
 # The `training` argument of the layer call that is running; sublayers take it over.
 _training: ContextVar[bool | None] = ContextVar("kcore_training", default=None)
+
+
+# Layers that hold what a call has added to the losses: mostly none, so that calls need not look for them.
+_with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 class Layer(Owner, Operation):
@@ -325,7 +330,7 @@ class Layer(Owner, Operation):
         compute = self._dtype_policy._compute_dtype
         args, kwargs, is_symbolic = self._converted(args, kwargs, compute)
         outermost = _training.get() is None and masks._beside.get() is None
-        if outermost and self._losses:
+        if outermost and _with_losses:
             self._clear_losses()
         with masks.mask_scope(), self._scope() if not self.built or self._path is None else _open(self._path):
             given = kwargs
@@ -541,8 +546,8 @@ class Layer(Owner, Operation):
         return self._trace(*_unrecord(args, kwargs))
 
     def _trace(self, args: tuple, kwargs: dict) -> Any:
-        """`call` on KerasTensors; what it assigns to variables is dropped."""
-        with StatelessScope():
+        """`call` on KerasTensors; what it assigns to variables, and adds to the losses, is dropped."""
+        with StatelessScope(collect_losses=True):
             return _fresh(self._run(args, kwargs, self._dtype_policy._compute_dtype))
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -587,11 +592,13 @@ class Layer(Owner, Operation):
     def add_loss(self, loss: Any) -> None:
         """Adds a scalar tensor, or several, to what training minimizes. Called within `call`."""
         scope = state.get_stateless_scope()
+        self.__dict__["_is_simple"] = False  # the short way of a call does not clear what calls have added
         for one in tree.flatten(loss):
             if scope is not None and scope.collect_losses:
                 scope.add_loss(one)
             else:
                 self._losses.append(one)
+                _with_losses.add(self)
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Gone from Keras 3, and so not here: keep a metric as an attribute and update it in `call`."""
@@ -607,8 +614,10 @@ class Layer(Owner, Operation):
             self.add_loss(ops.divide(loss, ops.cast(batch, loss.dtype)))
 
     def _clear_losses(self) -> None:
-        for layer in self._all_layers():
+        """Drops what calls have added, here and in all sublayers."""
+        for layer in self._all_layers() if _with_losses else ():
             layer._losses.clear()
+            _with_losses.discard(layer)
 
     def _own_losses(self) -> list[Any]:
         """What the calls added, without the regularizers'."""

@@ -130,6 +130,8 @@ class Functional(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """Runs the graph. `inputs` has the structure of the model's, or is a dict by input names.
 
+        The outputs have the structure of the model's; only a list or tuple of one is that one, where data are given.
+
         A `training` that is given goes to all layers, in place of what they were called with when the model was made.
         """
         token = None if training is None else _training.set(bool(training))
@@ -152,7 +154,11 @@ class Functional(Model):
             step.run(values)
         if self._single_output:
             return values[self._output_slots[0]]
-        return tree.pack_sequence_as(self._outputs_struct, [values[s] for s in self._output_slots])
+        results = [values[s] for s in self._output_slots]
+        alone = len(results) == 1 and type(self._outputs_struct) in (list, tuple)
+        if alone and not isinstance(results[0], KerasTensor):
+            return results[0]  # data come without the list around them, as in Keras
+        return tree.pack_sequence_as(self._outputs_struct, results)
 
     def _matched(self, inputs: Any) -> list[Any]:
         """The values for the model's inputs, in order, each fitted to its rank and dtype."""

@@ -48,11 +48,10 @@ def print_summary(
     for title, size in zip(titles, _widths(positions or shares, width, len(titles)), strict=True):
         justify: Any = {"Param #": "right", "Trainable": "center"}.get(title, "left")
         table.add_column(Text(title, justify="left" if title == "Trainable" else justify), width=size, justify=justify)
-    numbers = {} if chain else model._graph.numbers()
     for row in _rows(model, expand_nested, layer_range):
         cells = _cells(row, show_trainable)
         if not chain:
-            cells.insert(3, _sources(row.operation, model, numbers) if row.owner is model else "-")
+            cells.insert(3, _sources(row.operation, model) if row.owner is model else "-")
         table.add_row(*map(Text, cells))
 
     styled = {} if print_fn is None else {"no_color": True, "force_terminal": False}
@@ -155,13 +154,13 @@ def _as_text(shapes: list[Any]) -> str:
     return str(shapes[0]) if len(shapes) == 1 else f"[{', '.join(map(str, shapes))}]"
 
 
-def _sources(operation: Any, model: Any, numbers: dict[tuple[int, int], int]) -> str:
+def _sources(operation: Any, model: Any) -> str:
     """Where the arguments come from: "dense[0][0]", call and result."""
     found = []
     for _, node in model._graph.calls_of(operation):
         for tensor in node.inputs:
             source, call, index = tensor._keras_history
-            found.append(f"{source.name}[{numbers[id(source), call]}][{index}]")
+            found.append(f"{source.name}[{call}][{index}]")
     return ", ".join(found) or "-"
 
 

@@ -100,8 +100,8 @@ class CompiledLoss:
             (None if one is None else _loss_object(one, target, value), weight)
             for one, weight, target, value in zip(losses_, weights, y, outputs.values, strict=True)
         ]
-        if len(outputs.values) > 1:
-            names = [n for n, (one, _) in zip(outputs.names, self._parts, strict=True) if one is not None]
+        names = [n for n, (one, _) in zip(outputs.names, self._parts, strict=True) if one is not None]
+        if len(names) > 1:
             self.trackers = [Mean(name=f"{n}_loss") for n in names]
 
     def build(self, y: Any, y_pred: Any) -> None:
@@ -197,21 +197,21 @@ class CompiledMetrics:
         outputs = Outputs(y_pred, self.output_names)
         targets = outputs.targets(y)
         several = len(outputs.values) > 1
-        parts, seen = [], {}
-        for kind in (self.given, self.weighted):
-            for i, identifiers in enumerate(self._for_outputs(kind, outputs)):
-                made = []
-                for identifier in identifiers:
-                    metric = _metric_object(identifier, targets[i], outputs.values[i])
-                    made.append(metric)
-                    name = f"{outputs.names[i]}_{metric.name}" if several else metric.name
-                    if kind is self.weighted and kind is not self.given and name in seen:
+        parts: list[tuple[list[Any], list[Any]]] = []
+        seen: dict[str, Any] = {}
+        kinds = [self._for_outputs(kind, outputs) for kind in (self.given, self.weighted)]
+        for output, value, target, *identifiers in zip(outputs.names, outputs.values, targets, *kinds, strict=True):
+            made: list[list[Any]] = [[], []]
+            for weighted in (False, True):
+                for identifier in identifiers[weighted]:
+                    metric = _metric_object(identifier, target, value)
+                    made[weighted].append(metric)
+                    name = f"{output}_{metric.name}" if several else metric.name
+                    if weighted and name in seen:
                         name = f"weighted_{name}"
                     seen[name] = metric
-                parts.append(made)
-        count = len(outputs.values)
-        self._parts = list(zip(parts[:count], parts[count:], strict=True))
-        self.metrics, self.names = list(seen.values()), list(seen)
+            parts.append((made[0], made[1]))
+        self._parts, self.metrics, self.names = parts, list(seen.values()), list(seen)
 
     def _for_outputs(self, given: Any, outputs: Outputs) -> list[list[Any]]:
         if given is None:

@@ -322,15 +322,19 @@ class Trainer:
         """The report on one batch, without an update."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compiled_loss is not None or self.losses:  # type: ignore[attr-defined]
+        own = type(self).compute_loss is not Trainer.compute_loss
+        if own or self._compiled_loss is not None or self.losses:  # type: ignore[attr-defined]
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))  # type: ignore[attr-defined]
+        self._clear_losses()  # type: ignore[attr-defined] # they may belong to a trace
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for one batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x, training=False)  # type: ignore[operator]
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        self._clear_losses()  # type: ignore[attr-defined]
+        return y_pred
 
     def _state_variables(self, kind: str) -> tuple[list[Variable], list[Variable]]:
         """(what the step may assign, what it only reads)."""
