@@ -158,6 +158,8 @@ setup(
             "keras==3.15.*",
             "mpmath",
             "array-api-strict",
+            "jsonschema",
+            "selenium",  # drives the report page where a chromium and its chromedriver are installed
         ],
         "bench": ["pytest-benchmark", "onnxruntime"],
     },

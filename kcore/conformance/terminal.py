@@ -146,13 +146,13 @@ class _Saved:
             raise DamagedFile(str(error)) from None
         except OSError as error:
             raise UserError(f"--resume {path} can't be read: {error.strerror}.") from None
-        for key, value in report.plain({**self.about, **self.options}).items():
-            there = said.get(key) if key in self.about else said["options"].get(key)
-            if there != value:
-                raise UserError(
-                    f"--resume {path} is of a run with another {key} ({_short(there)} there, {_short(value)} now); "
-                    "remove the file to begin anew."
-                )
+        for now, before in ((self.options, said["options"]), (self.about, said)):
+            for key, value in report.plain(now).items():
+                if before.get(key) != value:
+                    raise UserError(
+                        f"--resume {path} is of a run with other {key} ({_short(before.get(key))} there, "
+                        f"{_short(value)} now); remove the file to begin anew."
+                    )
         self.done = {(r.op, r.backend): r for r in said["results"]}
         self.before = said["seconds"]
 
