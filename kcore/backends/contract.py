@@ -25,16 +25,17 @@ _NO_CONTEXT = contextlib.nullcontext()
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
     """The op table of a backend: every public function of its family modules, by name.
 
-    What a module merely imports from kcore is not its own, and left out; so are the private ops
-    that it declares for its gradient rules.
+    What a module merely imports from kcore, or from elsewhere in its own package, is not its own, and left out; so are
+    the private ops that it declares for its gradient rules.
     """
     table: dict[str, Fn] = {}
     for module in modules:
+        packages = ("kcore.", module.__name__.partition(".")[0] + ".")
         for name, value in vars(module).items():
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home.startswith("kcore.") and (home != module.__name__ or hasattr(value, "op")):
+            if home.startswith(packages) and (home != module.__name__ or hasattr(value, "op")):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")
@@ -258,8 +259,11 @@ class Backend:
 
     # -- running ------------------------------------------------------------------------
 
-    def jit(self, fn: Fn) -> Fn:
-        """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is."""
+    def jit(self, fn: Fn, hastily: bool = False) -> Fn:
+        """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is.
+
+        With `hastily` the compiler may leave out what takes it long: for code that runs once.
+        """
         return fn
 
     def forget_compiled(self) -> None:

@@ -165,10 +165,10 @@ class Rule:
 def tracked(args: Any) -> bool:
     """Whether any argument, or element of a list argument, has a history."""
     for a in args:
-        if isinstance(a, Tensor):
-            if a._node is not None:
+        if isinstance(a, (list, tuple)):
+            if tracked(a):
                 return True
-        elif isinstance(a, (list, tuple)) and tracked(a):
+        elif getattr(a, "_node", None) is not None:  # another backend's tensor, where it takes these rules for its own
             return True
     return False
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kcore import backends, dtypes, tree
+from kcore import backends, tree
 from kcore.conformance.lockstep import judge
 from kcore.conformance.lockstep.findings import Finding
 from kcore.conformance.lockstep.judge import Gap
@@ -20,6 +20,7 @@ BETWEEN = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2,
 # Gradients of a whole network, by their largest root mean square.
 WHOLE = {"float64": 1e-9, "float32": 2e-3, "float16": 5e-2, "bfloat16": 2e-1, "complex64": 2e-3, "complex128": 1e-9}
 NEAR = 1e-2
+AHEAD = 40  # how many ops further on a call is looked for
 LEAST = 1e-3
 
 
@@ -59,7 +60,7 @@ class Follower(Observer):
             return run(*args)
         event = self._matched(place, op, held)
         if event is None:
-            self._lose(place, op.name)
+            self._note(place, op.name)
             return run(*args)
         if not self.forced:
             y = run(*args)
@@ -105,21 +106,27 @@ class Follower(Observer):
                 return
 
     def _matched(self, place: _Place, op: Any, held: tuple) -> OpEvent | None:
-        """The oracle's call that this one is; those that a framework's own operator did here are passed."""
+        """The oracle's call that this one is; None where there is none.
+
+        Calls that a framework's own operator did here are passed. So are others, if one that is alike comes after them.
+        """
         candidates: list[tuple[int, OpEvent]] = []
-        for at in range(place.at, len(place.scope.children)):
+        at_once = True  # nothing but operators in between
+        for at in range(place.at, min(place.at + AHEAD, len(place.scope.children))):
             child = place.scope.children[at]
             if not isinstance(child, OpEvent):
                 break
             if child.op is op:
-                candidates.append((at, child))
-            if not child.by_operator:
-                break
-        near = [c for c in candidates if alike(held, c[1].args)]
-        fitting = near or [c for c in candidates if _same_shapes(held, c[1].args)] or candidates
-        if not fitting:
-            return None
-        at, event = fitting[0]
+                if alike(held, child.args):
+                    return self._taken(place, at, child, at_once)
+                if at_once and _same_kinds(held, child.args):
+                    candidates.append((at, child))
+            at_once = at_once and child.by_operator
+        return self._taken(place, *candidates[0], True) if candidates else None
+
+    def _taken(self, place: _Place, at: int, event: OpEvent, at_once: bool) -> OpEvent:
+        if not at_once:
+            self._note(place, event.op.name)
         self._pass(place, at)
         place.at = at + 1
         return event
@@ -133,13 +140,16 @@ class Follower(Observer):
 
     def _lose(self, place: _Place, what: str) -> None:
         place.lost = True
+        self._note(place, what)
+
+    def _note(self, place: _Place, what: str) -> None:
+        """Notes that something else runs here than on the oracle."""
         at, children = place.at, place.scope.children
         expected = "nothing more" if at >= len(children) else _told(children[at])
         path = "/".join((*place.scope.path, place.scope.name)) if place.scope is not self.program else "the program"
-        note = f"{path} runs {what} on {self.backend.name} where {self.oracle.name} runs {expected}"
-        place.note = note
-        if note not in self.notes:
-            self.notes.append(note)
+        place.note = f"{path} runs {what} on {self.backend.name} where {self.oracle.name} runs {expected}"
+        if place.note not in self.notes:
+            self.notes.append(place.note)
 
     # -- layers -------------------------------------------------------------------------
 
@@ -210,7 +220,8 @@ class Follower(Observer):
         if all(isinstance(c, OpEvent) and c.by_operator for c in rest):
             self._pass(place, len(place.scope.children))
         else:
-            self._lose(place, "nothing more")
+            self._note(place, "nothing more")
+            self._pass(place, len(place.scope.children))
 
     def finish(self) -> None:
         """To be called when the program has ended."""
@@ -506,7 +517,7 @@ def _equal(x: Any, y: Any) -> bool:
 
 def alike(mine: tuple, own: tuple) -> bool:
     """Whether these are near enough for the same call, on arguments that have an error."""
-    if not _same_shapes(mine, own):
+    if not _same_kinds(mine, own):
         return False
     for x, y in zip(tree.flatten(mine), tree.flatten(own), strict=True):
         if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
@@ -517,14 +528,11 @@ def alike(mine: tuple, own: tuple) -> bool:
     return True
 
 
-def _same_shapes(mine: tuple, own: tuple) -> bool:
+def _same_kinds(mine: tuple, own: tuple) -> bool:
+    """Whether the arrays have the same shapes, and are floats where the others are."""
     a, b = tree.flatten(mine), tree.flatten(own)
     return len(a) == len(b) and all(
-        np.shape(x) == np.shape(y)
+        np.shape(x) == np.shape(y) and is_inexact(x) == is_inexact(y)
         for x, y in zip(a, b, strict=True)
         if isinstance(x, np.ndarray) or isinstance(y, np.ndarray)
     )
-
-
-def is_float(x: Any) -> bool:
-    return isinstance(x, np.ndarray) and dtypes.is_float(dtypes.name_of(x.dtype))

@@ -147,7 +147,7 @@ def _patched(backend: Any) -> Iterator[None]:
                 Layer._call_at_home = _own_layer_call  # type: ignore[method-assign]
 
 
-_WRAPPED = ("bind", "implementation", "convert", "vjp", "optimizer_step", "compile")
+_WRAPPED = ("bind", "implementation", "convert", "vjp", "optimizer_step", "increase", "compile")
 _own_layer_call = Layer._call_at_home
 
 
@@ -203,10 +203,13 @@ def _wrap(backend: Any) -> None:
     def optimizer_step(*args: Any, **kwargs: Any) -> bool:
         return False if here() is not None else own["optimizer_step"](*args, **kwargs)
 
+    def increase(*args: Any) -> Any:
+        return False if here() is not None else own["increase"](*args)
+
     def compile(step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
         return step if here() is not None else own["compile"](step, assigned, read, jit=jit)
 
-    wrapped = (bind, implementation, convert, vjp, optimizer_step, compile)
+    wrapped = (bind, implementation, convert, vjp, optimizer_step, increase, compile)
     for name, function in zip(_WRAPPED, wrapped, strict=True):
         setattr(backend, name, function)
 

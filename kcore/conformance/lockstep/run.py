@@ -153,7 +153,8 @@ class _Runs:
         with contextlib.suppress(Exception), backends.use(backend), _seeded(), observing(free):
             program(backend)
         result.findings += follower.findings
-        result.notes += [n for n in follower.notes if n not in result.notes]
+        if follower.findings:  # else they make no difference
+            result.notes += [n for n in follower.notes if n not in result.notes]
         result.checked[backend.name] = result.checked.get(backend.name, 0) + follower.checked
         if step in (None, 0):
             result.spread[backend.name] = list(free.layer_gaps.values())
