@@ -25,7 +25,7 @@ INSTALL = bin/python -m pip install --quiet --constraint constraints.txt
 
 # What a change of asks for another build, or another install.
 NATIVE := $(shell find kcore/_native -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -path '*/src/*' -type f)
-SOURCES := $(shell find kcore -type f \( -name '*.py' -o -name '*.gz' \)) $(NATIVE)
+SOURCES := $(shell find kcore -type f \( -name '*.py' -o -name '*.gz' -o -path '*/page/*' -o -path '*/shipped/*' -o -name '*.json' \)) $(NATIVE)
 RECIPE := setup.py pyproject.toml constraints.txt $(wildcard MANIFEST.in)
 
 .DEFAULT_GOAL := help

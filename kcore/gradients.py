@@ -223,24 +223,40 @@ def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, n
         chosen = [args[i] for i in at]
         leaves = [_inexact(backend, x, name, f"argument {argnums}") for x in tree.flatten(chosen)]
 
-        def flat(*xs: Any) -> tuple[list[Any], Any]:
+        def flat(*xs: Any) -> tuple[Any, Any]:
             full = list(args)
             for i, part in zip(at, tree.pack_sequence_as(chosen, xs), strict=True):
                 full[i] = part
-            y, aux = _split(fn(*full, **kwargs), has_aux, name)
-            y = _inexact(backend, y, name, "the function's value")
-            if backend.shape(y) != ():
-                raise ValueError(f"{name}: the function's value should be a scalar, not of shape {backend.shape(y)}.")
-            if dtypes.is_complex(backend.dtype(y)):
-                raise TypeError(f"{name}: the function's value is complex; take its real part.")
-            return [y], aux
+            return _split(fn(*full, **kwargs), has_aux, name)
 
-        (value,), aux, pull = backend.vjp(flat, leaves, once=True)
-        ones = backend.convert(1.0, backend.dtype(value))
-        found = tree.pack_sequence_as(chosen, pull([ones]))
+        value, aux, grads = scalar_and_gradients(flat, leaves, name)
+        found = tree.pack_sequence_as(chosen, grads)
         return ((value, aux) if has_aux else value), (tuple(found) if several else found[0])
 
     return both
+
+
+def scalar_and_gradients(fn: Callable, leaves: list[Any], name: str) -> tuple[Any, Any, list[Any]]:
+    """(value, aux, gradient by each leaf) of `fn(*leaves)`, which returns (scalar, aux): the core of the above.
+
+    Args:
+        fn: Takes tensors of the active backend.
+        leaves: Tensors of floats.
+        name: Who asks, for the errors.
+    """
+    backend = backends.active()
+
+    def checked(*xs: Any) -> tuple[list[Any], Any]:
+        y, aux = fn(*xs)
+        y = _inexact(backend, y, name, "the function's value")
+        if backend.shape(y) != ():
+            raise ValueError(f"{name}: the function's value should be a scalar, not of shape {backend.shape(y)}.")
+        if dtypes.is_complex(backend.dtype(y)):
+            raise TypeError(f"{name}: the function's value is complex; take its real part.")
+        return [y], aux
+
+    (value,), aux, pull = backend.vjp(checked, leaves, once=True)
+    return value, aux, pull([backend.convert(1.0, backend.dtype(value))])
 
 
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:

@@ -171,6 +171,9 @@ class Variable:
 
     def assign_add(self, value: Any) -> Any:
         """Adds to the value; returns the sum."""
+        if _scope.get() is None and _autocast.get() is None and self.backend.increase(self._storage, value):
+            self.version += 1
+            return self.value
         return self.assign(self._plus(value, ops.add))
 
     def assign_sub(self, value: Any) -> Any:

@@ -7,13 +7,19 @@ as JAX and optree do; None is a leaf.
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+_nested: dict[type, bool] = {}  # asking an abstract class takes ten times as long as looking here
 
 
 def is_nested(structure: Any) -> bool:
     """Whether it is a tuple, list or dict, even an empty one."""
-    return isinstance(structure, (tuple, list, Mapping))
+    kind = structure.__class__
+    known = _nested.get(kind)
+    if known is None:
+        known = _nested[kind] = issubclass(kind, (tuple, list, Mapping))
+    return known
 
 
 def _keys(mapping: Mapping) -> list:
@@ -23,13 +29,19 @@ def _keys(mapping: Mapping) -> list:
         return list(mapping)
 
 
-def _children(structure: Any) -> Iterator[Any]:
+def _children(structure: Any) -> Iterable[Any]:
+    if isinstance(structure, (tuple, list)):  # asked first: it is answered faster
+        return structure
     if isinstance(structure, Mapping):
         return (structure[k] for k in _keys(structure))
     return iter(structure)
 
 
 def _rebuild(like: Any, children: list) -> Any:
+    if like.__class__ is list:
+        return children
+    if like.__class__ is tuple:
+        return tuple(children)
     if isinstance(like, Mapping):
         values = dict(zip(_keys(like), children, strict=True))
         ordered = ((k, values[k]) for k in like)
@@ -47,7 +59,10 @@ def flatten(structure: Any) -> list:
         return [structure]
     leaves: list = []
     for child in _children(structure):
-        leaves += flatten(child) if is_nested(child) else [child]
+        if is_nested(child):
+            leaves += flatten(child)
+        else:
+            leaves.append(child)
     return leaves
 
 

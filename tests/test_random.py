@@ -249,7 +249,7 @@ def test_a_generator_can_be_remade_from_its_config():
     again = SeedGenerator.from_config(generator.get_config())
     assert generator.get_config() == {"seed": 12, "name": "dice"}
     np.testing.assert_array_equal(again.state.numpy(), [12, 0])
-    assert again.state.path == "dice/dice_state"
+    assert again.state.path == "dice/seed_generator_state"
     assert not again.state.trainable
 
 

@@ -141,12 +141,21 @@ def on_default_change(listener: Any) -> None:
     _on_default_change.append(listener)
 
 
-@contextlib.contextmanager
-def use(backend: str | Backend) -> Iterator[Backend]:
-    """Runs the block on a backend, in this thread or async task alone."""
-    target = load(backend) if isinstance(backend, str) else backend
-    token = chosen.set(target)
-    try:
-        yield target
-    finally:
-        chosen.reset(token)
+class use:
+    """Runs the block on a backend, in this thread or async task alone.
+
+    Args:
+        backend: The backend, or its name.
+    """
+
+    __slots__ = ("target", "token")
+
+    def __init__(self, backend: str | Backend) -> None:
+        self.target: Backend = load(backend) if isinstance(backend, str) else backend
+
+    def __enter__(self) -> Backend:
+        self.token = chosen.set(self.target)
+        return self.target
+
+    def __exit__(self, *_: object) -> None:
+        chosen.reset(self.token)

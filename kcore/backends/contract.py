@@ -19,21 +19,23 @@ import numpy as np
 from kcore import dtypes, tree
 
 Fn = Callable[..., Any]
+_NO_CONTEXT = contextlib.nullcontext()
 
 
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
     """The op table of a backend: every public function of its family modules, by name.
 
-    What a module merely imports from kcore is not its own, and left out; so are the private ops
-    that it declares for its gradient rules.
+    What a module merely imports from kcore, or from elsewhere in its own package, is not its own, and left out; so are
+    the private ops that it declares for its gradient rules.
     """
     table: dict[str, Fn] = {}
     for module in modules:
+        packages = ("kcore.", module.__name__.partition(".")[0] + ".")
         for name, value in vars(module).items():
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home.startswith("kcore.") and (home != module.__name__ or hasattr(value, "op")):
+            if home.startswith(packages) and (home != module.__name__ or hasattr(value, "op")):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")
@@ -257,8 +259,11 @@ class Backend:
 
     # -- running ------------------------------------------------------------------------
 
-    def jit(self, fn: Fn) -> Fn:
-        """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is."""
+    def jit(self, fn: Fn, hastily: bool = False) -> Fn:
+        """`fn`, of tensors and returning tensors, compiled where the framework does that lightly; else as it is.
+
+        With `hastily` the compiler may leave out what takes it long: for code that runs once.
+        """
         return fn
 
     def forget_compiled(self) -> None:
@@ -297,10 +302,32 @@ class Backend:
     def synchronize(self, x: Any) -> None:
         """Waits until `x` has been computed."""
 
+    def increase(self, storage: Any, value: Any) -> bool:
+        """Adds to a variable's storage in place; False where the ordinary way, an op and `write`, should do it."""
+        return False
+
     def full_width(self, *dtypes: str) -> Any:
         """A context in which the framework's own operators keep these dtypes: for code between ops."""
-        return contextlib.nullcontext()
+        return _NO_CONTEXT
 
     def versions(self) -> dict[str, str]:
         """Names and versions of what it runs on."""
+        return {}
+
+    # -- devices ------------------------------------------------------------------------
+
+    def devices(self) -> list[str]:
+        """The devices that are here: "cpu", and "cuda:0" and the like."""
+        return ["cpu"]
+
+    def device(self) -> str:
+        """The one of them that new tensors are on."""
+        return "cpu"
+
+    def on_device(self, name: str) -> Any:
+        """A context in which new tensors are on that one of `devices()`."""
+        return contextlib.nullcontext()
+
+    def precision(self) -> dict[str, str]:
+        """The settings under which the framework computes in less than its inputs' precision, with their values."""
         return {}

@@ -10,10 +10,11 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from kcore.cli.errors import UserError
+from kcore.cli.errors import EXIT_CODES, UserError
 from kcore.version import __version__
 
 __all__ = ["main"]
@@ -23,7 +24,11 @@ COMMANDS = {
     "info": "show versions, backends, CPU and settings, for a bug report",
     "demo": "train a digit classifier, save it, load it in a second process, compare",
     "conform": "hold backends to the oracle, op by op, value and gradient",
+    "golden": "write down what the oracle gives, and hold backends to it later and elsewhere",
+    "diff": "run a model on several backends in lockstep and name the first op that parts",
 }
+
+BROKEN = 4
 
 
 class _Parser(argparse.ArgumentParser):
@@ -40,26 +45,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; the process's own for None.
 
     Returns:
-        The exit code: 0 when all is well, 1 when a check failed, 2 after a user's error.
+        The exit code, one of those that `kcore.cli.errors.EXIT_CODES` lists.
     """
     try:
         return _dispatch(list(sys.argv[1:] if argv is None else argv))
     except UserError as error:
         print(f"kcore: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except KeyboardInterrupt:
         return 130  # what a shell reports for Ctrl-C
     except BrokenPipeError:
         # The reader (`head`, say) has gone. Python flushes stdout once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception:
+        traceback.print_exc()
+        print("kcore: this is a bug in kcore; please report it with what `kcore info` prints.", file=sys.stderr)
+        return BROKEN
 
 
 def _dispatch(argv: list[str]) -> int:
     parser = _Parser(
         prog="kcore",
         description="The Keras 3 API with a numerical oracle.",
-        epilog="`kcore COMMAND --help` tells more about a command.",
+        epilog=f"`kcore COMMAND --help` tells more about a command.\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="show kcore's version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")

@@ -31,6 +31,19 @@ def seed(text: str) -> int:
     return value
 
 
+def add_report_options(parser: argparse.ArgumentParser) -> None:
+    """The files that a run writes, and the one that it goes on from."""
+    files = parser.add_argument_group("files", "Each is written whole or not at all.")
+    files.add_argument("--json", metavar="FILE", help="write everything that was found as JSON")
+    files.add_argument("--junit", metavar="FILE", help="write it as JUnit XML, for CI")
+    files.add_argument("--html", metavar="FILE", help="write it as one page that needs no network")
+    files.add_argument(
+        "--resume",
+        metavar="FILE",
+        help="keep what is done in FILE (JSON), and go on from there if FILE is of an interrupted run",
+    )
+
+
 def listed(given: Iterable[str] | None) -> list[str]:
     """The items of an option given several times, each a comma list; repeats are dropped."""
     items = (item.strip() for text in given or () for item in text.split(","))

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-from kcore.cli.arguments import backend_name, listed
+from kcore.cli.arguments import add_report_options, backend_name, listed
+from kcore.cli.errors import EXIT_CODES
+
+EXAMPLES = """\
+examples:
+  kcore conform --backend torch --op 'log*'
+  kcore conform --backend torch,jax --html report.html
+  kcore conform --full --resume run.json            run it again after Ctrl-C to go on
+  kcore conform --backend torch --device cuda:0
+"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = f"{EXAMPLES}\n{EXIT_CODES}"
     parser.add_argument(
         "--backend",
         action="append",
@@ -26,8 +37,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="dtypes to check; may be repeated, or a comma list (default: those of each record)",
     )
-    parser.add_argument("--json", metavar="FILE", help="write the results to FILE as JSON")
+    parser.add_argument("--device", metavar="D", help="where to run, as cpu or cuda:0 (default: the framework's own)")
     parser.add_argument("--full", action="store_true", help="every sample and every check; takes much longer")
+    add_report_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["Failure", "Result", "command", "run"]
+__all__ = ["Comparison", "Failure", "Result", "command", "compare", "run", "watch"]
 
-_HOMES = {"run": "runner", "command": "terminal", "Result": "results", "Failure": "results"}
+_HOMES = {
+    "run": "runner",
+    "command": "terminal",
+    "Result": "results",
+    "Failure": "results",
+    "compare": "lockstep",
+    "Comparison": "lockstep",
+    "watch": "watching",
+}
 
 
 def __getattr__(name: str) -> Any:

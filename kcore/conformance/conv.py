@@ -233,3 +233,78 @@ Case(
     ],
     tol=SUMS,
 )
+
+
+def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+    size, apart, pads, steps = (per_axis(v, 2) for v in (kernel_size, dilation, padding, stride))
+    pads = [(p, p) for p in pads]
+    seen = windows_of(np.moveaxis(x, 1, -1), size, steps, apart, pads)  # (batch, rows, columns, channels, *size)
+    batch, rows, columns, *window = seen.shape
+    return seen.reshape(batch, rows * columns, int(np.prod(window))).swapaxes(1, 2)
+
+
+def fold(x, output_size, kernel_size, dilation=1, padding=0, stride=1):
+    end, size, apart, pads, steps = (per_axis(v, 2) for v in (output_size, kernel_size, dilation, padding, stride))
+    batch, channels = x.shape[0], x.shape[1] // (size[0] * size[1])
+    x = x.astype("int32") if x.dtype.kind == "b" else x
+    y = np.zeros((batch, channels, *end), x.dtype)
+    count = (end[1] + 2 * pads[1] - (size[1] - 1) * apart[1] - 1) // steps[1] + 1
+    for element, (i, j) in enumerate(np.ndindex(*size)):
+        for column in range(x.shape[2]):
+            row = column // count * steps[0] + i * apart[0] - pads[0]
+            at = column % count * steps[1] + j * apart[1] - pads[1]
+            if 0 <= row < end[0] and 0 <= at < end[1]:
+                y[:, :, row, at] += x[:, element :: size[0] * size[1], column]
+    return y
+
+
+Case(
+    ops.unfold,
+    reference=unfold,
+    samples=[
+        Sample(images(2, 3, 5, 6), 2),
+        Sample(images(2, 3, 5, 6), (2, 3), stride=2, why="the last column is in no window"),
+        Sample(images(2, 3, 5, 6), (3, 2), padding=(2, 1), stride=(1, 2)),
+        Sample(images(2, 2, 6, 7), (2, 3), dilation=(3, 2), padding=1),
+        Sample(images(1, 1, 3, 4), (3, 4), why="one window, the whole image"),
+        Sample(
+            np.arange(6.0).reshape(1, 1, 2, 3),
+            2,
+            expect=[[[0.0, 1.0], [1.0, 2.0], [3.0, 4.0], [4.0, 5.0]]],
+            why="columns are windows, row by row",
+        ),
+        Sample(images(0, 2, 3, 4), 2, why="no images"),
+        Sample(whole(2, 3, 4, 5), 2, padding=1, grad=False, why="integers stay"),
+    ],
+    errors=[
+        Bad(np.ones((3, 5, 6)), 2, match=r"should have 4 dimensions, not shape \(3, 5, 6\)"),
+        Bad(np.ones((1, 3, 5, 6)), (2, 2, 2), match=r"kernel_size=\(2, 2, 2\)"),
+        Bad(np.ones((1, 3, 5, 6)), 0, match="kernel_size=0"),
+        Bad(np.ones((1, 3, 5, 6)), 2, padding=-1, match="padding=-1"),
+        Bad(np.ones((1, 3, 5, 6)), 2, stride=0, match="stride=0"),
+        Bad(np.ones((1, 3, 5, 6)), 6, match=r"spans \(6, 6\) does not fit spatial sizes \(5, 6\)"),
+    ],
+    tol={"float32": 0.0, "float64": 0.0},
+)
+
+Case(
+    ops.fold,
+    reference=fold,
+    samples=[
+        Sample(draw(2, 12, 20), (5, 6), 2),
+        Sample(draw(2, 12, 4), (5, 6), (2, 3), stride=2),
+        Sample(draw(2, 12, 48), (5, 6), (2, 3), padding=(2, 1), stride=1),
+        Sample(draw(1, 18, 15), (6, 7), (2, 3), dilation=(3, 2), padding=1, stride=(2, 1)),
+        Sample(draw(1, 12, 1), (3, 4), (3, 4), why="one window, the whole image"),
+        Sample(np.ones((1, 4, 2)), (2, 3), 2, expect=[[[[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]]], why="overlaps add up"),
+        Sample(draw(0, 8, 6), (3, 4), 2, why="no images"),
+        Sample(whole(2, 12, 30), (4, 5), 2, padding=1, grad=False, why="integers stay"),
+    ],
+    errors=[
+        Bad(np.ones((12, 20)), (5, 6), 2, match=r"should have 3 dimensions, not shape \(12, 20\)"),
+        Bad(np.ones((1, 13, 20)), (5, 6), 2, match=r"13 elements, which kernel_size=2 can't share"),
+        Bad(np.ones((1, 12, 21)), (5, 6), 2, match=r"21 columns, but output_size=\(5, 6\) has 20 windows"),
+        Bad(np.ones((1, 12, 20)), (5, 6, 7), 2, match=r"output_size=\(5, 6, 7\)"),
+    ],
+    tol={"float32": 1e-6, "float64": 2e-15},
+)

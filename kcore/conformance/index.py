@@ -311,6 +311,20 @@ Case(
             Sample(draw(3, 2), np.array([1, -2, 5]), draw(3, 2, seed=1), reduction=r)
             for r in ("add", "mul", "max", "min")
         ),
+        Sample(
+            draw(2, 1, 2),
+            np.array([0, 1, 0, 1, 0]),
+            np.array([[[0.0, 2.0]], [[0.0, -1.5]], [[-2.0, 3.0]], [[0.5, 0.0]], [[1.5, 0.5]]]),
+            reduction="mul",
+            why="one zero in a product",
+        ),
+        Sample(
+            draw(2, 1, 1, 1),
+            np.array([0, 1, 0, 1, 0]),
+            np.array([0.0, 0.5, 0.0, 1.5, 3.0]).reshape(5, 1, 1, 1),
+            reduction="mul",
+            why="two zeros in a product",
+        ),
         Sample(draw(3), np.zeros(0, "int32"), np.zeros(0), reduction="add"),
         Sample(np.zeros((0, 2)), np.array([0, 1]), draw(2, 2), reduction="add", why="there is no row to add to"),
     ],

@@ -251,8 +251,9 @@ def _padded(x, pad_width, mode="constant", constant_values=None):
         return x
     if mode == "empty":
         mode = "constant"
-    more = {"constant_values": 0 if constant_values is None else constant_values} if mode == "constant" else {}
-    return np.pad(x, pad_width, mode, **more)
+    if mode != "constant":
+        return np.pad(x, pad_width, mode)
+    return np.pad(x, pad_width, constant_values=np.asarray(constant_values or 0).astype(x.dtype))
 
 
 UNEVEN = ((0, 1), (2, 5), (1, 0))
@@ -279,12 +280,15 @@ Case(
         Sample(draw(3), pad_width=9, mode="symmetric"),
         Sample(draw(1, 3), pad_width=2, mode="reflect", why="a single element mirrors itself"),
         Sample(whole(2, 3), pad_width=1, constant_values=1.7, expect=np.pad(whole(2, 3), 1, constant_values=1)),
+        Sample(np.ones(1, "uint8"), pad_width=1, constant_values=-1, dtypes=["uint8"], expect=[255, 1, 255]),
+        Sample(np.ones(1, "int8"), pad_width=1, constant_values=300, dtypes=["int8"], expect=[44, 1, 44]),
         Sample(whole(4), pad_width=3, mode="linear_ramp", why="integers are rounded down"),
         Sample(np.array([3, -5]), pad_width=4, mode="linear_ramp", why="negative ones too"),
     ],
     errors=[
         Bad(np.ones((2, 3)), pad_width=-1, match="at least 0"),
         Bad(np.ones((2, 3)), pad_width=((1, 1), (1, 1), (1, 1)), match="a pair for each of 2 axes"),
+        Bad(whole(2), pad_width=1, constant_values=np.inf, match="constant_values=inf is no int32"),
         Bad(np.ones((2, 3)), pad_width=1, mode="circular", match="mode='circular' should be one of"),
         Bad(np.ones((2, 3)), pad_width=1, mode="reflect", constant_values=1, match="is for mode='constant'"),
         Bad(np.ones((2, 0)), pad_width=1, mode="edge", match="can't extend"),

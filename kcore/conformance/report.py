@@ -8,15 +8,16 @@ import platform
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
 from kcore import backends
-from kcore.conformance.results import DIFFERS, FAIL, NO_RECORD, PASS, UNSUPPORTED, Failure, Result
+from kcore.conformance.results import DIFFERS, FAIL, NO_RECORD, PASS, SPREAD, UNSUPPORTED, Failure, Result
 
 _STYLES = {PASS: "green", FAIL: "bold red", NO_RECORD: "red", DIFFERS: "yellow", UNSUPPORTED: "yellow"}
 
@@ -85,44 +86,158 @@ def summary(results: Sequence[Result], seconds: float) -> str:
     return f"{ops} ops on {names}: {', '.join(parts) or 'nothing'} in {seconds:.0f} s"
 
 
-def to_json(results: Sequence[Result], seconds: float) -> dict[str, Any]:
-    """Everything that a run found, as JSON types. Infinite and nan numbers are strings."""
-    import kcore.version
+FORMAT, VERSION = "kcore-conformance", 1
+# Settings of the process under which CPUs and GPUs compute in other precision or order.
+VARIABLES = ("NVIDIA_TF32_OVERRIDE", "TF_ENABLE_ONEDNN_OPTS", "ONEDNN_DEFAULT_FPMATH_MODE", "XLA_FLAGS")
 
-    used = list(dict.fromkeys(r.backend for r in results if r.backend in backends.names()))
+
+class ReportError(ValueError):
+    """A report's file is missing, damaged or of another format version; the message names the file."""
+
+
+def environment(names: Sequence[str], device: str | None = None) -> dict[str, Any]:
+    """What results were found with: versions, devices, and settings that lower the precision."""
+    from kcore.conformance import devices
+    from kcore.version import __version__
+
+    found: dict[str, Any] = {}
+    for name in names:
+        backend = backends.load(name)
+        on = backend.device() if device is None else devices.normal(device)
+        found[name] = {**backend.versions(), "device": on, "precision": backend.precision()}
     return {
-        "kcore": str(kcore.version.__version__) if hasattr(kcore.version, "__version__") else "",
+        "kcore": __version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
         "platform": platform.platform(),
-        "backends": {name: backends.load(name).versions() for name in used},
-        "seconds": round(seconds, 3),
-        "verdicts": dict(Counter(r.verdict for r in results)),
-        "results": [_plain(vars(r) | {"failures": [vars(f) for f in r.failures]}) for r in results],
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
+        "backends": found,
     }
 
 
-def write_json(path: str | os.PathLike, results: Sequence[Result], seconds: float) -> None:
+def header_lines(about: Mapping[str, Any]) -> list[str]:
+    """The environment in words: a line for each backend, and for what lowers the precision there."""
+    lines = []
+    for name, said in about["backends"].items():
+        versions = ", ".join(f"{k} {v}" for k, v in said.items() if k not in ("device", "precision"))
+        lines.append(f"{name} on {said['device']}" + (f" ({versions})" if versions else ""))
+        if said["device"] != "cpu":
+            lines += [f"    {setting} = {value}" for setting, value in said["precision"].items()]
+    lines += [f"{name}={value}" for name, value in about["variables"].items()]
+    return lines
+
+
+def to_json(
+    results: Sequence[Result],
+    seconds: float,
+    about: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    complete: bool = True,
+) -> dict[str, Any]:
+    """Everything that a run found, as JSON types; docs/conformance.md and report.schema.json describe them.
+
+    Args:
+        results: Of the run.
+        seconds: How long it took.
+        about: What `environment` gave; None asks it now.
+        options: What the run was asked for.
+        complete: Whether it came to its end.
+    """
+    used = list(dict.fromkeys(r.backend for r in results if r.backend in backends.names()))
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        **plain(environment(used) if about is None else about),
+        "options": plain(options or {}),
+        "complete": complete,
+        "seconds": round(seconds, 3),
+        "verdicts": dict(Counter(r.verdict for r in results)),
+        "spread": list(SPREAD),
+        "results": [plain(vars(r) | {"failures": [vars(f) for f in r.failures]}) for r in results],
+    }
+
+
+def write_json(
+    path: str | os.PathLike,
+    results: Sequence[Result],
+    seconds: float,
+    about: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    complete: bool = True,
+) -> None:
     """Writes `to_json` to a file, whole or not at all.
 
     Raises:
         OSError: It can't be written there.
     """
+    write_text(path, json.dumps(to_json(results, seconds, about, options, complete), indent=1) + "\n")
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes a file, whole or not at all.
+
+    Raises:
+        OSError: It can't be written there.
+    """
     target = Path(path)
-    text = json.dumps(to_json(results, seconds), indent=1)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # as any other new file; mkstemp's is for its owner alone
         os.replace(temporary, target)
     except BaseException:
         os.unlink(temporary)
         raise
 
 
-def _plain(value: Any) -> Any:
+def read_json(path: str | os.PathLike) -> dict[str, Any]:
+    """What `write_json` wrote, with Results under "results".
+
+    Raises:
+        ReportError: It is damaged, no report, or of another version.
+        OSError: It can't be read.
+    """
+    try:
+        said = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ReportError(f"{path} is damaged: {' '.join(str(error).split())}.") from None
+    if not isinstance(said, dict) or said.get("format") != FORMAT:
+        raise ReportError(f'{path} is no report of kcore: it does not say "format": "{FORMAT}".')
+    if said.get("version") != VERSION:
+        raise ReportError(
+            f"{path} is a report of version {said.get('version')}; this kcore reads and writes version {VERSION}."
+        )
+    try:
+        return said | {"results": [_result(r) for r in said["results"]]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ReportError(f"{path} is damaged: its results can't be read: {error}.") from None
+
+
+def _result(said: Mapping[str, Any]) -> Result:
+    failures = [
+        Failure(**{**f, **_numbers(f, "error", "tolerance"), "where": _index(f["where"])}) for f in said["failures"]
+    ]
+    names = ("ulp", "error", "tolerance", "gradient_error", "gradient_tolerance")
+    return Result(**{**said, **_numbers(said, *names), "failures": failures})
+
+
+def _numbers(said: Mapping[str, Any], *names: str) -> dict[str, float | None]:
+    return {name: None if said[name] is None else float(said[name]) for name in names}
+
+
+def _index(where: list[int] | None) -> tuple[int, ...] | None:
+    return None if where is None else tuple(where)
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON types; infinite and nan numbers as strings."""
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, float) and not abs(value) < float("inf"):
         return str(value)
     return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

@@ -7,17 +7,22 @@ import fnmatch
 import importlib
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import kcore.backends
 import kcore.dtypes
 import kcore.ops
+from kcore.conformance import devices
 from kcore.conformance.checks import Check
 from kcore.conformance.record import CASES, Case
 from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
 from kcore.conformance.trials import Trials
 from kcore.ops.mechanism import REGISTRY
+
+FORGET_AFTER = 16
+checked: Counter[str] = Counter()  # backend -> ops checked in this process
 
 Progress = Callable[[Result, int, int], None]
 
@@ -53,6 +58,8 @@ def run(
     dtypes: Sequence[str] | None = None,
     full: bool = False,
     progress: Progress | None = None,
+    device: str | None = None,
+    done: Mapping[tuple[str, str], Result] | None = None,
 ) -> list[Result]:
     """Checks ops on backends against their records.
 
@@ -63,12 +70,14 @@ def run(
             checked in float64, so where it is left out, they are not.
         full: Every sample in every dtype that its op takes, all variants and second gradients.
         progress: Called as progress(result, done, total) after each op and backend.
+        device: Where the backends run, as "cpu" or "cuda:0"; None is each one's default.
+        done: (op, backend) -> what an earlier run has found; taken as it is.
 
     Returns:
         A Result for each op and backend, ops in the order of their records.
 
     Raises:
-        UnknownName: A backend or dtype is unknown, or no op matches; a ValueError.
+        UnknownName: A backend, its device or a dtype is unknown, or no op matches; a ValueError.
         ImportError: A backend's framework is not installed.
         Interrupted: Ctrl-C; it holds the results by then.
     """
@@ -77,24 +86,43 @@ def run(
         dtypes = None if dtypes is None else [kcore.dtypes.name_of(d) for d in dtypes]
         names = kcore.backends.installed() if backends is None else backends
         loaded = [kcore.backends.load(name) for name in names]
+        for backend in loaded:
+            devices.on(backend, device)
         jobs = chosen(ops)
     except ValueError as error:
         raise UnknownName(str(error)) from None
     results = [] if ops is not None else [_unreadable(module, error) for module, error in broken.items()]
-    total, done = len(jobs) * len(loaded), 0
+    earlier, total, count = done or {}, len(jobs) * len(loaded), 0
     try:
         with _quiet():
             for name, case in jobs:
                 trials = None if case is None else Trials(case, dtypes, full)
                 for backend in loaded:
-                    result = Result(name, backend.name, NO_RECORD) if trials is None else Check(trials, backend).run()
+                    result = earlier.get((name, backend.name))
+                    if result is None:
+                        result = _checked(name, trials, backend, device)
+                        _free(backend)
                     results.append(result)
-                    done += 1
+                    count += 1
                     if progress is not None:
-                        progress(result, done, total)
+                        progress(result, count, total)
     except KeyboardInterrupt:
         raise Interrupted(results) from None
     return results
+
+
+def _checked(name: str, trials: Trials | None, backend: Any, device: str | None) -> Result:
+    if trials is None:
+        return Result(name, backend.name, NO_RECORD)
+    with devices.on(backend, device):
+        return Check(trials, backend, devices.factors(backend, device)).run()
+
+
+def _free(backend: Any) -> None:
+    """Has a backend forget what it has compiled, after every so many ops: it is gigabytes for all of them."""
+    checked[backend.name] += 1
+    if checked[backend.name] % FORGET_AFTER == 0:
+        backend.forget_compiled()
 
 
 def known() -> dict[str, Case | None]:

@@ -10,6 +10,21 @@ from kcore.layers.attention import (
     GroupQueryAttention,
     MultiHeadAttention,
 )
+from kcore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from kcore.layers.color import (
+    AutoContrast,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomSaturation,
+    RandomSharpness,
+    Solarization,
+)
+from kcore.layers.convlstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kcore.layers.convolve import (
     Conv1D,
     Conv1DTranspose,
@@ -40,9 +55,23 @@ from kcore.layers.core import (
     ReversibleEmbedding,
     Wrapper,
 )
+from kcore.layers.encode import CategoryEncoding, Discretization
+from kcore.layers.geometry import (
+    CenterCrop,
+    RandomCrop,
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
+from kcore.layers.hashing import HashedCrossing, Hashing
 from kcore.layers.input_layer import Input, InputLayer
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
+from kcore.layers.lookup import IntegerLookup, StringLookup
 from kcore.layers.merge import (
     Add,
     Average,
@@ -61,6 +90,7 @@ from kcore.layers.merge import (
     multiply,
     subtract,
 )
+from kcore.layers.mix import CutMix, MixUp, Pipeline
 from kcore.layers.normalize import (
     BatchNormalization,
     GroupNormalization,
@@ -96,6 +126,7 @@ from kcore.layers.pool import (
     MaxPooling3D,
 )
 from kcore.layers.preprocess import Normalization, Rescaling
+from kcore.layers.recurrent import GRU, LSTM, SimpleRNN
 from kcore.layers.regularize import (
     ActivityRegularization,
     AlphaDropout,
@@ -121,6 +152,9 @@ from kcore.layers.reshape import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from kcore.layers.rnn import RNN, StackedRNNCells
+from kcore.layers.text import TextVectorization
+from kcore.layers.wrap import Bidirectional, TimeDistributed
 
 
 def serialize(layer: Any) -> dict:

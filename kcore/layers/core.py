@@ -13,6 +13,10 @@ from kcore.layers.code import dump_function, is_dumped, load_function
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer, _specs
 from kcore.layers.lora import Adaptable
+from kcore.ops import fused
+
+# Activations that `ops.dense` does with the product.
+_FUSED = {getattr(activations, name): name for name in fused.ACTIVATIONS}
 
 
 class Dense(Adaptable, Layer):
@@ -98,10 +102,9 @@ class Dense(Adaptable, Layer):
         return self._adapted() if self.lora_enabled else self._kernel
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        y = ops.matmul(inputs, self.kernel)
-        if self.bias is not None:
-            y = ops.add(y, self.bias)
-        return y if self.activation is activations.linear else self.activation(y)
+        known_as = _FUSED.get(self.activation)
+        y = ops.dense(inputs, self.kernel, self.bias, known_as or "linear")
+        return y if known_as else self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return (*input_shape[:-1], self.units)

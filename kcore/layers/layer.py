@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
-from kcore import backends, dtype_policies, dtypes, naming, state, tree
+from kcore import backends, dtype_policies, dtypes, naming, ops, state, tree
 from kcore.layers import home, masks
 from kcore.layers.signature import build_parameters, call_signature
 from kcore.layers.tracking import Owner
@@ -22,6 +23,10 @@ from kcore.state import AutocastScope, StatelessScope, Variable
 _training: ContextVar[bool | None] = ContextVar("kcore_training", default=None)
 
 
+# Layers that hold what a call has added to the losses: mostly none, so that calls need not look for them.
+_with_losses: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
 class Layer(Owner, Operation):
     """A function of tensors with variables of its own.
 
@@ -30,7 +35,7 @@ class Layer(Owner, Operation):
     attributes, in lists and dicts too, are its own: their variables are its variables.
 
     Args:
-        activity_regularizer: A function of the output whose value is added to the losses.
+        activity_regularizer: A function of the output whose value, divided by the batch size, is added to the losses.
         trainable: Whether training changes the weights.
         dtype: A dtype, or a policy, to compute and keep weights in; None is the global policy.
         autocast: Whether float inputs are cast to the compute dtype.
@@ -173,6 +178,7 @@ class Layer(Owner, Operation):
     @dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         self._dtype_policy = dtype_policies.get(value)
+        self.__dict__["_fitting"] = None
 
     @property
     def dtype(self) -> str:
@@ -306,24 +312,25 @@ class Layer(Owner, Operation):
     # -- calling ------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        backend = self.__dict__.get("_backend")
-        if "_losses" not in self.__dict__:
+        own = self.__dict__
+        backend = own.get("_backend")
+        if "_losses" not in own:
             self._check_made()
         if (backends.chosen.get() or backends.default()) is not backend:
             with backends.use(backend):
                 return self._call_at_home(args, kwargs)
-        return self._call_at_home(args, kwargs)
-
-    def _call_at_home(self, args: tuple, kwargs: dict) -> Any:
-        if self.__dict__.get("_is_simple") and not kwargs and len(args) == 1:
+        if own.get("_is_simple") and not kwargs and len(args) == 1:
             x = self._simple_input(args[0])
             if x is not None:
                 return self._simple_call(x)
+        return self._call_at_home(args, kwargs)
+
+    def _call_at_home(self, args: tuple, kwargs: dict) -> Any:
         signature = call_signature(home.own_class(self).call)
         compute = self._dtype_policy._compute_dtype
         args, kwargs, is_symbolic = self._converted(args, kwargs, compute)
         outermost = _training.get() is None and masks._beside.get() is None
-        if outermost and self._losses:
+        if outermost and _with_losses:
             self._clear_losses()
         with masks.mask_scope(), self._scope() if not self.built or self._path is None else _open(self._path):
             given = kwargs
@@ -344,8 +351,7 @@ class Layer(Owner, Operation):
                 else:
                     outputs = self._run(args, kwargs, compute)
                     if self.activity_regularizer is not None:
-                        for y in tree.flatten(outputs):
-                            self.add_loss(self.activity_regularizer(y))
+                        self._add_activity_losses(outputs)
                 if masked is not None:
                     self._pass_masks(args, previous, outputs)
             finally:
@@ -361,7 +367,17 @@ class Layer(Owner, Operation):
         return plain and not self._makes_mask() and all(h._kcore_state in ("variable", "seed") for h in self._held())
 
     def _simple_input(self, x: Any) -> Any:
-        """`x` as `call` takes it; None where it is no tensor of floats, or has a mask."""
+        """`x` as `call` takes it, and checked; None where it is no tensor of floats, or has a mask."""
+        kind = (x.__class__, getattr(x, "shape", None), getattr(x, "dtype", None))
+        if kind == self.__dict__.get("_fitting"):  # as the last one was
+            return x if masks.get_mask(x) is None else None
+        fitted = self._as_simple_input(x)
+        if fitted is not None:
+            self._assert_input_spec((fitted,))
+            self.__dict__["_fitting"] = kind if fitted is x else None
+        return fitted
+
+    def _as_simple_input(self, x: Any) -> Any:
         backend = self._backend
         if x.__class__ is np.ndarray and x.dtype.kind == "f":
             x = backend.convert(x)
@@ -373,7 +389,6 @@ class Layer(Owner, Operation):
         return backend.convert(x, compute) if dtypes.is_float(own) else None
 
     def _simple_call(self, x: Any) -> Any:
-        self._assert_input_spec((x,))
         signature = call_signature(home.own_class(self).call)
         if not signature.has_training:
             return self._run((x,), {}, self._dtype_policy._compute_dtype)
@@ -393,7 +408,8 @@ class Layer(Owner, Operation):
     def _converted(self, args: tuple, kwargs: dict, compute: str) -> tuple[tuple, dict, bool]:
         """The arguments with arrays made tensors and floats cast; and whether any is symbolic."""
         backend = backends.active()
-        if not kwargs and len(args) == 1 and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
+        plain = self._convert_inputs and (not kwargs or (len(kwargs) == 1 and "training" in kwargs))
+        if plain and len(args) == 1 and backend.is_tensor(args[0]) and type(args[0]) is not np.ndarray:
             x = args[0]  # the common case, first
             own = backend.dtype(x)
             if own == compute or not self.autocast or not dtypes.is_float(own):
@@ -530,8 +546,8 @@ class Layer(Owner, Operation):
         return self._trace(*_unrecord(args, kwargs))
 
     def _trace(self, args: tuple, kwargs: dict) -> Any:
-        """`call` on KerasTensors; what it assigns to variables is dropped."""
-        with StatelessScope():
+        """`call` on KerasTensors; what it assigns to variables, and adds to the losses, is dropped."""
+        with StatelessScope(collect_losses=True):
             return _fresh(self._run(args, kwargs, self._dtype_policy._compute_dtype))
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
@@ -562,7 +578,7 @@ class Layer(Owner, Operation):
 
     @input_spec.setter
     def input_spec(self, value: Any) -> None:
-        self.__dict__["_input_spec"] = value
+        self.__dict__.update(_input_spec=value, _fitting=None)
 
     def _assert_input_spec(self, args: tuple) -> None:
         spec = self.__dict__.get("_input_spec")
@@ -576,11 +592,13 @@ class Layer(Owner, Operation):
     def add_loss(self, loss: Any) -> None:
         """Adds a scalar tensor, or several, to what training minimizes. Called within `call`."""
         scope = state.get_stateless_scope()
+        self.__dict__["_is_simple"] = False  # the short way of a call does not clear what calls have added
         for one in tree.flatten(loss):
             if scope is not None and scope.collect_losses:
                 scope.add_loss(one)
             else:
                 self._losses.append(one)
+                _with_losses.add(self)
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Gone from Keras 3, and so not here: keep a metric as an attribute and update it in `call`."""
@@ -588,9 +606,18 @@ class Layer(Owner, Operation):
             f"{self.name}: add_metric is gone; keep a Metric as an attribute and update it in call."
         )
 
+    def _add_activity_losses(self, outputs: Any) -> None:
+        """The regularizer's value of each output, for one sample: batches of any size weigh the same."""
+        for y in tree.flatten(outputs):
+            loss = self.activity_regularizer(y)
+            batch = ops.shape(y)[0] if len(y.shape) else 1
+            self.add_loss(ops.divide(loss, ops.cast(batch, loss.dtype)))
+
     def _clear_losses(self) -> None:
-        for layer in self._all_layers():
+        """Drops what calls have added, here and in all sublayers."""
+        for layer in self._all_layers() if _with_losses else ():
             layer._losses.clear()
+            _with_losses.discard(layer)
 
     def _own_losses(self) -> list[Any]:
         """What the calls added, without the regularizers'."""
@@ -737,7 +764,8 @@ def _named_initializer(name: str) -> Any:
 
 
 def _any_mask(args: tuple, kwargs: dict) -> bool:
-    return any(masks.get_mask(x) is not None for x in tree.flatten((args, kwargs)))
+    leaves = args if len(args) == 1 and not kwargs and not tree.is_nested(args[0]) else tree.flatten((args, kwargs))
+    return any(masks.get_mask(x) is not None for x in leaves)
 
 
 def _shape_of(x: Any) -> Any:

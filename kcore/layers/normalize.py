@@ -265,8 +265,8 @@ class LayerNormalization(_Affine):
         self._along = self.axis if isinstance(self.axis, int) else tuple(self.axis)
 
     def build(self, input_shape: Any) -> None:
-        axes = [self.axis] if isinstance(self.axis, int) else self.axis
-        shape = tuple(known(self, input_shape, a) for a in axes)
+        self.axis = [self.axis] if isinstance(self.axis, int) else self.axis  # so files have it
+        shape = tuple(known(self, input_shape, a) for a in self.axis)
         if self.rms_scaling:
             self._add_affine(shape, True, False)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from kcore import backends, config, ops, tree
 from kcore.layers.arguments import config_of, known
 from kcore.layers.layer import Layer
+from kcore.layers.strings import as_array, is_graph_tensor
 
 
 class DataLayer(Layer):
@@ -19,7 +21,7 @@ class DataLayer(Layer):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if any(_in_graph(t) for t in tree.flatten((args, kwargs))):
+        if any(is_graph_tensor(t) for t in tree.flatten((args, kwargs))):
             with backends.use("tensorflow"):
                 return self._call_at_home(args, kwargs)
         return super().__call__(*args, **kwargs)
@@ -27,11 +29,6 @@ class DataLayer(Layer):
     def convert_weight(self, weight: Any) -> Any:
         """A weight as a tensor of the backend that the call runs on."""
         return ops.convert_to_tensor(weight)
-
-
-def _in_graph(x: Any) -> bool:
-    """Whether it is a tensor of a TensorFlow graph, such as a tf.data pipeline's."""
-    return type(x).__module__.startswith("tensorflow.") and not hasattr(x, "numpy")
 
 
 class Rescaling(DataLayer):
@@ -154,14 +151,14 @@ class Normalization(DataLayer):
         if self.input_mean is not None:
             raise ValueError(f"{self.name}: the layer was given its mean and variance; adapt is for layers without.")
         count, mean, apart = 0, np.float64(0), np.float64(0)
-        for batch in _batches(data):
+        for batch in batches(data):
+            if not batch.size:
+                continue
             if not self.built:
                 self.build((None, *batch.shape[1:]))
             folded = tuple(i for i in range(batch.ndim) if i not in self._kept)
             wide = batch.astype("float64")
             more = batch.size // max(int(np.prod([batch.shape[a] for a in self._kept])), 1)
-            if not more:
-                continue
             # The pairwise update of Chan, Golub & LeVeque: no cancellation, whatever the mean.
             shift = wide.mean(axis=folded) - mean
             total = count + more
@@ -186,11 +183,11 @@ def _plain(value: Any) -> Any:
     return None if value is None else np.asarray(value).tolist()
 
 
-def _batches(data: Any) -> Iterator[np.ndarray]:
-    """The batches of a data set as arrays; arrays and tensors are one batch."""
+def batches(data: Any, steps: int | None = None) -> Iterator[np.ndarray]:
+    """The batches of a data set as arrays, `steps` of them at most; arrays, tensors and lists are one batch."""
     if hasattr(data, "shape") or isinstance(data, (list, tuple)):
-        yield np.asarray(ops.convert_to_numpy(data))
+        yield as_array(data)
         return
     many = (data[i] for i in range(len(data))) if hasattr(data, "__getitem__") and hasattr(data, "__len__") else data
-    for batch in many:
-        yield np.asarray(ops.convert_to_numpy(batch[0] if isinstance(batch, (list, tuple)) else batch))
+    for batch in itertools.islice(many, steps):
+        yield as_array(batch[0] if isinstance(batch, (list, tuple)) else batch)

@@ -9,6 +9,7 @@ from kcore import config, ops
 from kcore.layers.arguments import config_of, positive, sizes, with_defaults
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
+from kcore.ops.symbolic import KerasTensor
 
 
 class Flatten(Layer):
@@ -276,6 +277,8 @@ class UpSampling2D(_Spatial):
     def call(self, inputs: Any) -> Any:
         if self.interpolation == "nearest":
             return _repeated(inputs, self._first, self.size)
+        if isinstance(inputs, KerasTensor):  # sizes may be open
+            return KerasTensor(self.compute_output_shape(inputs.shape), inputs.dtype)
         shape = ops.shape(inputs)
         target = tuple(n * k for n, k in zip(shape[self._first : self._first + 2], self.size, strict=True))
         return ops.image.resize(inputs, target, interpolation=self.interpolation, data_format=self.data_format)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -27,6 +26,7 @@ _NOT_STATE = frozenset(
         "_parameters",
         "_modules",
         "_functional",
+        "_fitting",
         "_graph",
         "_steps",
     }
@@ -37,14 +37,19 @@ _NOT_STATE = frozenset(
 _memory: ContextVar[dict[tuple[int, str], Any] | None] = ContextVar("kcore_found_state", default=None)
 
 
-@contextmanager
-def remembering(memory: dict[tuple[int, str], Any]) -> Iterator[None]:
+class remembering:
     """Inside, what layers find they remember in `memory`: a training step must not search again and again."""
-    token = _memory.set(memory)
-    try:
-        yield
-    finally:
-        _memory.reset(token)
+
+    __slots__ = ("memory", "token")
+
+    def __init__(self, memory: dict[tuple[int, str], Any]) -> None:
+        self.memory = memory
+
+    def __enter__(self) -> None:
+        self.token = _memory.set(self.memory)
+
+    def __exit__(self, *_: object) -> None:
+        _memory.reset(self.token)
 
 
 def remembered(find: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:

@@ -66,10 +66,14 @@ class Loss:
         from kcore.layers import masks
 
         with backends.active().full_width(self.dtype), masks.mask_scope():
-            first = tree.flatten(y_pred)
-            given = masks.get_mask(first[0]) if len(first) == 1 else None
-            y_pred = tree.map_structure(self._cast, y_pred)
-            y_true = tree.map_structure(ops.convert_to_tensor if self.integer_targets else self._cast, y_true)
+            convert_target = ops.convert_to_tensor if self.integer_targets else self._cast
+            if tree.is_nested(y_pred) or tree.is_nested(y_true):
+                first = tree.flatten(y_pred)
+                given = masks.get_mask(first[0]) if len(first) == 1 else None
+                y_pred, y_true = tree.map_structure(self._cast, y_pred), tree.map_structure(convert_target, y_true)
+            else:
+                given = masks.get_mask(y_pred)
+                y_pred, y_true = self._cast(y_pred), convert_target(y_true)
             losses = self.call(y_true, y_pred)
             found = masks.get_mask(losses)
             if given is not None and found is not None:
@@ -140,6 +144,8 @@ def reduce_losses(losses: Any, sample_weight: Any, mask: Any, reduction: str | N
         losses = losses * sample_weight
     if reduction in ("none", None):
         return losses
+    if sample_weight is None and reduction != "sum" and all(losses.shape):  # sizes that are known, and not 0
+        return ops.mean(losses)
     total = ops.sum(losses)
     if reduction == "sum":
         return total

@@ -167,7 +167,11 @@ def _at_home(method: Callable) -> Callable:
     @functools.wraps(method)
     def run(self: Metric, *args: Any, **kwargs: Any) -> Any:
         own = self._backend
-        with backends.use(own), own.full_width(self.dtype):
+        width = own.full_width(self._dtype_policy._compute_dtype)
+        if (backends.chosen.get() or backends.default()) is own:
+            with width:
+                return method(self, *args, **kwargs)
+        with backends.use(own), width:
             return method(self, *args, **kwargs)
 
     return run

@@ -17,8 +17,8 @@ def samplewise(values: Any, sample_weight: Any, fold: Callable, dtype: str) -> t
     values and in the weights.
     """
     mask = mask_of(values)
-    values = ops.cast(ops.convert_to_tensor(values), dtype)
-    weight = None if sample_weight is None else ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+    values = ops.convert_to_tensor(values, dtype)
+    weight = None if sample_weight is None else ops.convert_to_tensor(sample_weight, dtype)
     if mask is not None:
         mask = _trimmed(ops.cast(mask, dtype), values)
         weight = mask if weight is None else aligned(weight, mask) * mask
@@ -40,6 +40,12 @@ def mask_of(x: Any) -> Any:
     from kcore.layers.masks import get_mask
 
     return get_mask(x)
+
+
+def _count(values: Any) -> Any:
+    """How many samples: an integer, or a tensor where only the run will tell."""
+    size = ops.shape(values)[0] if len(values.shape) else 1
+    return size if isinstance(size, int) else ops.cast(size, dtypes.name_of(values.dtype))
 
 
 def _trimmed(weight: Any, values: Any) -> Any:
@@ -79,9 +85,13 @@ class Mean(Metric):
         self.count = self.add_variable((), "zeros", name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        if sample_weight.__class__ is int and values.shape == ():  # a mean of so many, as a step's loss is
+            self.total.assign_add(ops.multiply(values, sample_weight))
+            self.count.assign_add(sample_weight)
+            return
         values, weight = samplewise(values, sample_weight, ops.mean, self.dtype)
         self.total.assign_add(ops.sum(values))
-        self.count.assign_add(ops.sum(weight) if weight is not None else ops.cast(ops.size(values), self.dtype))
+        self.count.assign_add(_count(values) if weight is None else ops.sum(weight))
 
     def reset_state(self) -> None:
         self.total.assign(0)

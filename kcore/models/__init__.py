@@ -1,5 +1,6 @@
 """kcore.models."""
 
+from kcore.models.clone import clone_model
 from kcore.models.functional import Functional
 from kcore.models.model import Model
 from kcore.models.sequential import Sequential

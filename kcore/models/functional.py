@@ -19,6 +19,7 @@ _CONNECTIONS = frozenset(
     [
         "_inputs_struct",
         "_outputs_struct",
+        "_single_output",
         "_inputs",
         "_outputs",
         "_graph",
@@ -56,6 +57,7 @@ class Functional(Model):
     def _connect(self, inputs: Any, outputs: Any, stand_ins: dict[Key, KerasTensor]) -> None:
         """Finds the graph, and what to run."""
         self._inputs_struct, self._outputs_struct = inputs, outputs
+        self._single_output = not tree.is_nested(outputs)
         self._inputs, self._outputs = tree.flatten(inputs), tree.flatten(outputs)
         self._graph = trace_back(self._inputs, self._outputs, stand_ins)
         slots = {key_of(t): i for i, t in enumerate(self._inputs)}
@@ -128,6 +130,8 @@ class Functional(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None, **kwargs: Any) -> Any:
         """Runs the graph. `inputs` has the structure of the model's, or is a dict by input names.
 
+        The outputs have the structure of the model's; only a list or tuple of one is that one, where data are given.
+
         A `training` that is given goes to all layers, in place of what they were called with when the model was made.
         """
         token = None if training is None else _training.set(bool(training))
@@ -148,7 +152,13 @@ class Functional(Model):
             values[slot] = x
         for step in self._steps:
             step.run(values)
-        return tree.pack_sequence_as(self._outputs_struct, [values[s] for s in self._output_slots])
+        if self._single_output:
+            return values[self._output_slots[0]]
+        results = [values[s] for s in self._output_slots]
+        alone = len(results) == 1 and type(self._outputs_struct) in (list, tuple)
+        if alone and not isinstance(results[0], KerasTensor):
+            return results[0]  # data come without the list around them, as in Keras
+        return tree.pack_sequence_as(self._outputs_struct, results)
 
     def _matched(self, inputs: Any) -> list[Any]:
         """The values for the model's inputs, in order, each fitted to its rank and dtype."""
@@ -226,8 +236,10 @@ def _of_kind(x: Any, dtype: str) -> Any:
     """`x`, cast where it has integers and the input floats, or other integers, or the other way around."""
     from kcore import ops
 
+    if dtype == "string":
+        return x
     own = dtypes.name_of(x.dtype)
-    if own in (dtype, "string") or dtype == "string" or (dtypes.is_float(own) and dtypes.is_float(dtype)):
+    if own == dtype or (dtypes.is_float(own) and dtypes.is_float(dtype)):
         return x
     y = ops.cast(x, dtype)
     masks.set_mask(y, masks.get_mask(x))

@@ -29,6 +29,11 @@ class Graph(NamedTuple):
         numbers = range(len(operation._inbound_nodes))
         return [(i, self.nodes[id(operation), i]) for i in numbers if (id(operation), i) in self.nodes]
 
+    def numbers(self) -> dict[Call, int]:
+        """Call -> its number among the operation's calls in this graph, which names and files count."""
+        calls = ((operation, self.calls_of(operation)) for operation in self.operations)
+        return {(id(operation), at): i for operation, own in calls for i, (at, _) in enumerate(own)}
+
 
 def key_of(tensor: KerasTensor) -> Key:
     """Which result of which call a symbolic tensor is."""

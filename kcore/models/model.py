@@ -121,9 +121,10 @@ class Model(Trainer, Layer):
         """The configuration as JSON; `kcore.models.model_from_json` reads it."""
         import json
 
-        from kcore import saving
+        from kcore.saving import serialization
 
-        return json.dumps(saving.serialize_keras_object(self), **kwargs)
+        with serialization.shared_layers():
+            return json.dumps(serialization.serialize_keras_object(self), **kwargs)
 
     def _not_traced(self, error: Exception) -> None:
         self.built = False

@@ -10,6 +10,7 @@ from kcore.ops.create import *
 from kcore.ops.decompose import *
 from kcore.ops.elementwise import *
 from kcore.ops.fourier import *
+from kcore.ops.fused import *
 from kcore.ops.index import *
 from kcore.ops.join import *
 from kcore.ops.linalg import *

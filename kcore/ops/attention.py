@@ -92,6 +92,11 @@ def dot_product_attention(
     Raises:
         ValueError: The shapes don't fit together.
         RuntimeError: `flash_attention` is True and the backend has no such kernel for this call.
+
+    >>> query = key = ops.zeros((1, 2, 1, 4))  # (batch, length, heads, depth)
+    >>> value = ops.reshape([1.0, 3.0], (1, 2, 1, 1))
+    >>> ops.ravel(ops.dot_product_attention(query, key, value, is_causal=True))
+    Tensor([1., 2.], dtype=float32)
     """
     if flash_attention:
         raise RuntimeError("flash_attention=True, but this backend has no fused kernel for this call; leave it None.")

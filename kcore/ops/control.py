@@ -41,6 +41,9 @@ def stop_gradient(variable: Tensor) -> Tensor:
 
     Args:
         variable: A tensor, of any dtype.
+
+    >>> kcore.grad(lambda x: x * ops.stop_gradient(x))(3.0)
+    Tensor(3., dtype=float32)
     """
 
 
@@ -180,6 +183,9 @@ def cond(pred: Any, true_fn: Fn, false_fn: Fn) -> Any:
 
     Raises:
         ValueError: `pred` is no scalar, or both functions were traced and their results differ.
+
+    >>> ops.cond(True, lambda: 1, lambda: 2)
+    Tensor(1, dtype=int32)
     """
     _require_callable("cond", true_fn=true_fn, false_fn=false_fn)
     if isinstance(pred, (bool, int, float)):
@@ -224,6 +230,9 @@ def switch(index: Any, branches: Any, *operands: Any) -> Any:
 
     Raises:
         ValueError: `index` is no scalar, there is no function, or several were traced and their results differ.
+
+    >>> ops.switch(1, [ops.square, ops.negative], 3.0)
+    Tensor(-3., dtype=float32)
     """
     labels = _labels(branches)
     index = ops.clip(_scalar(index, "switch", "index", "int32"), 0, len(branches) - 1)
@@ -307,6 +316,9 @@ def while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any = Non
 
     Raises:
         ValueError: `cond` gives no scalar, or `body` changes structure, shapes or dtypes.
+
+    >>> ops.while_loop(lambda n: n < 100, lambda n: 2 * n, 3)
+    Tensor(192, dtype=int32)
     """
     _require_callable("while_loop", cond=cond, body=body)
     variables = _LoopVariables(_tensors(loop_vars))
@@ -345,6 +357,9 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fn, init_val: Any) -> Any:
 
     Raises:
         ValueError: `body_fun` changes structure, shapes or dtypes.
+
+    >>> ops.fori_loop(0, 5, lambda i, total: total + i, 0)
+    Tensor(10, dtype=int32)
     """
     _require_callable("fori_loop", body_fun=body_fun)
     init_val = _tensors(init_val)
@@ -444,6 +459,10 @@ def scan(f: Fn, init: Any, xs: Any = None, length: Any = None, reverse: bool = F
     Raises:
         ValueError: The numbers of rows differ, there is neither `xs` nor `length`, or f changes the carry's structure,
             shapes or dtypes.
+
+    >>> last, sums = ops.scan(lambda total, x: (total + x, total + x), 0, ops.array([1, 2, 3]))
+    >>> last, sums
+    (Tensor(6, dtype=int32), Tensor([1, 3, 6], dtype=int32))
     """
     _require_callable("scan", f=f)
     if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):
@@ -490,6 +509,9 @@ def map(f: Fn, xs: Any) -> Any:
 
     Raises:
         ValueError: The numbers of rows differ.
+
+    >>> ops.map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
+    Tensor([3, 7], dtype=int32)
     """
     _require_callable("map", f=f)
     xs = _tensors(xs)
@@ -538,6 +560,9 @@ def associative_scan(f: Fn, elems: Any, reverse: bool = False, axis: int = 0) ->
 
     Raises:
         ValueError: The axis is out of range, the sizes differ, or f changes structure, shapes or dtypes.
+
+    >>> ops.associative_scan(ops.maximum, ops.array([2, 1, 3, 2]))
+    Tensor([2, 2, 3, 3], dtype=int32)
     """
     _require_callable("associative_scan", f=f)
     elems = _tensors(elems)
@@ -616,6 +641,9 @@ def vectorized_map(function: Fn, elements: Any) -> Any:
 
     Raises:
         ValueError: The numbers of rows differ.
+
+    >>> ops.vectorized_map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
+    Tensor([3, 7], dtype=int32)
     """
     _require_callable("vectorized_map", function=function)
     elements = _tensors(elements)
@@ -655,6 +683,12 @@ def custom_gradient(f: Fn) -> Fn:
 
     Returns:
         A function with f's arguments that returns y.
+
+    >>> @ops.custom_gradient
+    ... def straight_through(x):
+    ...     return ops.round(x), lambda upstream: upstream
+    >>> kcore.grad(straight_through)(1.7)
+    Tensor(1., dtype=float32)
     """
     _require_callable("custom_gradient", f=f)
 
@@ -771,5 +805,9 @@ def jvp(fun: Fn, primals: Any, tangents: Any, has_aux: bool = False) -> Any:
     Raises:
         ValueError: `tangents` has another structure or other shapes than `primals`.
         TypeError: A primal or a result is not of a float or complex dtype.
+
+    >>> value, slope = ops.jvp(ops.square, (3.0,), (1.0,))
+    >>> value, slope
+    (Tensor(9., dtype=float32), Tensor(6., dtype=float32))
     """
     return gradients.jvp(fun, primals, tangents, has_aux)

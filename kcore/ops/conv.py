@@ -1,4 +1,4 @@
-"""Convolutions over one, two or three spatial axes.
+"""Convolutions over one, two or three spatial axes, and windows as columns.
 
 Images are (batch, *spatial, channels), or (batch, channels, *spatial) for
 data_format="channels_first". Kernels are laid out alike for both: their spatial sizes first.
@@ -7,13 +7,17 @@ As everywhere in deep learning the kernel is not flipped.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
-from kcore import dtypes
+import numpy as np
+
+from kcore import dtypes, ops
 from kcore.ops import windows
 from kcore.ops.mechanism import Plan, Tensor, op
-from kcore.ops.rules import integers
+from kcore.ops.numerics import wide
+from kcore.ops.rules import integers, require_ndim, size_of
 from kcore.ops.shape import reshape
 from kcore.ops.symbolic import Spec
 
@@ -89,6 +93,11 @@ def conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> signal = ops.reshape([1.0, 2.0, 4.0, 7.0], (1, 4, 1))
+    >>> differences = ops.reshape([-1.0, 1.0], (2, 1, 1))
+    >>> ops.ravel(ops.conv(signal, differences))
+    Tensor([1., 2., 3.], dtype=float32)
     """
 
 
@@ -189,6 +198,10 @@ def conv_transpose(
 
     Raises:
         ValueError: Ranks or channels don't fit each other.
+
+    >>> signal = ops.reshape([1.0, 2.0], (1, 2, 1))
+    >>> ops.ravel(ops.conv_transpose(signal, ops.ones((2, 1, 1)), strides=2))
+    Tensor([1., 1., 2., 2.], dtype=float32)
     """
 
 
@@ -229,6 +242,10 @@ def depthwise_conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> images = ops.ones((1, 3, 3, 2))
+    >>> ops.depthwise_conv(images, ops.ones((2, 2, 2, 1)))[0, 0, 0]
+    Tensor([4., 4.], dtype=float32)
     """
     depth, multiplier = kernel.shape[-2:]
     grouped = reshape(kernel, (*kernel.shape[:-2], 1, depth * multiplier))
@@ -284,6 +301,145 @@ def separable_conv(
 
     Raises:
         ValueError: Ranks or channels don't fit each other, or no window fits the images.
+
+    >>> images = ops.ones((1, 3, 3, 2))
+    >>> ops.separable_conv(images, ops.ones((2, 2, 2, 1)), ops.ones((1, 1, 2, 3)))[0, 0, 0]
+    Tensor([8., 8., 8.], dtype=float32)
     """
     y = depthwise_conv(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
     return conv(y, pointwise_kernel, 1, "valid", data_format, 1)
+
+
+# -- windows as columns -----------------------------------------------------------------
+
+
+def _columns(
+    sizes: Sequence[int | None], kernel_size: Any, dilation: Any, padding: Any, stride: Any
+) -> tuple[tuple[int | None, ...], dict[str, Any]]:
+    """How many windows there are along the two axes, and the arguments in pairs."""
+    kernel = integers(kernel_size, 2, "kernel_size")
+    apart, steps = integers(dilation, 2, "dilation"), integers(stride, 2, "stride")
+    pads = integers(padding, 2, "padding", least=0)
+    counts, _ = windows.placed(tuple(sizes), windows.spans(kernel, apart), steps, [(p, p) for p in pads])
+    return counts, {"kernel_size": kernel, "dilation": apart, "padding": pads, "stride": steps}
+
+
+def _places(count: Any, size: int, dilation: int, stride: int) -> Any:
+    """The position of each element of each window along a padded axis: (size, count)."""
+    xp: Any = np if isinstance(count, int) else ops
+    return xp.arange(size, dtype="int32")[:, None] * dilation + xp.arange(count, dtype="int32") * stride
+
+
+def _unfolded(x: Spec, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Plan:
+    require_ndim(x, 4)
+    counts, pairs = _columns(x.shape[2:], kernel_size, dilation, padding, stride)
+    channels = None if x.shape[1] is None else x.shape[1] * math.prod(pairs["kernel_size"])
+    return Plan((x.shape[0], channels, size_of(counts)), dtypes.concrete(x.dtype), **pairs)
+
+
+@op(rule=_unfolded)
+def unfold(
+    x: Tensor,
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """The windows of channels-first images as columns: what turns a convolution into a product of matrices.
+
+    Args:
+        x: (batch, channels, height, width), any dtype.
+        kernel_size: (height, width) of a window, or one number for both.
+        dilation: How far apart a window's elements lie.
+        padding: How many zeros go before and after each of the two axes.
+        stride: How far the window moves.
+
+    Returns:
+        (batch, channels * height * width of a window, number of windows): a column is a window, channel by
+        channel and row by row, and columns follow the windows row by row.
+
+    Raises:
+        ValueError: x has another number of dimensions, or no window fits.
+
+    >>> ops.unfold(ops.reshape(ops.arange(6), (1, 1, 2, 3)), 2)[0]
+    Tensor([[0, 1],
+           [1, 2],
+           [3, 4],
+           [4, 5]], dtype=int32)
+    """
+    if any(padding):
+        x = ops.constant_pad(x, ((0, 0), (0, 0), *((p, p) for p in padding)), 0)
+    batch, channels, *sizes = ops.shape(x)
+    for axis, n, k, d, s in zip((2, 4), sizes, kernel_size, dilation, stride, strict=True):
+        x = ops.take(x, _places((n - (k - 1) * d - 1) // s + 1, k, d, s), axis)  # (..., k, count, ...)
+    x = ops.transpose(x, (0, 1, 2, 4, 3, 5))
+    rows, columns = ops.shape(x)[4:]
+    return ops.reshape(x, (batch, channels * math.prod(kernel_size), rows * columns))
+
+
+def _folded(x: Spec, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Plan:
+    require_ndim(x, 3)
+    size = integers(output_size, 2, "output_size")
+    counts, pairs = _columns(size, kernel_size, dilation, padding, stride)
+    elements, number = math.prod(pairs["kernel_size"]), size_of(counts)
+    if x.shape[1] is not None and x.shape[1] % elements:
+        raise ValueError(
+            f"x of shape {x.shape} has columns of {x.shape[1]} elements, "
+            f"which kernel_size={kernel_size!r} can't share evenly."
+        )
+    if x.shape[2] not in (None, number):
+        raise ValueError(
+            f"x of shape {x.shape} has {x.shape[2]} columns, but output_size={output_size!r} has {number} windows."
+        )
+    dtype = "int32" if x.dtype == "bool" else dtypes.concrete(x.dtype)
+    channels = None if x.shape[1] is None else x.shape[1] // elements
+    return Plan((x.shape[0], channels, *size), dtype, cast=dtype, output_size=size, **pairs)
+
+
+@op(rule=_folded)
+def fold(
+    x: Tensor,
+    output_size: int | Sequence[int],
+    kernel_size: int | Sequence[int],
+    dilation: int | Sequence[int] = 1,
+    padding: int | Sequence[int] = 0,
+    stride: int | Sequence[int] = 1,
+) -> Tensor:
+    """Channels-first images whose windows are the columns of x; where windows overlap they add up.
+
+    It is the gradient of `unfold`, and not its inverse: an element comes back times the number of windows
+    that have it.
+
+    Args:
+        x: (batch, channels * height * width of a window, number of windows), as `unfold` gives them.
+        output_size: (height, width) of the result, or one number for both.
+        kernel_size, dilation, padding, stride: Of the windows, as in `unfold`. What falls on the padding is dropped.
+
+    Returns:
+        (batch, channels, *output_size) in the dtype of x; bools count as int32. 16-bit floats are summed in float32.
+
+    Raises:
+        ValueError: x has another number of dimensions, or columns of another length or number.
+
+    >>> ops.fold(ops.ones((1, 4, 2)), output_size=(2, 3), kernel_size=2)[0, 0]
+    Tensor([[1., 2., 1.],
+           [1., 2., 1.]], dtype=float32)
+    """
+    dtype, x = x.dtype, wide(x)
+    batch, length, _ = ops.shape(x)
+    counts = [
+        (n + 2 * p - (k - 1) * d - 1) // s + 1
+        for n, p, k, d, s in zip(output_size, padding, kernel_size, dilation, stride, strict=True)
+    ]
+    channels = length // math.prod(kernel_size)
+    x = ops.reshape(x, (batch, channels, *kernel_size, *counts))
+    x = ops.transpose(x, (3, 5, 2, 4, 0, 1))  # both axes of windows in front, the columns' first
+    for axis in (1, 0):
+        n, count = output_size[axis], counts[axis]
+        place = _places(count, kernel_size[axis], dilation[axis], stride[axis]).ravel() - padding[axis]
+        place = np.where(place < 0, n, place)  # before the image; else it would count from the end
+        rest = ops.shape(x)[2:]
+        x = ops.scatter_rows(ops.zeros((n, *rest), x.dtype), place, ops.reshape(x, (len(place), *rest)), "add")
+        x = ops.moveaxis(x, 0, -1)
+    # Now (batch, channels, width, height).
+    return ops.cast(ops.swapaxes(x, 2, 3), dtype)

@@ -29,6 +29,9 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     Raises:
         TypeError: x holds something else than numbers.
         ValueError: Nested lists are ragged.
+
+    >>> ops.convert_to_tensor([1, 2], dtype="float32")
+    Tensor([1., 2.], dtype=float32)
     """
     name = None if dtype is None else dtypes.name_of(dtype)
     if isinstance(x, KerasTensor):
@@ -43,6 +46,9 @@ def convert_to_numpy(x: Any) -> np.ndarray:
 
     Raises:
         ValueError: x is a KerasTensor, which has no values.
+
+    >>> ops.convert_to_numpy(ops.arange(3))
+    array([0, 1, 2], dtype=int32)
     """
     if isinstance(x, KerasTensor):
         return np.asarray(x)
@@ -58,22 +64,41 @@ def _arrayed(x: Spec, dtype: Any = None) -> Plan:
 
 @op(rule=_arrayed)
 def array(x: Tensor, dtype: Any = None) -> Tensor:
-    """x as a tensor, in `dtype` if given: `convert_to_tensor` that a model can hold."""
+    """x as a tensor, in `dtype` if given: `convert_to_tensor` that a model can hold.
+
+    >>> ops.array([1, 2], dtype="float32")
+    Tensor([1., 2.], dtype=float32)
+    """
     return x
 
 
 @op(rule=rules.same)
 def copy(x: Tensor) -> Tensor:
-    """A tensor with x's values, in memory of its own where tensors can be changed in place."""
+    """A tensor with x's values, in memory of its own where tensors can be changed in place.
+
+    >>> x = ops.array([1, 2])
+    >>> y = ops.copy(x)
+    >>> x[0] = 5
+    >>> y
+    Tensor([1, 2], dtype=int32)
+    """
 
 
 def is_tensor(x: Any) -> bool:
-    """Whether x is a tensor of the active backend."""
+    """Whether x is a tensor of the active backend.
+
+    >>> ops.is_tensor([1, 2]), ops.is_tensor(ops.array([1, 2]))
+    (False, True)
+    """
     return backends.active().is_tensor(x)
 
 
 def dtype(x: Any) -> str:
-    """The name of x's dtype."""
+    """The name of x's dtype.
+
+    >>> ops.dtype(ops.ones(2))
+    'float32'
+    """
     if isinstance(x, KerasTensor) or hasattr(x, "dtype"):
         return dtypes.name_of(x.dtype)
     return dtypes.name_of(to_array(x).dtype)
@@ -107,6 +132,9 @@ def view(x: Tensor, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: A row has not a whole number of elements.
+
+    >>> ops.view(ops.array([1.0]), "int32")
+    Tensor([1065353216], dtype=int32)
     """
 
 
@@ -120,6 +148,9 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
             the greatest finite numbers.
 
     The gradient is 0 where a value was moved.
+
+    >>> ops.saturate_cast([-5, 3, 300], "uint8")
+    Tensor([  0,   3, 255], dtype=uint8)
     """
     have = dtypes.name_of(x.dtype)
     if dtypes.is_bool(dtype) or dtypes.is_bool(have):
@@ -166,10 +197,17 @@ def view_as_complex(x: Tensor) -> Tensor:
     Raises:
         ValueError: The last axis has not size 2.
         TypeError: x is complex.
+
+    >>> ops.view_as_complex([[1.0, 2.0]])
+    Tensor([1.+2.j], dtype=complex64)
     """
 
 
 @op(rule=lambda x: Plan((*x.shape, 2), dtypes.real_of(dtypes.concrete(x.dtype))))
 def view_as_real(x: Tensor) -> Tensor:
-    """The real and imaginary part of each element along a new last axis; for real x the latter is 0."""
+    """The real and imaginary part of each element along a new last axis; for real x the latter is 0.
+
+    >>> ops.view_as_real(ops.array([1 + 2j]))
+    Tensor([[1., 2.]], dtype=float32)
+    """
     return ops.stack([ops.real(x), ops.imag(x)], -1)

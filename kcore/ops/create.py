@@ -34,17 +34,30 @@ def filled_like(x: Spec, dtype: Any = None) -> Plan:
 
 @op(rule=filled)
 def zeros(shape: Shape, dtype: Any = None) -> Tensor:
-    """Zeros of that shape; the default float dtype unless `dtype` is given."""
+    """Zeros of that shape; the default float dtype unless `dtype` is given.
+
+    >>> ops.zeros((2, 3))
+    Tensor([[0., 0., 0.],
+           [0., 0., 0.]], dtype=float32)
+    """
 
 
 @op(rule=filled)
 def ones(shape: Shape, dtype: Any = None) -> Tensor:
-    """Ones of that shape; the default float dtype unless `dtype` is given."""
+    """Ones of that shape; the default float dtype unless `dtype` is given.
+
+    >>> ops.ones(3, "int32")
+    Tensor([1, 1, 1], dtype=int32)
+    """
 
 
 @op(rule=filled)
 def empty(shape: Shape, dtype: Any = None) -> Tensor:
-    """A tensor of that shape whose values don't matter: zeros, so that runs can be compared."""
+    """A tensor of that shape whose values don't matter: zeros, so that runs can be compared.
+
+    >>> ops.empty((2, 3)).shape
+    (2, 3)
+    """
     return ops.zeros(shape, dtype)
 
 
@@ -68,23 +81,39 @@ def full(shape: Shape, fill_value: Tensor, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: `fill_value` does not broadcast to `shape`.
+
+    >>> ops.full((2, 2), 7)
+    Tensor([[7., 7.],
+           [7., 7.]], dtype=float32)
     """
     return ops.broadcast_to(fill_value, shape)
 
 
 @op(rule=filled_like)
 def zeros_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Zeros of x's shape, and dtype unless `dtype` is given."""
+    """Zeros of x's shape, and dtype unless `dtype` is given.
+
+    >>> ops.zeros_like([[1, 2]])
+    Tensor([[0, 0]], dtype=int32)
+    """
 
 
 @op(rule=filled_like)
 def ones_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """Ones of x's shape, and dtype unless `dtype` is given."""
+    """Ones of x's shape, and dtype unless `dtype` is given.
+
+    >>> ops.ones_like([[1.5, 2.5]])
+    Tensor([[1., 1.]], dtype=float32)
+    """
 
 
 @op(rule=filled_like)
 def empty_like(x: Tensor, dtype: Any = None) -> Tensor:
-    """A tensor of x's shape, and dtype unless `dtype` is given, whose values don't matter: zeros."""
+    """A tensor of x's shape, and dtype unless `dtype` is given, whose values don't matter: zeros.
+
+    >>> ops.empty_like([[1.0, 2.0]]).shape
+    (1, 2)
+    """
     return ops.zeros_like(x, dtype)
 
 
@@ -100,6 +129,9 @@ def full_like(x: Tensor, fill_value: Tensor, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: `fill_value` does not broadcast to x's shape.
+
+    >>> ops.full_like([1, 2], 7)
+    Tensor([7, 7], dtype=int32)
     """
     return ops.full(ops.shape(x), fill_value, dtype)
 
@@ -173,6 +205,9 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     Raises:
         ValueError: `step` is 0.
         TypeError: `dtype` is bool or complex.
+
+    >>> ops.arange(1, 10, 3)
+    Tensor([1, 4, 7], dtype=int32)
     """
 
 
@@ -223,6 +258,9 @@ def linspace(
 
     Raises:
         ValueError: `num` is negative, shapes don't broadcast, or the axis is out of range.
+
+    >>> ops.linspace(0, 1, 5)
+    Tensor([0.  , 0.25, 0.5 , 0.75, 1.  ], dtype=float32)
     """
     parts = num - 1 if endpoint else num
     work = start.dtype
@@ -282,6 +320,9 @@ def logspace(
 
     Raises:
         ValueError: `num` is negative, shapes don't broadcast, `base` is no scalar, or the axis is out of range.
+
+    >>> ops.logspace(0, 2, 3)
+    Tensor([  1.,  10., 100.], dtype=float32)
     """
     return _rounded_down(ops.power(base, ops.linspace(start, stop, num, endpoint, axis=axis)), dtype)
 
@@ -307,6 +348,9 @@ def geomspace(
 
     Raises:
         ValueError: `num` is negative, shapes don't broadcast, or the axis is out of range.
+
+    >>> ops.geomspace(1, 8, 4)
+    Tensor([1., 2., 4., 8.], dtype=float32)
     """
     exponents = ops.linspace(ops.log10(ops.absolute(start)), ops.log10(ops.absolute(stop)), num, endpoint, axis=axis)
     shape = _joint(start, stop)
@@ -348,6 +392,10 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: A size is negative or no integer.
+
+    >>> ops.eye(2, 3)
+    Tensor([[1., 0., 0.],
+           [0., 1., 0.]], dtype=float32)
     """
     rows, columns = _places(N, M)
     return ops.cast(ops.equal(rows + k, columns), dtype)
@@ -359,6 +407,10 @@ def identity(n: int, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: n is negative or no integer.
+
+    >>> ops.identity(2)
+    Tensor([[1., 0.],
+           [0., 1.]], dtype=float32)
     """
     return ops.eye(n, n, 0, dtype)
 
@@ -380,6 +432,10 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: A size is negative or no integer.
+
+    >>> ops.tri(2, 3)
+    Tensor([[1., 0., 0.],
+           [1., 1., 0.]], dtype=float32)
     """
     rows, columns = _places(N, M)
     return ops.cast(ops.greater_equal(rows + k, columns), dtype)
@@ -404,6 +460,10 @@ def tril(x: Tensor, k: int = 0) -> Tensor:
 
     Raises:
         ValueError: x has fewer than 2 dimensions.
+
+    >>> ops.tril([[1, 2], [3, 4]])
+    Tensor([[1, 0],
+           [3, 4]], dtype=int32)
     """
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
@@ -415,6 +475,10 @@ def triu(x: Tensor, k: int = 0) -> Tensor:
 
     Raises:
         ValueError: x has fewer than 2 dimensions.
+
+    >>> ops.triu([[1, 2], [3, 4]])
+    Tensor([[1, 2],
+           [0, 4]], dtype=int32)
     """
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
@@ -451,6 +515,9 @@ def diagonal(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tens
 
     Raises:
         ValueError: x has fewer than 2 dimensions, or the axes are equal or out of range.
+
+    >>> ops.diagonal([[1, 2], [3, 4]])
+    Tensor([1, 4], dtype=int32)
     """
     rest = [a for a in range(len(x.shape)) if a not in (axis1, axis2)]
     y = ops.transpose(x, (*rest, axis1, axis2))
@@ -474,6 +541,9 @@ def trace(x: Tensor, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
 
     Raises:
         ValueError: x has fewer than 2 dimensions, or the axes are equal or out of range.
+
+    >>> ops.trace([[1, 2], [3, 4]])
+    Tensor(5, dtype=int32)
     """
     return ops.sum(ops.diagonal(x, offset, axis1, axis2), -1)
 
@@ -498,13 +568,23 @@ def diag(x: Tensor, k: int = 0) -> Tensor:
 
     Raises:
         ValueError: x has neither 1 nor 2 dimensions.
+
+    >>> ops.diag([1, 2])
+    Tensor([[1, 0],
+           [0, 2]], dtype=int32)
     """
     return ops.diagonal(x, k, 0, 1) if len(x.shape) == 2 else ops.diagflat(x, k)
 
 
 @op(rule=_as_diagonal)
 def diagflat(x: Tensor, k: int = 0) -> Tensor:
-    """A matrix with the elements of x on its k-th diagonal and zeros elsewhere."""
+    """A matrix with the elements of x on its k-th diagonal and zeros elsewhere.
+
+    >>> ops.diagflat([[1, 2]], k=1)
+    Tensor([[0, 1, 0],
+           [0, 0, 2],
+           [0, 0, 0]], dtype=int32)
+    """
     column = ops.expand_dims(ops.pad(ops.ravel(x), ((max(-k, 0), max(k, 0)),)), 1)
     size = ops.shape(column)[0]
     return ops.where(ops.eye(size, size, k, "bool"), column, ops.zeros_like(column))
@@ -530,6 +610,10 @@ def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:
 
     Raises:
         ValueError: x is no vector, or `N` is negative.
+
+    >>> ops.vander([2, 3], 3)
+    Tensor([[4, 2, 1],
+           [9, 3, 1]], dtype=int32)
     """
     count = ops.shape(x)[0] if N is None else N
     powers = ops.arange(count, dtype="int32") if increasing else count - 1 - ops.arange(count, dtype="int32")

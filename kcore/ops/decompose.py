@@ -69,6 +69,10 @@ def cholesky(x: Tensor, upper: bool = False) -> Tensor:
     Raises:
         ValueError: x is not square, or a matrix is not positive definite (in compiled code, where that can't
             be seen, the result is nan).
+
+    >>> ops.cholesky([[4.0, 2.0], [2.0, 5.0]])
+    Tensor([[2., 0.],
+           [1., 2.]], dtype=float32)
     """
 
 
@@ -80,6 +84,10 @@ def cholesky_inverse(x: Tensor, upper: bool = False) -> Tensor:
 
     Raises:
         ValueError: x is not square, or a diagonal element is 0 (JAX gives infinities).
+
+    >>> ops.cholesky_inverse([[2.0, 0.0], [0.0, 4.0]])
+    Tensor([[0.25  , 0.    ],
+           [0.    , 0.0625]], dtype=float32)
     """
     n = x.shape[-1]
     eye = ops.reshape(ops.eye(n, dtype=dtypes.name_of(x.dtype)), [1] * (len(x.shape) - 2) + [n, n])
@@ -97,6 +105,9 @@ def det(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x is not square.
+
+    >>> ops.det([[1.0, 2.0], [3.0, 4.0]])
+    Tensor(-2., dtype=float32)
     """
 
 
@@ -111,6 +122,9 @@ def slogdet(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is not square.
+
+    >>> ops.slogdet([[0.0, 1.0], [1.0, 0.0]])
+    (Tensor(-1., dtype=float32), Tensor(0., dtype=float32))
     """
 
 
@@ -120,6 +134,9 @@ def logdet(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x is not square or not positive definite, as for `cholesky`.
+
+    >>> ops.logdet([[2.0, 0.0], [0.0, 3.0]])
+    Tensor(1.7918, dtype=float32)
     """
     dtype = real_dtype(x)
     diagonal = ops.real(ops.diagonal(cholesky(wide(x)), axis1=-2, axis2=-1))
@@ -132,6 +149,10 @@ def inv(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x is not square, or a matrix is singular (JAX gives infinities or nan).
+
+    >>> ops.inv([[2.0, 0.0], [0.0, 4.0]])
+    Tensor([[0.5 , 0.  ],
+           [0.  , 0.25]], dtype=float32)
     """
 
 
@@ -161,6 +182,9 @@ def solve(a: Tensor, b: Tensor) -> Tensor:
 
     Raises:
         ValueError: The shapes don't fit, or a matrix is singular (JAX gives infinities or nan).
+
+    >>> ops.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 2.0])
+    Tensor([1. , 0.5], dtype=float32)
     """
 
 
@@ -178,6 +202,9 @@ def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
 
     Raises:
         ValueError: The shapes don't fit, or a diagonal element is 0 (JAX and torch give infinities or nan).
+
+    >>> ops.solve_triangular([[2.0, 0.0], [1.0, 1.0]], [2.0, 3.0], lower=True)
+    Tensor([1., 2.], dtype=float32)
     """
 
 
@@ -208,6 +235,9 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
 
     Raises:
         ValueError: x is no matrix.
+
+    >>> ops.pinv([[3.0], [4.0]])
+    Tensor([[0.12, 0.16]], dtype=float32)
     """
 
 
@@ -238,6 +268,9 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
 
     Raises:
         ValueError: The shapes don't fit.
+
+    >>> ops.lstsq([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]], [1.0, 3.0, 5.0])
+    Tensor([1., 2.], dtype=float32)
     """
     inverse = pinv(a, rcond)
     if len(b.shape) == len(a.shape):
@@ -269,6 +302,11 @@ def qr(x: Tensor, mode: str = "reduced") -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is no matrix, or `mode` is neither.
+
+    >>> q, r = ops.qr([[3.0, 1.0], [4.0, 2.0]])
+    >>> ops.matmul(q, r)
+    Tensor([[3., 1.],
+           [4., 2.]], dtype=float32)
     """
 
 
@@ -301,6 +339,9 @@ def svd(x: Tensor, full_matrices: bool = True, compute_uv: bool = True) -> Any:
 
     Raises:
         ValueError: x is no matrix, or an empty one.
+
+    >>> ops.svd([[3.0, 0.0], [0.0, -4.0]], compute_uv=False)
+    Tensor([4., 3.], dtype=float32)
     """
 
 
@@ -323,6 +364,10 @@ def eigh(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is not square, or empty.
+
+    >>> values, vectors = ops.eigh([[2.0, 1.0], [1.0, 2.0]])
+    >>> values
+    Tensor([1., 3.], dtype=float32)
     """
 
 
@@ -340,6 +385,10 @@ def eig(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is not square, or empty.
+
+    >>> values, vectors = ops.eig([[0.0, -1.0], [1.0, 0.0]])
+    >>> ops.absolute(values)
+    Tensor([1., 1.], dtype=float32)
     """
 
 
@@ -363,6 +412,13 @@ def lu_factor(x: Tensor) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is no matrix, or an empty one.
+
+    >>> lu, pivots = ops.lu_factor([[1.0, 2.0], [4.0, 2.0]])
+    >>> lu
+    Tensor([[4.  , 2.  ],
+           [0.25, 1.5 ]], dtype=float32)
+    >>> pivots
+    Tensor([1, 1], dtype=int32)
     """
 
 
@@ -382,6 +438,9 @@ def matrix_rank(x: Tensor, tol: float | None = None) -> Tensor:
 
     Raises:
         ValueError: x is no matrix, or an empty one.
+
+    >>> ops.matrix_rank([[1.0, 2.0], [2.0, 4.0]])
+    Tensor(1, dtype=int32)
     """
     s = svd(wide(x), compute_uv=False)
     if tol is None:
@@ -417,6 +476,9 @@ def cdist(x: Tensor, y: Tensor) -> Tensor:
 
     Raises:
         ValueError: The numbers of coordinates differ.
+
+    >>> ops.cdist([[0.0, 0.0]], [[3.0, 4.0], [0.0, 1.0]])
+    Tensor([[5., 1.]], dtype=float32)
     """
     dtype = real_dtype(x)
     gaps = ops.expand_dims(wide(x), -2) - ops.expand_dims(wide(y), -3)

@@ -19,37 +19,45 @@ from kcore.ops.mechanism import Plan, Tensor, alias, op
 from kcore.ops.numerics import complex_of
 from kcore.ops.symbolic import Spec
 
+# A row's `given` and `gives` are its docstring's example: the arguments, and what is in the result.
 
-def unary(name: str, doc: str, rule: Callable[..., Plan] = rules.float_map) -> Callable[[Tensor], Tensor]:
+
+def unary(
+    name: str, doc: str, rule: Callable[..., Plan] = rules.float_map, *, given: str, gives: str
+) -> Callable[[Tensor], Tensor]:
     """A primitive on one tensor."""
 
     def function(x: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule)
+    return _declared(function, name, doc, rule, given, gives)
 
 
-def binary(name: str, doc: str, rule: Callable[..., Plan] = rules.promoted) -> Callable[[Tensor, Tensor], Tensor]:
+def binary(
+    name: str, doc: str, rule: Callable[..., Plan] = rules.promoted, *, given: str, gives: str
+) -> Callable[[Tensor, Tensor], Tensor]:
     """A primitive on two tensors that broadcast together."""
 
     def function(x1: Tensor, x2: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule)
+    return _declared(function, name, doc, rule, given, gives)
 
 
-def bits(name: str, doc: str, rule: Callable[..., Plan]) -> Callable[[Tensor, Tensor], Tensor]:
+def bits(
+    name: str, doc: str, rule: Callable[..., Plan], *, given: str, gives: str
+) -> Callable[[Tensor, Tensor], Tensor]:
     """A primitive on the bits of two tensors; its parameters are x and y, as in the array API."""
 
     def function(x: Tensor, y: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule)
+    return _declared(function, name, doc, rule, given, gives)
 
 
-def _declared(function: Callable, name: str, doc: str, rule: Callable[..., Plan]) -> Callable:
+def _declared(function: Callable, name: str, doc: str, rule: Callable[..., Plan], given: str, gives: str) -> Callable:
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = doc
+    function.__doc__ = f"{doc}\n\n>>> ops.{name}({given})\nTensor({gives})\n"
     return op(rule)(function)
 
 
@@ -150,115 +158,299 @@ def _require_bits(dtype: str) -> None:
 
 # -- arithmetic -------------------------------------------------------------------------
 
-add = binary("add", "x1 + x2, with broadcasting and dtype promotion.")
-subtract = binary("subtract", "x1 - x2, with broadcasting and dtype promotion; two bools give int32.", arithmetic)
-multiply = binary("multiply", "x1 * x2, with broadcasting and dtype promotion.")
+add = binary(
+    "add", "x1 + x2, with broadcasting and dtype promotion.", given="[1, 2], 0.5", gives="[1.5, 2.5], dtype=float32"
+)
+subtract = binary(
+    "subtract",
+    "x1 - x2, with broadcasting and dtype promotion; two bools give int32.",
+    arithmetic,
+    given="[3, 2], [1, 5]",
+    gives="[ 2, -3], dtype=int32",
+)
+multiply = binary(
+    "multiply", "x1 * x2, with broadcasting and dtype promotion.", given="[1, 2], [3, 4]", gives="[3, 8], dtype=int32"
+)
 divide = binary(
-    "divide", "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.", divided
+    "divide",
+    "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.",
+    divided,
+    given="[1, 2], 4",
+    gives="[0.25, 0.5 ], dtype=float32",
 )
 true_divide = alias("true_divide", divide)
 floor_divide = binary(
     "floor_divide",
     "The largest whole number not above x1 / x2. Floats follow Python's //; an integer divided by 0 gives 0.",
     ordered_arithmetic,
+    given="[7, -7], 2",
+    gives="[ 3, -4], dtype=int32",
 )
 mod = binary(
     "mod",
     "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan.",
     ordered_arithmetic,
+    given="[7, -7], 3",
+    gives="[1, 2], dtype=int32",
 )
 fmod = binary(
     "fmod",
     "The remainder of division towards 0, as C has it, with the sign of x1. An integer modulo 0 gives 0, a float nan.",
     ordered_arithmetic,
+    given="[7, -7], 3",
+    gives="[ 1, -1], dtype=int32",
 )
 power = binary(
     "power",
     "x1 raised to x2. Integers wrap around; a negative integer exponent gives the truncated reciprocal: "
     "1 for 1, +-1 for -1, else 0. The gradient in x2 at x1 = 0 is 0.",
     arithmetic,
+    given="[2, 3], 2",
+    gives="[4, 9], dtype=int32",
 )
 maximum = binary(
-    "maximum", "The greater of x1 and x2; nan if either is. At a tie each gets half of the gradient.", ordered
+    "maximum",
+    "The greater of x1 and x2; nan if either is. At a tie each gets half of the gradient.",
+    ordered,
+    given="[1, 5], [3, 2]",
+    gives="[3, 5], dtype=int32",
 )
 minimum = binary(
-    "minimum", "The lesser of x1 and x2; nan if either is. At a tie each gets half of the gradient.", ordered
+    "minimum",
+    "The lesser of x1 and x2; nan if either is. At a tie each gets half of the gradient.",
+    ordered,
+    given="[1, 5], [3, 2]",
+    gives="[1, 2], dtype=int32",
 )
 arctan2 = binary(
-    "arctan2", "The angle of the point (x2, x1) in [-pi, pi]. Its gradient at the origin is 0.", ordered_float
+    "arctan2",
+    "The angle of the point (x2, x1) in [-pi, pi]. Its gradient at the origin is 0.",
+    ordered_float,
+    given="[1.0, 0.0], [1.0, -1.0]",
+    gives="[0.7854, 3.1416], dtype=float32",
 )
 
-negative = unary("negative", "-x; unsigned integers wrap around.", rules.numeric_map)
-positive = unary("positive", "+x, as an operator needs it.", rules.numeric_map)
-absolute = abs = unary("absolute", "|x|. The gradient at 0 is 0.", magnitude)
-sign = unary("sign", "-1, 0 or 1; nan for nan. Its gradient is 0 everywhere.", rules.numeric_map)
-square = unary("square", "x * x.", rules.numeric_map)
-reciprocal = unary("reciprocal", "1 / x.")
+negative = unary(
+    "negative", "-x; unsigned integers wrap around.", rules.numeric_map, given="[1, -2]", gives="[-1,  2], dtype=int32"
+)
+positive = unary(
+    "positive", "+x, as an operator needs it.", rules.numeric_map, given="[1, -2]", gives="[ 1, -2], dtype=int32"
+)
+absolute = abs = unary(
+    "absolute", "|x|. The gradient at 0 is 0.", magnitude, given="[1, -2]", gives="[1, 2], dtype=int32"
+)
+sign = unary(
+    "sign",
+    "-1, 0 or 1; nan for nan. Its gradient is 0 everywhere.",
+    rules.numeric_map,
+    given="[-3.0, 0.0, 5.0]",
+    gives="[-1.,  0.,  1.], dtype=float32",
+)
+square = unary("square", "x * x.", rules.numeric_map, given="[1, -3]", gives="[1, 9], dtype=int32")
+reciprocal = unary("reciprocal", "1 / x.", given="[2.0, -4.0]", gives="[ 0.5 , -0.25], dtype=float32")
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
-exp = unary("exp", "e**x.")
-exp2 = unary("exp2", "2**x.")
-expm1 = unary("expm1", "e**x - 1, precise near 0.")
-log = unary("log", "The natural logarithm: -inf at 0, nan below.")
-log1p = unary("log1p", "log(1 + x), precise near 0.")
-log2 = unary("log2", "The logarithm to base 2.")
-log10 = unary("log10", "The logarithm to base 10.")
-sqrt = unary("sqrt", "The square root; nan below 0. The gradient at 0 is inf.")
-rsqrt = unary("rsqrt", "1 / sqrt(x): inf at 0, nan below.")
-cbrt = unary("cbrt", "The real cube root, of negative numbers too. Its gradient at 0 is not finite.", real_map)
+exp = unary("exp", "e**x.", given="[0.0, 1.0]", gives="[1.    , 2.7183], dtype=float32")
+exp2 = unary("exp2", "2**x.", given="[0.0, 3.0]", gives="[1., 8.], dtype=float32")
+expm1 = unary("expm1", "e**x - 1, precise near 0.", given="[0.0, 1.0]", gives="[0.    , 1.7183], dtype=float32")
+log = unary(
+    "log", "The natural logarithm: -inf at 0, nan below.", given="[1.0, 0.0]", gives="[  0., -inf], dtype=float32"
+)
+log1p = unary("log1p", "log(1 + x), precise near 0.", given="[0.0, 1.0]", gives="[0.    , 0.6931], dtype=float32")
+log2 = unary("log2", "The logarithm to base 2.", given="[1.0, 8.0]", gives="[0., 3.], dtype=float32")
+log10 = unary("log10", "The logarithm to base 10.", given="[1.0, 1000.0]", gives="[0., 3.], dtype=float32")
+sqrt = unary(
+    "sqrt",
+    "The square root; nan below 0. The gradient at 0 is inf.",
+    given="[4.0, 2.0]",
+    gives="[2.    , 1.4142], dtype=float32",
+)
+rsqrt = unary("rsqrt", "1 / sqrt(x): inf at 0, nan below.", given="[4.0, 0.0]", gives="[0.5, inf], dtype=float32")
+cbrt = unary(
+    "cbrt",
+    "The real cube root, of negative numbers too. Its gradient at 0 is not finite.",
+    real_map,
+    given="[8.0, -27.0]",
+    gives="[ 2., -3.], dtype=float32",
+)
 
 # -- trigonometry -----------------------------------------------------------------------
 
-sin = unary("sin", "Sine of radians.")
-cos = unary("cos", "Cosine of radians.")
-tan = unary("tan", "Tangent of radians.")
-arcsin = unary("arcsin", "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].")
-arccos = unary("arccos", "Inverse cosine, in [0, pi]; nan outside [-1, 1].")
-arctan = unary("arctan", "Inverse tangent, in [-pi/2, pi/2].")
-sinh = unary("sinh", "Hyperbolic sine.")
-cosh = unary("cosh", "Hyperbolic cosine.")
-tanh = unary("tanh", "Hyperbolic tangent.")
-arcsinh = unary("arcsinh", "Inverse hyperbolic sine.")
-arccosh = unary("arccosh", "Inverse hyperbolic cosine; nan below 1.")
-arctanh = unary("arctanh", "Inverse hyperbolic tangent: infinite at -1 and 1, nan outside.")
+sin = unary("sin", "Sine of radians.", given="[0.0, 1.0]", gives="[0.    , 0.8415], dtype=float32")
+cos = unary("cos", "Cosine of radians.", given="[0.0, 1.0]", gives="[1.    , 0.5403], dtype=float32")
+tan = unary("tan", "Tangent of radians.", given="[0.0, 1.0]", gives="[0.    , 1.5574], dtype=float32")
+arcsin = unary(
+    "arcsin",
+    "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].",
+    given="[0.0, 1.0]",
+    gives="[0.    , 1.5708], dtype=float32",
+)
+arccos = unary(
+    "arccos",
+    "Inverse cosine, in [0, pi]; nan outside [-1, 1].",
+    given="[0.0, 1.0]",
+    gives="[1.5708, 0.    ], dtype=float32",
+)
+arctan = unary(
+    "arctan", "Inverse tangent, in [-pi/2, pi/2].", given="[0.0, 1.0]", gives="[0.    , 0.7854], dtype=float32"
+)
+sinh = unary("sinh", "Hyperbolic sine.", given="[0.0, 1.0]", gives="[0.    , 1.1752], dtype=float32")
+cosh = unary("cosh", "Hyperbolic cosine.", given="[0.0, 1.0]", gives="[1.    , 1.5431], dtype=float32")
+tanh = unary("tanh", "Hyperbolic tangent.", given="[0.0, 1.0]", gives="[0.    , 0.7616], dtype=float32")
+arcsinh = unary("arcsinh", "Inverse hyperbolic sine.", given="[0.0, 1.0]", gives="[0.    , 0.8814], dtype=float32")
+arccosh = unary(
+    "arccosh", "Inverse hyperbolic cosine; nan below 1.", given="[1.0, 2.0]", gives="[0.   , 1.317], dtype=float32"
+)
+arctanh = unary(
+    "arctanh",
+    "Inverse hyperbolic tangent: infinite at -1 and 1, nan outside.",
+    given="[0.0, 0.5]",
+    gives="[0.    , 0.5493], dtype=float32",
+)
 
 # -- rounding ---------------------------------------------------------------------------
 
-floor = unary("floor", "The largest whole number not above x, as a float. Its gradient is 0.", real_map)
-ceil = unary("ceil", "The smallest whole number not below x, as a float. Its gradient is 0.", real_map)
-trunc = unary("trunc", "The whole part of x, in x's dtype. Its gradient is 0.", lambda x: require_real(x) or whole(x))
+floor = unary(
+    "floor",
+    "The largest whole number not above x, as a float. Its gradient is 0.",
+    real_map,
+    given="[1.5, -1.5]",
+    gives="[ 1., -2.], dtype=float32",
+)
+ceil = unary(
+    "ceil",
+    "The smallest whole number not below x, as a float. Its gradient is 0.",
+    real_map,
+    given="[1.5, -1.5]",
+    gives="[ 2., -1.], dtype=float32",
+)
+trunc = unary(
+    "trunc",
+    "The whole part of x, in x's dtype. Its gradient is 0.",
+    lambda x: require_real(x) or whole(x),
+    given="[1.5, -1.5]",
+    gives="[ 1., -1.], dtype=float32",
+)
 
 # -- comparisons and logic --------------------------------------------------------------
 
-equal = binary("equal", "x1 == x2; nan equals nothing.", rules.compared)
-not_equal = binary("not_equal", "x1 != x2; true where either is nan.", rules.compared)
-less = binary("less", "x1 < x2; false where either is nan.", ordered_compared)
-less_equal = binary("less_equal", "x1 <= x2; false where either is nan.", ordered_compared)
-greater = binary("greater", "x1 > x2; false where either is nan.", ordered_compared)
-greater_equal = binary("greater_equal", "x1 >= x2; false where either is nan.", ordered_compared)
-logical_and = binary("logical_and", "Both true; nonzero numbers and nan count as true.", rules.logical)
-logical_or = binary("logical_or", "Either true; nonzero numbers and nan count as true.", rules.logical)
-logical_xor = binary("logical_xor", "Exactly one true; nonzero numbers and nan count as true.", rules.logical)
-isnan = unary("isnan", "Whether x is not a number.", rules.predicate)
-isinf = unary("isinf", "Whether x is an infinity.", rules.predicate)
-isfinite = unary("isfinite", "Whether x is neither infinite nor nan.", rules.predicate)
-signbit = unary("signbit", "Whether x has a minus sign; -0.0 has one, and so may nan.", real_predicate)
+equal = binary("equal", "x1 == x2; nan equals nothing.", rules.compared, given="[1, 2], [1, 3]", gives="[ True, False]")
+not_equal = binary(
+    "not_equal", "x1 != x2; true where either is nan.", rules.compared, given="[1, 2], [1, 3]", gives="[False,  True]"
+)
+less = binary(
+    "less", "x1 < x2; false where either is nan.", ordered_compared, given="[1, 2], [1, 3]", gives="[False,  True]"
+)
+less_equal = binary(
+    "less_equal",
+    "x1 <= x2; false where either is nan.",
+    ordered_compared,
+    given="[1, 2], [1, 3]",
+    gives="[ True,  True]",
+)
+greater = binary(
+    "greater", "x1 > x2; false where either is nan.", ordered_compared, given="[1, 4], [1, 3]", gives="[False,  True]"
+)
+greater_equal = binary(
+    "greater_equal",
+    "x1 >= x2; false where either is nan.",
+    ordered_compared,
+    given="[1, 2], [1, 3]",
+    gives="[ True, False]",
+)
+logical_and = binary(
+    "logical_and",
+    "Both true; nonzero numbers and nan count as true.",
+    rules.logical,
+    given="[True, True], [True, False]",
+    gives="[ True, False]",
+)
+logical_or = binary(
+    "logical_or",
+    "Either true; nonzero numbers and nan count as true.",
+    rules.logical,
+    given="[False, True], [False, False]",
+    gives="[False,  True]",
+)
+logical_xor = binary(
+    "logical_xor",
+    "Exactly one true; nonzero numbers and nan count as true.",
+    rules.logical,
+    given="[True, True], [True, False]",
+    gives="[False,  True]",
+)
+isnan = unary(
+    "isnan", "Whether x is not a number.", rules.predicate, given='[1.0, float("nan")]', gives="[False,  True]"
+)
+isinf = unary(
+    "isinf", "Whether x is an infinity.", rules.predicate, given='[1.0, float("inf")]', gives="[False,  True]"
+)
+isfinite = unary(
+    "isfinite",
+    "Whether x is neither infinite nor nan.",
+    rules.predicate,
+    given='[1.0, float("inf")]',
+    gives="[ True, False]",
+)
+signbit = unary(
+    "signbit",
+    "Whether x has a minus sign; -0.0 has one, and so may nan.",
+    real_predicate,
+    given="[1.0, -0.0]",
+    gives="[False,  True]",
+)
 
 
 @op(rule=lambda x: Plan(x.shape, "bool", cast="bool"))
 def logical_not(x: Tensor) -> Tensor:
-    """Not true; nonzero numbers and nan count as true."""
+    """Not true; nonzero numbers and nan count as true.
+
+    >>> ops.logical_not([True, False])
+    Tensor([False,  True])
+    """
 
 
 # -- bits -------------------------------------------------------------------------------
 
-bitwise_and = bits("bitwise_and", "The bits that both have; `logical_and` on bools.", bitwise)
-bitwise_or = bits("bitwise_or", "The bits that either has; `logical_or` on bools.", bitwise)
-bitwise_xor = bits("bitwise_xor", "The bits that exactly one has; `logical_xor` on bools.", bitwise)
-bitwise_not = unary("bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted)
-left_shift = bits("left_shift", "x * 2**y, wrapping around; 0 where y is the number of bits or more.", shifted)
-right_shift = bits("right_shift", "floor(x / 2**y): signed integers keep their sign.", shifted)
+bitwise_and = bits(
+    "bitwise_and",
+    "The bits that both have; `logical_and` on bools.",
+    bitwise,
+    given="6, [3, 4]",
+    gives="[2, 4], dtype=int32",
+)
+bitwise_or = bits(
+    "bitwise_or",
+    "The bits that either has; `logical_or` on bools.",
+    bitwise,
+    given="6, [3, 4]",
+    gives="[7, 6], dtype=int32",
+)
+bitwise_xor = bits(
+    "bitwise_xor",
+    "The bits that exactly one has; `logical_xor` on bools.",
+    bitwise,
+    given="6, [3, 4]",
+    gives="[5, 2], dtype=int32",
+)
+bitwise_not = unary(
+    "bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted, given="[0, 5]", gives="[-1, -6], dtype=int32"
+)
+left_shift = bits(
+    "left_shift",
+    "x * 2**y, wrapping around; 0 where y is the number of bits or more.",
+    shifted,
+    given="3, [0, 2]",
+    gives="[ 3, 12], dtype=int32",
+)
+right_shift = bits(
+    "right_shift",
+    "floor(x / 2**y): signed integers keep their sign.",
+    shifted,
+    given="[12, -12], 2",
+    gives="[ 3, -3], dtype=int32",
+)
 bitwise_invert = alias("bitwise_invert", bitwise_not)
 bitwise_left_shift = alias("bitwise_left_shift", left_shift)
 bitwise_right_shift = alias("bitwise_right_shift", right_shift)
@@ -274,6 +466,9 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     Floats are truncated towards 0 to become integers; out of range, and for nan, the result
     is one of that dtype's values but not specified. Integers wrap around. Nonzero is true.
     The gradient passes between inexact dtypes and stops at others.
+
+    >>> ops.cast([1.7, -1.7], "int32")
+    Tensor([ 1, -1], dtype=int32)
     """
 
 
@@ -288,6 +483,9 @@ def round(x: Tensor, decimals: int = 0) -> Tensor:
     """`x` rounded to that many decimals, halves to even. Its gradient is 0.
 
     Integers are returned as they are unless `decimals` is negative.
+
+    >>> ops.round([0.5, 1.5, 2.567], 1)
+    Tensor([0.5, 1.5, 2.6], dtype=float32)
     """
 
 
@@ -304,6 +502,9 @@ def clip(x: Tensor, x_min: Tensor, x_max: Tensor) -> Tensor:
 
     The gradient of x is 1 inside the bounds and on them, 0 outside; a bound gets it where it is
     the result and x is strictly outside.
+
+    >>> ops.clip([-1, 2, 5], 0, 3)
+    Tensor([0, 2, 3], dtype=int32)
     """
 
 
@@ -323,15 +524,34 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
 
     With x1 and x2 left out: the indices of the true elements, an int32 array for each axis.
     The gradient of the branch not taken is 0, even beside an infinity.
+
+    >>> ops.where([True, False], [1, 2], [10, 20])
+    Tensor([ 1, 20], dtype=int32)
     """
 
 
 # -- complex numbers --------------------------------------------------------------------
 
-conj = conjugate = unary("conj", "The complex conjugate; real numbers are their own.", rules.same)
-real = unary("real", "The real part.", lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))))
+conj = conjugate = unary(
+    "conj",
+    "The complex conjugate; real numbers are their own.",
+    rules.same,
+    given="ops.array([1 + 2j])",
+    gives="[1.-2.j], dtype=complex64",
+)
+real = unary(
+    "real",
+    "The real part.",
+    lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))),
+    given="ops.array([1 + 2j])",
+    gives="[1.], dtype=float32",
+)
 imag = unary(
-    "imag", "The imaginary part; 0 for real numbers.", lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype)))
+    "imag",
+    "The imaginary part; 0 for real numbers.",
+    lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))),
+    given="ops.array([1 + 2j])",
+    gives="[2.], dtype=float32",
 )
 
 
@@ -340,13 +560,20 @@ def angle(x: Tensor) -> Tensor:
     """The argument of a complex number, in [-pi, pi]; of a real one 0, or pi where its sign is minus.
 
     Its gradient at 0 is 0.
+
+    >>> ops.angle(ops.array([1 + 1j]))
+    Tensor([0.7854], dtype=float32)
     """
     return arctan2(imag(x), real(x))
 
 
 @op(rule=rules.predicate)
 def isreal(x: Tensor) -> Tensor:
-    """Whether the imaginary part is 0; true for real dtypes."""
+    """Whether the imaginary part is 0; true for real dtypes.
+
+    >>> ops.isreal(ops.array([1 + 0j, 1 + 2j]))
+    Tensor([ True, False])
+    """
     return equal(imag(x), 0)
 
 
@@ -355,43 +582,71 @@ def isreal(x: Tensor) -> Tensor:
 
 @op(rule=real_map)
 def fabs(x: Tensor) -> Tensor:
-    """|x| as a float."""
+    """|x| as a float.
+
+    >>> ops.fabs([1, -2])
+    Tensor([1., 2.], dtype=float32)
+    """
     return absolute(x)
 
 
 @op(rule=rules.float_map)
 def deg2rad(x: Tensor) -> Tensor:
-    """Degrees as radians: x * pi / 180."""
+    """Degrees as radians: x * pi / 180.
+
+    >>> ops.deg2rad([180.0, 90.0])
+    Tensor([3.1416, 1.5708], dtype=float32)
+    """
     return x * (math.pi / 180)
 
 
 @op(rule=rules.float_map)
 def rad2deg(x: Tensor) -> Tensor:
-    """Radians as degrees: x * 180 / pi."""
+    """Radians as degrees: x * 180 / pi.
+
+    >>> ops.rad2deg([0.0, 1.0])
+    Tensor([ 0.    , 57.2958], dtype=float32)
+    """
     return x * (180 / math.pi)
 
 
 @op(rule=real_predicate)
 def isposinf(x: Tensor) -> Tensor:
-    """Whether x is positive infinity."""
+    """Whether x is positive infinity.
+
+    >>> ops.isposinf([float("inf"), -float("inf")])
+    Tensor([ True, False])
+    """
     return equal(x, math.inf)
 
 
 @op(rule=real_predicate)
 def isneginf(x: Tensor) -> Tensor:
-    """Whether x is negative infinity."""
+    """Whether x is negative infinity.
+
+    >>> ops.isneginf([float("inf"), -float("inf")])
+    Tensor([False,  True])
+    """
     return equal(x, -math.inf)
 
 
 @op(rule=ordered)
 def fmax(x1: Tensor, x2: Tensor) -> Tensor:
-    """The greater of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient."""
+    """The greater of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient.
+
+    >>> ops.fmax([1.0, float("nan")], [0.5, 2.0])
+    Tensor([1., 2.], dtype=float32)
+    """
     return where(isnan(x1), x2, where(isnan(x2), x1, maximum(x1, x2)))
 
 
 @op(rule=ordered)
 def fmin(x1: Tensor, x2: Tensor) -> Tensor:
-    """The lesser of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient."""
+    """The lesser of x1 and x2; where one is nan, the other. At a tie each gets half of the gradient.
+
+    >>> ops.fmin([1.0, float("nan")], [0.5, 2.0])
+    Tensor([0.5, 2. ], dtype=float32)
+    """
     return where(isnan(x1), x2, where(isnan(x2), x1, minimum(x1, x2)))
 
 
@@ -400,6 +655,9 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
     """0 where x1 is negative, 1 where it is positive, x2 where it is 0, nan where it is nan.
 
     The gradient of x1 is 0; that of x2 is 1 where x1 is 0.
+
+    >>> ops.heaviside([-1.0, 0.0, 2.0], 0.5)
+    Tensor([0. , 0.5, 1. ], dtype=float32)
     """
     step = where(isnan(x1), math.nan, cast(greater(x1, 0), dtypes.name_of(x1.dtype)))
     return where(equal(x1, 0), x2, step)
@@ -407,14 +665,22 @@ def heaviside(x1: Tensor, x2: Tensor) -> Tensor:
 
 @op(rule=divided)
 def divide_no_nan(x1: Tensor, x2: Tensor) -> Tensor:
-    """x1 / x2, and 0 where x2 is 0; the gradients there are 0 too."""
+    """x1 / x2, and 0 where x2 is 0; the gradients there are 0 too.
+
+    >>> ops.divide_no_nan([1.0, 1.0], [2.0, 0.0])
+    Tensor([0.5, 0. ], dtype=float32)
+    """
     zero = equal(x2, 0)
     return where(zero, 0, divide(x1, where(zero, 1, x2)))
 
 
 @op(rule=ordered_float)
 def hypot(x1: Tensor, x2: Tensor) -> Tensor:
-    """sqrt(x1**2 + x2**2) without overflow; inf if either is infinite, even beside nan. The gradient at (0, 0) is 0."""
+    """sqrt(x1**2 + x2**2) without overflow; inf if either is infinite, even beside nan. The gradient at (0, 0) is 0.
+
+    >>> ops.hypot([3.0, 1e30], [4.0, 1e30])
+    Tensor([5.0000e+00, 1.4142e+30], dtype=float32)
+    """
     size = ops.stop_gradient(maximum(absolute(x1), absolute(x2)))
     scale = where(logical_and(greater(size, 0), isfinite(size)), size, 1)  # the result does not depend on it
     total = square(x1 / scale) + square(x2 / scale)
@@ -435,6 +701,9 @@ def isclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equa
     """Whether |x1 - x2| <= atol + rtol * |x2|, elementwise.
 
     An infinity is close to itself alone. nan is close to nothing, or to nan with `equal_nan`.
+
+    >>> ops.isclose([1.0, 1.0], [1.000001, 1.1])
+    Tensor([ True, False])
     """
     finite = logical_and(isfinite(x1), isfinite(x2))
     near = less_equal(absolute(x1 - x2), atol + rtol * absolute(x2))
@@ -449,7 +718,11 @@ def _all_close(x1: Spec, x2: Spec, rtol: float, atol: float, equal_nan: bool) ->
 
 @op(rule=_all_close)
 def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Tensor:
-    """Whether `isclose` holds everywhere."""
+    """Whether `isclose` holds everywhere.
+
+    >>> ops.allclose([1.0, 1.0], [1.000001, 1.1])
+    Tensor(False)
+    """
     return ops.all(isclose(x1, x2, rtol, atol, equal_nan))
 
 
@@ -467,6 +740,9 @@ def nan_to_num(x: Tensor, nan: float = 0.0, posinf: float | None = None, neginf:
     """x with nan and infinities replaced; None is the greatest and least finite number of the dtype.
 
     Integers are returned as they are, complex numbers part by part. The gradient is 0 where x is replaced.
+
+    >>> ops.nan_to_num([1.0, float("nan")], nan=-1.0)
+    Tensor([ 1., -1.], dtype=float32)
     """
     dtype = dtypes.name_of(x.dtype)
     if dtypes.is_complex(dtype):

@@ -51,6 +51,9 @@ def fft(x: Tensors) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is no such pair, or its last axis is empty.
+
+    >>> ops.fft((ops.array([1.0, 2.0]), ops.array([0.0, 0.0])))
+    (Tensor([ 3., -1.], dtype=float32), Tensor([0., 0.], dtype=float32))
     """
 
 
@@ -66,6 +69,10 @@ def fft2(x: Tensors) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is no such pair, or one of the axes is empty.
+
+    >>> ops.fft2((ops.ones((2, 2)), ops.zeros((2, 2))))[0]
+    Tensor([[4., 0.],
+           [0., 0.]], dtype=float32)
     """
 
 
@@ -81,6 +88,10 @@ def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x is no such pair, or one of the axes is empty.
+
+    >>> ops.ifft2((ops.array([[4.0, 0.0], [0.0, 0.0]]), ops.zeros((2, 2))))[0]
+    Tensor([[1., 1.],
+           [1., 1.]], dtype=float32)
     """
 
 
@@ -114,6 +125,9 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 
     Raises:
         ValueError: x has no elements, or `fft_length` is not positive.
+
+    >>> ops.rfft(ops.array([1.0, 2.0, 3.0, 4.0]))
+    (Tensor([10., -2., -2.], dtype=float32), Tensor([0., 2., 0.], dtype=float32))
     """
 
 
@@ -140,6 +154,9 @@ def irfft(x: Tensors, fft_length: int | None = None) -> Tensor:
 
     Raises:
         ValueError: x is no such pair or too short, or `fft_length` is not positive.
+
+    >>> ops.irfft((ops.array([10.0, -2.0, -2.0]), ops.array([0.0, 2.0, 0.0])))
+    Tensor([1., 2., 3., 4.], dtype=float32)
     """
 
 
@@ -176,6 +193,10 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
 
     Raises:
         ValueError: A length is not positive.
+
+    >>> ops.extract_sequences(ops.arange(6), sequence_length=3, sequence_stride=2)
+    Tensor([[0, 1, 2],
+           [2, 3, 4]], dtype=int32)
     """
     n = x.shape[-1]
     if n is not None:
@@ -252,6 +273,11 @@ def stft(
     Raises:
         ValueError: A length is not positive, fft_length is below sequence_length, `window` is none of
             those, or x is too short to be reflected.
+
+    >>> signal = ops.sin(ops.arange(64.0))
+    >>> real, imag = ops.stft(signal, sequence_length=16, sequence_stride=8, fft_length=16)
+    >>> real.shape  # (frames, frequencies)
+    (9, 9)
     """
     if center:
         x = ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [(fft_length // 2, fft_length // 2)], mode="reflect")
@@ -306,6 +332,11 @@ def istft(
 
     Raises:
         ValueError: A length is not positive, or the shape of x does not fit `fft_length`.
+
+    >>> signal = ops.sin(ops.arange(64.0))
+    >>> parts = ops.stft(signal, 16, 8, 16)
+    >>> ops.max(ops.absolute(ops.istft(parts, 16, 8, 16) - signal)) < 1e-5
+    Tensor(True)
     """
     frames = irfft(x, fft_length)
     weights = _window(window, sequence_length, fft_length, dtypes.name_of(frames.dtype))

@@ -118,6 +118,9 @@ def crop_images(
 
     Raises:
         ValueError: Not exactly two are given, one is negative, or there are too few pixels.
+
+    >>> ops.image.crop_images(ops.zeros((1, 5, 6, 3)), top_cropping=1, left_cropping=2, target_height=3, target_width=3).shape
+    (1, 3, 3, 3)
     """
     index: list[Any] = [slice(None)] * len(images.shape)
     for axis, before, after, target in zip(
@@ -187,6 +190,11 @@ def pad_images(
 
     Raises:
         ValueError: Not exactly two are given, one is negative, or the target is too small.
+
+    >>> ops.image.pad_images(ops.ones((2, 2, 1)), top_padding=1, left_padding=0, target_height=3, target_width=3)[:, :, 0]
+    Tensor([[0., 0., 0.],
+           [1., 1., 0.],
+           [1., 1., 0.]], dtype=float32)
     """
     x = images
     for axis, before, after, target in zip(
@@ -310,6 +318,11 @@ def extract_patches(
 
     Raises:
         ValueError: No window fits, or an argument is none of the above.
+
+    >>> image = ops.reshape(ops.arange(16), (4, 4, 1))
+    >>> ops.image.extract_patches(image, 2)[0]
+    Tensor([[0, 1, 4, 5],
+           [2, 3, 6, 7]], dtype=int32)
     """
     return _cut(images, size, strides, dilation_rate, padding, data_format)
 
@@ -341,6 +354,9 @@ def extract_patches_3d(
 
     Raises:
         ValueError: No window fits, or an argument is none of the above.
+
+    >>> ops.image.extract_patches_3d(ops.zeros((1, 4, 4, 4, 2)), 2).shape
+    (1, 2, 2, 2, 16)
     """
     return _cut(volumes, size, strides, dilation_rate, padding, data_format)
 
@@ -395,6 +411,12 @@ def gaussian_blur(
 
     Raises:
         ValueError: A size or a deviation is not positive.
+
+    >>> image = ops.image.pad_images(ops.ones((1, 1, 1)), 1, 1, 1, 1)
+    >>> ops.image.gaussian_blur(image)[:, :, 0]
+    Tensor([[0.0751, 0.1238, 0.0751],
+           [0.1238, 0.2042, 0.1238],
+           [0.0751, 0.1238, 0.0751]], dtype=float32)
     """
     dtype = dtypes.name_of(images.dtype)
     x = ops.cast(one_image_as_batch(images, data_format), computing_dtype(dtype))
@@ -418,6 +440,10 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
 
     Returns:
         The shape of `images` with a last axis of 2: (down, right).
+
+    >>> image = ops.reshape([0.0, 0.0, 1.0] * 3, (1, 3, 3, 1))
+    >>> ops.image.sobel_edges(image)[0, 1, 1]  # (channels, 2): down, and to the right
+    Tensor([[0., 4.]], dtype=float32)
     """
     x = one_image_as_batch(images, data_format)
     smooth, slope = np.array([1.0, 2.0, 1.0]), np.array([-1.0, 0.0, 1.0])
@@ -480,6 +506,10 @@ def ssim(
 
     Raises:
         ValueError: The shapes differ, or the window does not fit the images.
+
+    >>> image = ops.reshape(ops.arange(256.0) / 255, (1, 16, 16, 1))
+    >>> ops.image.ssim(image, image)
+    Tensor([1.], dtype=float32)
     """
     x, y = (one_image_as_batch(t, data_format) for t in (image1, image2))
     bell = _bell(filter_size, filter_sigma)
@@ -536,6 +566,10 @@ def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
 
     Raises:
         ValueError: There is another number of channels.
+
+    >>> ops.image.rgb_to_grayscale([[[1.0, 0.0, 0.0], [1.0, 1.0, 1.0]]])
+    Tensor([[[0.2989],
+            [0.9999]]], dtype=float32)
     """
     axis = frame_of(data_format)[2]
     if images.shape[axis] == 1:
@@ -566,6 +600,9 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
 
     Raises:
         ValueError: There is another number of channels, or the dtype is no float.
+
+    >>> ops.image.rgb_to_hsv([[[0.0, 1.0, 0.0]]])
+    Tensor([[[0.3333, 1.    , 1.    ]]], dtype=float32)
     """
     axis = frame_of(data_format)[2]
     red, green, blue = ops.split(images, 3, axis)
@@ -597,6 +634,9 @@ def hsv_to_rgb(images: Tensor, data_format: str | None = None) -> Tensor:
 
     Raises:
         ValueError: There is another number of channels, or the dtype is no float.
+
+    >>> ops.image.hsv_to_rgb([[[0.3333333, 1.0, 1.0]]])
+    Tensor([[[0., 1., 0.]]], dtype=float32)
     """
     axis = frame_of(data_format)[2]
     hue, saturation, value = ops.split(images, 3, axis)

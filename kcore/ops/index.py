@@ -19,7 +19,7 @@ import numpy as np
 from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Shape, Tensor, Tensors, op
+from kcore.ops.mechanism import Index, Plan, Shape, Tensor, Tensors, op
 from kcore.ops.symbolic import Spec
 
 # -- x[key] -----------------------------------------------------------------------------
@@ -72,6 +72,48 @@ def _index_part(k: Any) -> Any:
     if type(k) is np.ndarray and k.dtype.itemsize == 8 and np.abs(k).max(initial=0) < 2**31:
         return k.astype("int32")  # NumPy's default is 64 bits, which JAX does not have by default
     return k
+
+
+def _index_key(key: Any) -> tuple:
+    """A key's part of a plan's key; `True` is no 1 here, as it is elsewhere."""
+    return tuple([_part_key(k) for k in key]) if key.__class__ is tuple else (_part_key(key),)
+
+
+def _part_key(k: Any) -> Any:
+    kind = k.__class__
+    if kind is int or k is None or k is Ellipsis:
+        return k
+    if kind is builtins.slice:
+        bounds = k.start, k.stop, k.step
+        if all(e is None or e.__class__ is int for e in bounds):
+            return bounds
+    elif kind is list and all(e.__class__ is int for e in k):
+        return kind, *k
+    elif _is_integer_array(k):
+        return kind, k.dtype, k.shape
+    raise TypeError
+
+
+def _is_integer_array(k: Any) -> bool:
+    return hasattr(k, "dtype") and not isinstance(k, np.generic) and dtypes.is_int(dtypes.name_of(k.dtype))
+
+
+class _Array:
+    """Stands for an array in a key that is kept."""
+
+
+def _remade(parts: tuple) -> Any:
+    """A function that gives the parts for another key, alike but for what its arrays hold; None if it has none."""
+    if not any(hasattr(p, "dtype") for p in parts):
+        return None
+    fixed = [_Array if hasattr(p, "dtype") else p for p in parts]
+
+    def remade(key: Any) -> tuple:
+        given = key if key.__class__ is tuple else (key,)
+        arrays = iter([_index_part(k) for k in given if hasattr(k, "dtype") or k.__class__ is list])
+        return tuple([next(arrays) if p is _Array else p for p in fixed])
+
+    return remade
 
 
 def _index_array(k: Any) -> Any:
@@ -138,7 +180,10 @@ def _placement(parts: Sequence[Any]) -> int:
     return at[0] if at[-1] - at[0] + 1 == len(at) else 0
 
 
-@op(rule=_indexed)
+_INDEX = Index(_index_key, _remade)
+
+
+@op(rule=_indexed, key=_INDEX)
 def get_item(x: Tensor, key: Any) -> Tensor:
     """x[key], by NumPy's rules.
 
@@ -152,6 +197,13 @@ def get_item(x: Tensor, key: Any) -> Tensor:
     Raises:
         IndexError: An integer is out of range, there are too many indices, a mask does not fit, or an
             array is of neither integers nor bools.
+
+    >>> x = ops.reshape(ops.arange(6), (2, 3))
+    >>> ops.get_item(x, (slice(None), [0, 2]))
+    Tensor([[0, 2],
+           [3, 5]], dtype=int32)
+    >>> ops.get_item(x, x > 3)
+    Tensor([4, 5], dtype=int32)
     """
     if not any(hasattr(part, "dtype") for part in key):
         return ops.basic_index(x, key)
@@ -184,12 +236,15 @@ def get_item(x: Tensor, key: Any) -> Tensor:
     return ops.take(merged, flat_indices(indices, sizes[place:last]), place)
 
 
-@op(rule=_indexed)
+@op(rule=_indexed, key=_INDEX)
 def basic_index(x: Tensor, key: Any) -> Tensor:
     """`get_item` for a key without arrays: x[key] for integers, slices, None and Ellipsis.
 
     Raises:
         IndexError: An integer is out of range, or there are too many indices.
+
+    >>> ops.basic_index(ops.reshape(ops.arange(6), (2, 3)), (1, slice(0, 2)))
+    Tensor([3, 4], dtype=int32)
     """
 
 
@@ -247,6 +302,11 @@ def take(x: Tensor, indices: Tensor, axis: int | None = None) -> Tensor:
     Raises:
         TypeError: The indices are not integers.
         ValueError: The axis is out of range.
+
+    >>> ops.take([[1, 2], [3, 4]], [1, 1, 0], axis=0)
+    Tensor([[3, 4],
+           [3, 4],
+           [1, 2]], dtype=int32)
     """
 
 
@@ -283,6 +343,10 @@ def take_along_axis(x: Tensor, indices: Tensor, axis: int | None = None) -> Tens
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the axis is out of range.
+
+    >>> ops.take_along_axis([[1, 2], [3, 4]], [[1], [0]], axis=1)
+    Tensor([[2],
+           [3]], dtype=int32)
     """
 
 
@@ -346,6 +410,10 @@ def slice(inputs: Tensor, start_indices: Any, shape: Shape) -> Tensor:
 
     Raises:
         ValueError: Not one start or size for each axis, or a block that is known to reach outside.
+
+    >>> ops.slice([[1, 2, 3], [4, 5, 6]], (0, 1), (2, 2))
+    Tensor([[2, 3],
+           [5, 6]], dtype=int32)
     """
 
 
@@ -371,6 +439,9 @@ def slice_update(inputs: Tensor, start_indices: Any, updates: Tensor) -> Tensor:
 
     Raises:
         ValueError: Not one start for each axis, or a block that is known to reach outside.
+
+    >>> ops.slice_update([1, 2, 3, 4], (1,), [7, 8])
+    Tensor([1, 7, 8, 4], dtype=int32)
     """
 
 
@@ -417,6 +488,9 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the reduction is another.
+
+    >>> ops.scatter_update([1, 2, 3], [[0], [2]], [7, 8])
+    Tensor([7, 2, 8], dtype=int32)
     """
     depth = indices.shape[-1]
     sizes = ops.shape(inputs)
@@ -453,6 +527,9 @@ def scatter_rows(x: Tensor, indices: Tensor, updates: Tensor, reduction: str | N
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit, or the reduction is another.
+
+    >>> ops.scatter_rows([1, 2, 3], [0, 0, -1], [10, 10, 10], "add")
+    Tensor([21,  2, 13], dtype=int32)
     """
 
 
@@ -467,15 +544,25 @@ def inside_rows(x: Tensor, indices: Tensor, like: Tensor) -> Tensor:
 def product_gradients(g: Tensor, x: Tensor, indices: Tensor, updates: Tensor) -> tuple[Tensor, Tensor]:
     """The gradients of x and updates of `scatter_rows` with "mul".
 
-    A product without one of its factors: by division, and around zeros, which divide nothing.
+    A product without one of its factors, by division. Zeros, which divide nothing, are left out and come
+    back as a factor of their own, which has their gradient.
     """
-    one = ops.ones_like(x)
+
+    def gathered(values: Tensor, onto: Tensor, reduction: str) -> Tensor:
+        return inside_rows(ops.scatter_rows(onto, indices, values, reduction), indices, updates)
+
     zero = ops.equal(updates, 0)
+    lone = ops.where(zero, updates, ops.zeros_like(updates))  # 0 everywhere, but not its gradient
     count = ops.cast(zero, updates.dtype)
-    other_zeros = inside_rows(ops.scatter_rows(ops.zeros_like(x), indices, count, "add"), indices, updates) - count
+    none, one = ops.zeros_like(x), ops.ones_like(x)
+    other_zeros = gathered(count, none, "add") - count
+    product_of_zeros = ops.where(  # with two of them or more, their gradient is 0 too
+        ops.equal(other_zeros, 0),
+        ops.ones_like(updates),
+        ops.where(ops.equal(other_zeros, 1), gathered(lone, none, "add") - lone, ops.zeros_like(updates)),
+    )
     divisor = ops.where(zero, ops.ones_like(updates), updates)
-    others = inside_rows(ops.scatter_rows(one, indices, divisor, "mul"), indices, updates) / divisor
-    others = ops.where(ops.greater(other_zeros, 0), ops.zeros_like(others), others)
+    others = gathered(divisor, one, "mul") / divisor * product_of_zeros
     return g * ops.scatter_rows(one, indices, updates, "mul"), inside_rows(g * x, indices, updates) * others
 
 
@@ -504,6 +591,9 @@ def scatter(indices: Tensor, values: Tensor, shape: Shape) -> Tensor:
     Raises:
         TypeError: The indices are not integers.
         ValueError: Shapes don't fit.
+
+    >>> ops.scatter([[0], [2], [2]], [1, 5, 5], (3,))
+    Tensor([ 1,  0, 10], dtype=int32)
     """
     return ops.scatter_update(ops.zeros(shape, values.dtype), indices, values, "add")
 
@@ -535,6 +625,10 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spar
 
     Raises:
         ValueError: `num_classes` is negative, the axis is out of range, or `sparse` is true.
+
+    >>> ops.one_hot([0, 2], 3)
+    Tensor([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     x = ops.cast(x, "int32") if dtypes.name_of(x.dtype) in _NARROW else x
     classes = ops.arange(num_classes, dtype="int32")
@@ -569,6 +663,9 @@ def multi_hot(
     Raises:
         ValueError: `num_classes` is missing, the axis is out of range, or `sparse` is true.
         TypeError: Another keyword is given.
+
+    >>> ops.multi_hot([[0, 2]], 4)
+    Tensor([[1., 0., 1., 0.]], dtype=float32)
     """
     num_classes = kwargs.pop("num_tokens", num_classes)
     if kwargs:
@@ -595,6 +692,9 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
 
     Raises:
         ValueError: x is a scalar.
+
+    >>> ops.nonzero([[0, 5], [6, 0]])
+    (Tensor([0, 1], dtype=int32), Tensor([1, 0], dtype=int32))
     """
     return ops.where(x)
 
@@ -621,6 +721,9 @@ def unravel_index(indices: Tensor, shape: Shape) -> tuple[Tensor, ...]:
     Raises:
         TypeError: The indices are not integers.
         ValueError: A size is negative.
+
+    >>> ops.unravel_index([1, 5], (2, 3))
+    (Tensor([0, 1], dtype=int32), Tensor([1, 2], dtype=int32))
     """
     total = math.prod(shape)
     rest = ops.clip(ops.where(ops.less(indices, 0), indices + total, indices), 0, total - 1)
@@ -653,6 +756,10 @@ def select(condlist: Tensors, choicelist: Tensors, default: Tensor = 0) -> Tenso
 
     Raises:
         ValueError: The lists differ in length or are empty, or shapes don't broadcast.
+
+    >>> x = ops.arange(4)
+    >>> ops.select([x < 1, x > 2], [x - 10, x + 10], default=0)
+    Tensor([-10,   0,   0,  13], dtype=int32)
     """
     shape = rules.broadcast(*(tuple(t.shape) for t in (*condlist, *choicelist, default)))
     y = default

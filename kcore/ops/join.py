@@ -7,12 +7,14 @@ the elements to where they went.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kcore import dtypes, ops
+from kcore.backends.host import number
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, Tensors, op
 from kcore.ops.symbolic import Spec
@@ -62,6 +64,9 @@ def concatenate(xs: Tensors, axis: int = 0) -> Tensor:
 
     Raises:
         ValueError: `xs` is empty, shapes differ elsewhere, or the axis is out of range.
+
+    >>> ops.concatenate([[1, 2], [3]])
+    Tensor([1, 2, 3], dtype=int32)
     """
 
 
@@ -91,6 +96,10 @@ def stack(x: Tensors, axis: int = 0) -> Tensor:
 
     Raises:
         ValueError: `x` is empty, the shapes differ, or the axis is out of range.
+
+    >>> ops.stack([[1, 2], [3, 4]], axis=1)
+    Tensor([[1, 3],
+           [2, 4]], dtype=int32)
     """
     return ops.concatenate([ops.expand_dims(e, axis) for e in x], axis)
 
@@ -110,6 +119,9 @@ def append(x1: Tensor, x2: Tensor, axis: int | None = None) -> Tensor:
 
     Raises:
         ValueError: Shapes differ elsewhere, or the axis is out of range.
+
+    >>> ops.append([1, 2], [3])
+    Tensor([1, 2, 3], dtype=int32)
     """
     if axis is None:
         return ops.concatenate([ops.ravel(x1), ops.ravel(x2)], 0)
@@ -148,6 +160,10 @@ def hstack(xs: Tensors) -> Tensor:
 
     Raises:
         ValueError: `xs` is empty, or shapes differ in another axis.
+
+    >>> ops.hstack([[[1], [2]], [[3], [4]]])
+    Tensor([[1, 3],
+           [2, 4]], dtype=int32)
     """
     xs = [_as_rank(x, 1) for x in xs]
     return ops.concatenate(xs, 0 if len(xs[0].shape) == 1 else 1)
@@ -159,6 +175,10 @@ def vstack(xs: Tensors) -> Tensor:
 
     Raises:
         ValueError: `xs` is empty, or shapes differ in another axis.
+
+    >>> ops.vstack([[1, 2], [3, 4]])
+    Tensor([[1, 2],
+           [3, 4]], dtype=int32)
     """
     return ops.concatenate([_as_rank(x, 2) for x in xs], 0)
 
@@ -169,6 +189,10 @@ def dstack(xs: Tensors) -> Tensor:
 
     Raises:
         ValueError: `xs` is empty, or shapes differ in another axis.
+
+    >>> ops.dstack([[1, 2], [3, 4]])
+    Tensor([[[1, 3],
+            [2, 4]]], dtype=int32)
     """
     return ops.concatenate([_as_rank(x, 3) for x in xs], 2)
 
@@ -224,6 +248,9 @@ def split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int = 0) ->
 
     Raises:
         ValueError: The pieces would not be equal, the positions decrease, or they or the axis are out of range.
+
+    >>> ops.split([1, 2, 3, 4], 2)
+    [Tensor([1, 2], dtype=int32), Tensor([3, 4], dtype=int32)]
     """
 
 
@@ -233,6 +260,9 @@ def array_split(x: Tensor, indices_or_sections: int | Sequence[int], axis: int =
 
     Raises:
         ValueError: The positions decrease, or they or the axis are out of range.
+
+    >>> ops.array_split([1, 2, 3], 2)
+    [Tensor([1, 2], dtype=int32), Tensor([3], dtype=int32)]
     """
     return ops.split(x, indices_or_sections, axis)
 
@@ -243,6 +273,11 @@ def hsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
 
     Raises:
         ValueError: x is a scalar, the pieces would not be equal, or the positions decrease.
+
+    >>> ops.hsplit([[1, 2], [3, 4]], 2)
+    [Tensor([[1],
+           [3]], dtype=int32), Tensor([[2],
+           [4]], dtype=int32)]
     """
     return ops.split(x, indices_or_sections, 0 if len(x.shape) == 1 else 1)
 
@@ -253,6 +288,9 @@ def vsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
 
     Raises:
         ValueError: x has fewer than 2 dimensions, the pieces would not be equal, or the positions decrease.
+
+    >>> ops.vsplit([[1, 2], [3, 4]], 2)
+    [Tensor([[1, 2]], dtype=int32), Tensor([[3, 4]], dtype=int32)]
     """
     return ops.split(x, indices_or_sections, 0)
 
@@ -263,6 +301,9 @@ def dsplit(x: Tensor, indices_or_sections: int | Sequence[int]) -> list[Tensor]:
 
     Raises:
         ValueError: x has fewer than 3 dimensions, the pieces would not be equal, or the positions decrease.
+
+    >>> [part.shape for part in ops.dsplit(ops.zeros((2, 3, 4)), 2)]
+    [(2, 3, 2), (2, 3, 2)]
     """
     return ops.split(x, indices_or_sections, 2)
 
@@ -290,6 +331,9 @@ def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> list[Tensor]:
 
     Raises:
         ValueError: `num` is not the size, or is needed; or the axis is out of range.
+
+    >>> ops.unstack([[1, 2], [3, 4]])
+    [Tensor([1, 2], dtype=int32), Tensor([3, 4], dtype=int32)]
     """
     if num == 0:
         return []
@@ -332,6 +376,9 @@ def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
 
     Raises:
         ValueError: A number is negative.
+
+    >>> ops.tile([1, 2], 2)
+    Tensor([1, 2, 1, 2], dtype=int32)
     """
     sizes = ops.shape(x)
     sizes = (1,) * (len(repeats) - len(sizes)) + sizes
@@ -375,6 +422,9 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
 
     Raises:
         ValueError: A number is negative, there are not as many as slices, or the axis is out of range.
+
+    >>> ops.repeat([1, 2], 2)
+    Tensor([1, 1, 2, 2], dtype=int32)
     """
     if axis is None:
         x, axis = ops.ravel(x), 0
@@ -406,6 +456,11 @@ def meshgrid(*x: Tensor, indexing: str = "xy") -> list[Tensor]:
 
     Raises:
         ValueError: One has more than 1 dimension, or `indexing` is neither.
+
+    >>> ops.meshgrid([1, 2], [3, 4])
+    [Tensor([[1, 2],
+           [1, 2]], dtype=int32), Tensor([[3, 3],
+           [4, 4]], dtype=int32)]
     """
     axes = list(range(len(x)))
     if indexing == "xy":
@@ -453,8 +508,18 @@ def _padded(x: Spec, pad_width: Any, mode: str = "constant", constant_values: An
             if d == 0 and any(pair):
                 raise ValueError(f"x of shape {x.shape} has an empty axis, which mode={mode!r} can't extend.")
     shape = tuple(None if d is None else a + d + b for d, (a, b) in zip(x.shape, pairs, strict=True))
-    value = 0 if constant_values is None else constant_values
-    return Plan(shape, dtypes.concrete(x.dtype), pad_width=pairs, constant_values=value)
+    dtype = dtypes.concrete(x.dtype)
+    value = 0 if constant_values is None else _number_of(constant_values, dtype)
+    return Plan(shape, dtype, pad_width=pairs, constant_values=value)
+
+
+def _number_of(value: Any, dtype: str) -> Any:
+    """A number as one of `dtype`: the whole part of a float for integers, which wrap around."""
+    if not dtypes.is_int(dtype) or hasattr(value, "dtype"):
+        return value
+    if not math.isfinite(value):
+        raise ValueError(f"constant_values={value!r} is no {dtype}.")
+    return number(int(value), dtype).item()
 
 
 @op(rule=_padded)
@@ -468,11 +533,14 @@ def pad(x: Tensor, pad_width: Any, mode: str = "constant", constant_values: floa
         mode: What: "constant" is `constant_values`, "edge" the nearest element, "reflect" the mirror image
             without the edge, "symmetric" with it, "wrap" the other end; "linear_ramp" goes down to 0 in a
             straight line, "maximum", "minimum", "mean" and "median" are those of the axis; "empty" is 0.
-        constant_values: A number, cast to x's dtype; 0 for None.
+        constant_values: A number, cast to x's dtype, where integers wrap around; 0 for None.
 
     Raises:
         ValueError: A width is negative, the number of pairs is not that of axes, the mode is not known or
-            takes no `constant_values`, or an empty axis has nothing to extend.
+            takes no `constant_values`, these are infinite or nan for integers, or an empty axis has nothing to extend.
+
+    >>> ops.pad([1, 2, 3], (1, 2), mode="reflect")
+    Tensor([2, 1, 2, 3, 2, 1], dtype=int32)
     """
     if mode in ("constant", "empty"):
         return ops.constant_pad(x, pad_width, constant_values)
@@ -532,8 +600,9 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
 
 
 def _constant_padded(x: Spec, pad_width: Sequence[tuple[int, int]], value: float = 0) -> Plan:
-    plan = _padded(x, pad_width)
-    return Plan(plan.outputs.shape, plan.outputs.dtype, pad_width=plan.arguments["pad_width"])
+    plan = _padded(x, pad_width, "constant", value)
+    given = plan.arguments
+    return Plan(plan.outputs.shape, plan.outputs.dtype, pad_width=given["pad_width"], value=given["constant_values"])
 
 
 @op(rule=_constant_padded)
@@ -542,4 +611,7 @@ def constant_pad(x: Tensor, pad_width: Sequence[tuple[int, int]], value: float =
 
     Raises:
         ValueError: A width is negative, or the number of pairs is not that of axes.
+
+    >>> ops.constant_pad([1, 2], ((1, 2),), 9)
+    Tensor([9, 1, 2, 9, 9], dtype=int32)
     """

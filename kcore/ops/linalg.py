@@ -49,6 +49,9 @@ def matmul(x1: Tensor, x2: Tensor) -> Tensor:
 
     Raises:
         ValueError: The inner sizes differ, or an operand is a scalar.
+
+    >>> ops.matmul([[1, 2], [3, 4]], [1, 1])
+    Tensor([3, 7], dtype=int32)
     """
 
 
@@ -123,6 +126,10 @@ def einsum(subscripts: str, *operands: Tensor) -> Tensor:
 
     Raises:
         ValueError: The text is malformed, does not fit the operands, or a letter has two sizes.
+
+    >>> ops.einsum("ij,kj->ik", [[1, 2], [3, 4]], [[1, 1]])
+    Tensor([[3],
+           [7]], dtype=int32)
     """
 
 
@@ -172,6 +179,9 @@ def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
 
     Raises:
         ValueError: The axes don't pair up, or their sizes differ.
+
+    >>> ops.tensordot([[1, 2], [3, 4]], [[1, 0], [0, 1]])
+    Tensor(5, dtype=int32)
     """
     axes1, axes2 = axes
     letters = iter(string.ascii_letters)
@@ -198,6 +208,9 @@ def dot(x1: Tensor, x2: Tensor) -> Tensor:
 
     Raises:
         ValueError: The two sizes differ.
+
+    >>> ops.dot([1, 2], [3, 4])
+    Tensor(11, dtype=int32)
     """
     if not len(x1.shape) or not len(x2.shape):
         return ops.multiply(x1, x2)
@@ -217,6 +230,9 @@ def inner(x1: Tensor, x2: Tensor) -> Tensor:
 
     Raises:
         ValueError: The last axes differ in size.
+
+    >>> ops.inner([[1, 2], [3, 4]], [1, 1])
+    Tensor([3, 7], dtype=int32)
     """
     if not len(x1.shape) or not len(x2.shape):
         return ops.multiply(x1, x2)
@@ -237,6 +253,9 @@ def vdot(x1: Tensor, x2: Tensor) -> Tensor:
 
     Raises:
         ValueError: The numbers of elements differ.
+
+    >>> ops.vdot([[1, 2]], [[3], [4]])
+    Tensor(11, dtype=int32)
     """
     return tensordot(ops.conj(ops.reshape(x1, (-1,))), ops.reshape(x2, (-1,)), 1)
 
@@ -248,7 +267,12 @@ def _outer(x1: Spec, x2: Spec) -> Plan:
 
 @op(rule=_outer)
 def outer(x1: Tensor, x2: Tensor) -> Tensor:
-    """The products of every element of x1 (rows) with every one of x2 (columns), both flattened."""
+    """The products of every element of x1 (rows) with every one of x2 (columns), both flattened.
+
+    >>> ops.outer([1, 2], [3, 4])
+    Tensor([[3, 4],
+           [6, 8]], dtype=int32)
+    """
     return ops.reshape(x1, (-1, 1)) * ops.reshape(x2, (1, -1))
 
 
@@ -268,6 +292,9 @@ def kron(x1: Tensor, x2: Tensor) -> Tensor:
     """The Kronecker product: each element of x1 is replaced by itself times x2.
 
     Operands of fewer dimensions get axes of size 1 in front.
+
+    >>> ops.kron([1, 10], [1, 2])
+    Tensor([ 1,  2, 10, 20], dtype=int32)
     """
     a, b = _same_ndim(x1.shape, x2.shape)
     blocks = ops.reshape(x1, [d for m in a for d in (m, 1)]) * ops.reshape(x2, [d for n in b for d in (1, n)])
@@ -305,6 +332,9 @@ def cross(x1: Tensor, x2: Tensor, axisa: int = -1, axisb: int = -1, axisc: int =
 
     Raises:
         ValueError: A vector has not 2 or 3 components, or an axis is out of range.
+
+    >>> ops.cross([1, 0, 0], [0, 1, 0])
+    Tensor([0, 0, 1], dtype=int32)
     """
     a, b = ops.unstack(x1, axis=axisa), ops.unstack(x2, axis=axisb)
     third = a[0] * b[1] - a[1] * b[0]
@@ -358,6 +388,9 @@ def norm(x: Tensor, ord: Any = None, axis: Axes = None, keepdims: bool = False) 
 
     Raises:
         ValueError: `ord` does not fit, or an axis is out of range.
+
+    >>> ops.norm([[3.0, 4.0], [0.0, 1.0]], axis=-1)
+    Tensor([5., 1.], dtype=float32)
     """
     dtype = real_dtype(x)
     x = wide(x)

@@ -102,6 +102,9 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
 
     Raises:
         ValueError: The shapes differ, there is no axis, or it is out of range.
+
+    >>> ops.categorical_crossentropy([[0.0, 1.0]], [[0.5, 0.5]])
+    Tensor([0.6931], dtype=float32)
     """
     log_p = _log_probabilities(output, from_logits, axis)
     return _narrowed(-ops.sum((target if from_logits else _widened(target)) * log_p, axis), output)
@@ -125,6 +128,9 @@ def sparse_categorical_crossentropy(
 
     Raises:
         ValueError: The shapes don't fit, there is no axis, or it is out of range.
+
+    >>> ops.sparse_categorical_crossentropy([1], [[0.0, 100.0]], from_logits=True)
+    Tensor([-0.], dtype=float32)
     """
     log_p = _log_probabilities(output, from_logits, axis)
     if len(target.shape) < len(output.shape):
@@ -148,6 +154,9 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
 
     Raises:
         ValueError: The shapes differ.
+
+    >>> ops.binary_crossentropy([1.0, 0.0], [0.5, 0.25])
+    Tensor([0.6931, 0.2877], dtype=float32)
     """
     if from_logits:
         # softplus(x) - x target, with the large parts, which cancel, taken apart from the small one
@@ -204,6 +213,10 @@ def ctc_loss(
 
     Raises:
         ValueError: A shape doesn't fit, or `mask_index` is no class.
+
+    >>> logits = ops.zeros((1, 4, 3))  # class 0 is the blank
+    >>> ops.ctc_loss([[1, 2]], logits, target_length=[2], output_length=[4])
+    Tensor([1.6864], dtype=float32)
     """
     log_p = ops.log_softmax(_widened(output), -1)
     batch, steps, _ = ops.shape(output)
@@ -313,6 +326,10 @@ def ctc_decode(
 
     Raises:
         ValueError: A shape or option doesn't fit.
+
+    >>> best = [[[0.1, 0.8, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]]  # the last class is the blank
+    >>> ops.ctc_decode(best, sequence_lengths=[3], mask_index=2)[0]
+    Tensor([[[ 1, -1, -1]]], dtype=int32)
     """
     if strategy == "beam_search":
         backend = backends.active()

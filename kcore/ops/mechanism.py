@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from kcore import backends, config, dtypes, naming, tree
 from kcore.backends.host import to_array
@@ -80,10 +80,10 @@ class Source:
 
     Attributes:
         kind: "tensor" (native already), "number" (Python's), "convert" (an array...), "variable",
-            "tensors" (a sequence of any of these) or "plain".
+            "tensors" (a sequence of any of these), "plain" or "index".
         cast: The dtype to convert to, or None.
         dtype: The dtype that the backend's function sees.
-        value: For "plain", the normalized value.
+        value: For "plain", the normalized value; for "index", a function that makes it of what the caller gave.
         changed: For "plain", whether `value` replaces what the caller gave.
         parts: For "tensors", a Source for each element.
     """
@@ -105,6 +105,8 @@ class Source:
         if self.kind == "plain":
             value = self.value
             return (lambda _: value) if self.changed else None
+        if self.kind == "index":
+            return self.value
         if self.kind == "variable":
             return lambda v: convert(v.__kcore_value__(), cast)
         if self.kind == "tensor" and cast is None:
@@ -121,6 +123,20 @@ def _is_primitive(function: Callable) -> bool:
     return function.__code__.co_code == empty.__code__.co_code
 
 
+class Index(NamedTuple):
+    """How plans are kept for a plain argument that may hold arrays, as an index does.
+
+    Attributes:
+        key: The value's part of a plan's key: arrays by type, dtype and shape. Raises TypeError where the
+            plan depends on more.
+        remade: remade(normalized) is the function that normalizes another value of the same key; None where
+            there is no array in it, so that every such value is the same.
+    """
+
+    key: Callable[[Any], Any]
+    remade: Callable[[Any], Callable[[Any], Any] | None]
+
+
 class Op:
     """One op: its signature, rule and portable body. `call` is the public function.
 
@@ -129,18 +145,25 @@ class Op:
         rule: Answers a Plan for Specs and plain arguments.
         body: The portable definition; None for a primitive.
         roles: Parameter name -> "tensor", "tensors" or "plain".
+        indices: Parameter name -> Index, for plain arguments that may hold arrays.
         vjp: The reference backend's gradient rule, if one is registered.
         definition: For a private op, the one function that runs it.
     """
 
-    def __init__(self, function: Callable, rule: Callable[..., Plan], private: bool = False) -> None:
+    def __init__(
+        self,
+        function: Callable,
+        rule: Callable[..., Plan],
+        private: bool = False,
+        indices: dict[str, Index] | None = None,
+    ) -> None:
         self.name = function.__name__
+        self.indices = indices or {}
         self.rule = rule
         self.signature = inspect.signature(function)
         self.body = None if private or _is_primitive(function) else _by_position(function, self.signature)
         self.definition = function if private else None
         self.roles = {p.name: role_of(p) for p in self.signature.parameters.values()}
-        self._role_list = list(self.roles.values())
         self.vjp: Any = None
         self.plans: dict[Any, Callable] = {}
         self.call = self._generate(function)
@@ -166,7 +189,7 @@ class Op:
             heads.append(star + p.name + ("" if p.default is p.empty else f"=defaults[{p.name!r}]"))
             names.append(p.name)
             role = self.roles[p.name]
-            plain = f"type({p.name}), {p.name}"
+            plain = f"index_key_{p.name}({p.name})" if p.name in self.indices else f"type({p.name}), {p.name}"
             key.append(f"type({p.name}), {p.name}.dtype, {p.name}.shape" if role == "tensor" else plain)
             number_key.append(f"*operand_key({p.name})" if role == "tensor" else plain)
         args = ", ".join(names) + ","
@@ -191,6 +214,7 @@ class Op:
             "dispatch": self.dispatch,
             "operand_key": _operand_key,
             "defaults": {p.name: p.default for p in parameters},
+            **{f"index_key_{name}": index.key for name, index in self.indices.items()},
         }
         exec(compile("\n".join(lines), f"<op {self.name}>", "exec"), scope)  # as dataclasses do
         call: Any = scope[self.name]
@@ -213,8 +237,10 @@ class Op:
 
     def _key(self, args: tuple) -> tuple:
         key: list[Any] = [backends.chosen.get()]
-        for role, a in zip(self._role_list, args, strict=True):
-            if role == "plain":
+        for (name, role), a in zip(self.roles.items(), args, strict=True):
+            if name in self.indices:
+                key.append(self.indices[name].key(a))
+            elif role == "plain":
                 key += (a.__class__, _hashable(a))
             elif role == "tensor":
                 key += _operand_key(a)
@@ -291,6 +317,8 @@ class Op:
                 source = Source("tensors")
                 source.parts = [_source(backend, x, cast) for x in a]
                 sources.append(source)
+            elif name in self.indices and not once and (remade := self.indices[name].remade(plan.arguments[name])):
+                sources.append(Source("index", value=remade))
             else:
                 sources.append(Source("plain", value=plan.arguments.get(name, a), changed=name in plan.arguments))
         return backend.bind(self, plan, sources, once)
@@ -346,13 +374,14 @@ class OpCall:
         return f"<{self.class_name} name={self.name}>"
 
 
-def op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
+def op(rule: Callable[..., Plan], **indices: Index) -> Callable[[Callable], Callable]:
     """Declares an op; the decorated function has its signature, docstring and portable body.
 
     Parameters annotated `Tensor` (or `Tensor | None`) are tensors, `Tensors` a sequence of
     them, anything else is plain. The rule takes the same parameters, a Spec for each tensor.
+    `indices` are for plain ones that may hold arrays.
     """
-    return lambda function: Op(function, rule).call
+    return lambda function: Op(function, rule, indices=indices).call
 
 
 def private_op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:

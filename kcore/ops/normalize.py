@@ -91,6 +91,10 @@ def batch_normalization(
 
     Raises:
         ValueError: An axis is out of range, or an operand does not fit it.
+
+    >>> ops.batch_normalization([[1.0], [3.0]], mean=[2.0], variance=[1.0], axis=-1, epsilon=0.0)
+    Tensor([[-1.],
+           [ 1.]], dtype=float32)
     """
     dtype = dtypes.name_of(x.dtype)
     x, mean, variance, offset, scale = _wide(x, mean, variance, offset, scale)
@@ -154,6 +158,10 @@ def layer_normalization(
 
     Raises:
         ValueError: An axis is out of range, or `gamma` or `beta` does not fit.
+
+    >>> ops.layer_normalization([[1.0, 3.0], [0.0, 10.0]])
+    Tensor([[-1.,  1.],
+           [-1.,  1.]], dtype=float32)
     """
     dtype = dtypes.name_of(x.dtype)
     x, gamma, beta = _wide(x, gamma, beta)
@@ -182,6 +190,9 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, e
 
     Raises:
         ValueError: An axis is out of range, or `scale` does not fit.
+
+    >>> ops.rms_normalization([[3.0, 4.0]])
+    Tensor([[0.8485, 1.1314]], dtype=float32)
     """
     dtype = dtypes.name_of(x.dtype)
     x, scale = _wide(x, scale)

@@ -59,6 +59,9 @@ def max_pool(
 
     Raises:
         ValueError: The rank is another one, or no window fits the images.
+
+    >>> ops.ravel(ops.max_pool(ops.reshape([1.0, 3.0, 2.0, 5.0], (1, 4, 1)), 2))
+    Tensor([3., 5.], dtype=float32)
     """
 
 
@@ -86,6 +89,9 @@ def average_pool(
 
     Raises:
         ValueError: The rank is another one, or no window fits the images.
+
+    >>> ops.ravel(ops.average_pool(ops.reshape([1.0, 3.0, 2.0], (1, 3, 1)), 2, padding="same"))
+    Tensor([2., 2.], dtype=float32)
     """
 
 
@@ -156,6 +162,9 @@ def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data
 
     Raises:
         ValueError: The rank is another one, or a size is 0.
+
+    >>> ops.ravel(ops.adaptive_average_pool(ops.reshape([1.0, 3.0, 2.0], (1, 3, 1)), 2))
+    Tensor([2. , 2.5], dtype=float32)
     """
     window = _even(inputs, output_size, data_format)
     if window is not None:
@@ -185,6 +194,9 @@ def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_for
 
     Raises:
         ValueError: The rank is another one, or a size is 0.
+
+    >>> ops.ravel(ops.adaptive_max_pool(ops.reshape([1.0, 3.0, 2.0], (1, 3, 1)), 2))
+    Tensor([3., 3.], dtype=float32)
     """
     window = _even(inputs, output_size, data_format)
     if window is not None:

@@ -97,6 +97,9 @@ def sum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.sum([[1, 2], [3, 4]], axis=0)
+    Tensor([4, 6], dtype=int32)
     """
 
 
@@ -115,6 +118,9 @@ def prod(x: Tensor, axis: Axes = None, keepdims: bool = False, dtype: Any = None
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.prod([[1, 2], [3, 4]], axis=0)
+    Tensor([3, 8], dtype=int32)
     """
 
 
@@ -126,6 +132,9 @@ def mean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.mean([[1, 2], [3, 5]], axis=-1)
+    Tensor([1.5, 4. ], dtype=float32)
     """
 
 
@@ -138,6 +147,9 @@ def var(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.var([1.0, 3.0])
+    Tensor(1., dtype=float32)
     """
     dtype = real_dtype(x)
     return ops.cast(mean(squared(_centred(wide(x), axis)), axis, keepdims), dtype)
@@ -154,6 +166,9 @@ def std(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.std([1.0, 3.0])
+    Tensor(1., dtype=float32)
     """
     dtype = real_dtype(x)
     return ops.cast(root(var(wide(x), axis, keepdims)), dtype)
@@ -181,6 +196,9 @@ def moments(x: Tensor, axes: Axes, keepdims: bool = False, synchronized: bool = 
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.moments(ops.array([1.0, 3.0]), axes=0)
+    (Tensor(2., dtype=float32), Tensor(1., dtype=float32))
     """
     return mean(x, axes, keepdims), var(x, axes, keepdims)
 
@@ -203,6 +221,9 @@ def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | N
     Raises:
         ValueError: An axis is out of range, named twice, or empty without `initial`.
         TypeError: x is complex.
+
+    >>> ops.max([[1, 5], [3, 4]], axis=0)
+    Tensor([3, 5], dtype=int32)
     """
 
 
@@ -221,18 +242,29 @@ def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | N
     Raises:
         ValueError: An axis is out of range, named twice, or empty without `initial`.
         TypeError: x is complex.
+
+    >>> ops.min([[1, 5], [3, 4]], axis=0)
+    Tensor([1, 4], dtype=int32)
     """
 
 
 @op(rule=folded_peak)
 def amax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`max` under NumPy's other name."""
+    """`max` under NumPy's other name.
+
+    >>> ops.amax([[1, 5], [3, 4]], axis=0)
+    Tensor([3, 5], dtype=int32)
+    """
     return max(x, axis, keepdims)
 
 
 @op(rule=folded_peak)
 def amin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`min` under NumPy's other name."""
+    """`min` under NumPy's other name.
+
+    >>> ops.amin([[1, 5], [3, 4]], axis=0)
+    Tensor([1, 4], dtype=int32)
+    """
     return min(x, axis, keepdims)
 
 
@@ -243,6 +275,9 @@ def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     Raises:
         ValueError: An axis is out of range, named twice or empty.
         TypeError: x is complex.
+
+    >>> ops.ptp([1, 5, 3])
+    Tensor(4, dtype=int32)
     """
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
@@ -262,6 +297,9 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     Raises:
         ValueError: The axis is out of range or empty.
         TypeError: x is complex.
+
+    >>> ops.argmax([1, 5, 3])
+    Tensor(1, dtype=int32)
     """
 
 
@@ -280,6 +318,9 @@ def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     Raises:
         ValueError: The axis is out of range or empty.
         TypeError: x is complex.
+
+    >>> ops.argmin([1, 5, 3])
+    Tensor(0, dtype=int32)
     """
 
 
@@ -292,6 +333,9 @@ def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.any([[True, False], [False, False]], axis=1)
+    Tensor([ True, False])
     """
 
 
@@ -301,6 +345,9 @@ def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.all([[True, False], [True, True]], axis=1)
+    Tensor([False,  True])
     """
 
 
@@ -310,6 +357,9 @@ def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.count_nonzero([[0, 1], [2, 3]], axis=0)
+    Tensor([1, 2], dtype=int32)
     """
     return sum(ops.cast(ops.not_equal(x, 0), "int32"), axis)
 
@@ -328,6 +378,9 @@ def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: The axis is out of range.
+
+    >>> ops.cumsum([1, 2, 3])
+    Tensor([1, 3, 6], dtype=int32)
     """
 
 
@@ -344,6 +397,9 @@ def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
 
     Raises:
         ValueError: The axis is out of range.
+
+    >>> ops.cumprod([1, 2, 3])
+    Tensor([1, 2, 6], dtype=int32)
     """
 
 
@@ -365,6 +421,9 @@ def logsumexp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.logsumexp([1000.0, 1000.0])
+    Tensor(1000.6932, dtype=float32)
     """
     order = ops.real(x) if dtypes.is_complex(dtypes.name_of(x.dtype)) else x
     top = ops.stop_gradient(max(order, axis, keepdims=True, initial=-math.inf))
@@ -396,5 +455,8 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
 
     Raises:
         ValueError: `order` is below 1, or an axis is out of range or named twice.
+
+    >>> ops.normalize([[3.0, 4.0]])
+    Tensor([[0.6, 0.8]], dtype=float32)
     """
     return x / ops.maximum(vector_norm(x, order, axis, keepdims=True), epsilon)

@@ -272,6 +272,10 @@ def resize(
 
     Raises:
         ValueError: An argument is none of the above, or the images have no pixels.
+
+    >>> image = ops.reshape([1.0, 3.0], (1, 2, 1))
+    >>> ops.image.resize(image, (1, 4))[0, :, 0]
+    Tensor([1. , 1.5, 2.5, 3. ], dtype=float32)
     """
     axes = frame_of(data_format)
     x = images
@@ -418,6 +422,9 @@ def scale_and_translate(
 
     Raises:
         ValueError: Shapes don't fit each other, or the method is none of the above.
+
+    >>> ops.image.scale_and_translate([1.0, 3.0], (4,), [2.0], [0.0], (0,), "linear")
+    Tensor([1. , 1.5, 2.5, 3. ], dtype=float32)
     """
     dtype = dtypes.name_of(scale.dtype)
     x = ops.cast(images, dtype)
@@ -536,6 +543,9 @@ def map_coordinates(
 
     Raises:
         ValueError: Shapes don't fit, `inputs` is empty, or an argument is none of the above.
+
+    >>> ops.image.map_coordinates([[0.0, 1.0], [2.0, 3.0]], [[0.5, 1.0], [0.5, 0.0]], order=1)
+    Tensor([1.5, 2. ], dtype=float32)
     """
     dtype = dtypes.name_of(inputs.dtype)
     rows = ops.reshape(ops.cast(inputs, computing_dtype(dtype)), (-1,))
@@ -617,6 +627,12 @@ def affine_transform(
 
     Raises:
         ValueError: Shapes don't fit each other, or an argument is none of the above.
+
+    >>> image = ops.reshape(ops.arange(4.0), (2, 2, 1))
+    >>> right = [1.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0]  # each pixel shows the one to its left
+    >>> ops.image.affine_transform(image, right)[:, :, 0]
+    Tensor([[0., 0.],
+           [0., 2.]], dtype=float32)
     """
     dtype = dtypes.name_of(images.dtype)
     batch = ops.cast(one_image_as_batch(images, data_format), computing_dtype(dtype))
@@ -664,6 +680,12 @@ def perspective_transform(
 
     Raises:
         ValueError: Shapes don't fit each other, or an argument is none of the above.
+
+    >>> image = ops.reshape(ops.arange(4.0), (2, 2, 1))
+    >>> corners = [[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]
+    >>> ops.image.perspective_transform(image, corners, corners)[:, :, 0]
+    Tensor([[0., 1.],
+           [2., 3.]], dtype=float32)
     """
     dtype = dtypes.name_of(images.dtype)
     batch = ops.cast(one_image_as_batch(images, data_format), computing_dtype(dtype))
@@ -752,6 +774,10 @@ def elastic_transform(
 
     Raises:
         ValueError: An argument is none of the above.
+
+    >>> image = ops.ones((4, 4, 1))
+    >>> ops.image.elastic_transform(image, seed=1).shape
+    (4, 4, 1)
     """
     from kcore import random
     from kcore.ops import image

@@ -66,37 +66,50 @@ _DOC = """The {what} of the rows of `data` that have the same segment id.
     Raises:
         TypeError: The ids are not integers.
         ValueError: There is not one id for each row, or `num_segments` is negative.
+
+    >>> ops.{name}([2, 3, 4], [0, 2, 0], 3)
+    Tensor({gives}, dtype=int32)
     """
 
 
-def _documented(what: str, empty: str, more: str = "") -> Callable[[Callable], Callable]:
+def _documented(what: str, empty: str, gives: str, more: str = "") -> Callable[[Callable], Callable]:
     def decorate(function: Callable) -> Callable:
-        function.__doc__ = _DOC.format(what=what, empty=empty, more=more)
+        function.__doc__ = _DOC.format(what=what, empty=empty, more=more, name=function.__name__, gives=gives)
         return function
 
     return decorate
 
 
 @op(rule=_summed)
-@_documented("sum", "0", " Bools count as int32.")
+@_documented("sum", "0", "[6, 0, 3]", " Bools count as int32.")
 def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, 0, "add")
 
 
 @op(rule=_summed)
-@_documented("product", "1", " Bools count as int32.")
+@_documented("product", "1", "[8, 1, 3]", " Bools count as int32.")
 def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, 1, "mul")
 
 
 @op(rule=_segmented)
-@_documented("greatest", "-inf, or the least integer,", " Rows that tie share the gradient equally.")
+@_documented(
+    "greatest",
+    "-inf, or the least integer,",
+    "[          4, -2147483648,           3]",
+    " Rows that tie share the gradient equally.",
+)
 def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, _ends(data)[0], "max")
 
 
 @op(rule=_segmented)
-@_documented("least", "inf, or the greatest integer,", " Rows that tie share the gradient equally.")
+@_documented(
+    "least",
+    "inf, or the greatest integer,",
+    "[         2, 2147483647,          3]",
+    " Rows that tie share the gradient equally.",
+)
 def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, _ends(data)[1], "min")
 
@@ -143,6 +156,9 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
     Raises:
         TypeError: x is not of integers.
         ValueError: x has another number of dimensions, the weights another shape, or `sparse` is true.
+
+    >>> ops.bincount([0, 2, 2])
+    Tensor([1, 0, 2], dtype=int32)
     """
     count = _one_past(x, minlength)
     batch = ops.shape(x)[:-1]
@@ -187,6 +203,9 @@ def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = Non
     Raises:
         ValueError: x is no vector, `bins` is below 1, or the range is empty.
         TypeError: `bins` is no integer.
+
+    >>> ops.histogram([0.0, 0.1, 0.9, 1.0], bins=2)
+    (Tensor([2., 2.], dtype=float32), Tensor([0. , 0.5, 1. ], dtype=float32))
     """
     dtype, x = x.dtype, wide(x)
     if range is not None:

@@ -38,6 +38,9 @@ def diff(a: Tensor, n: int = 1, axis: int = -1) -> Tensor:
 
     Raises:
         ValueError: `n` is negative, or the axis is out of range.
+
+    >>> ops.diff([1, 4, 9])
+    Tensor([3, 5], dtype=int32)
     """
     less = ops.not_equal if dtypes.is_bool(dtypes.name_of(a.dtype)) else ops.subtract
     before = (slice(None),) * axis
@@ -75,6 +78,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, dx: Tensor = 1.0, axis: int = 
 
     Raises:
         ValueError: The shapes don't fit, or the axis is out of range.
+
+    >>> ops.trapezoid([1.0, 2.0, 3.0])
+    Tensor(4., dtype=float32)
     """
     ndim = len(y.shape)
     before = (slice(None),) * axis
@@ -111,6 +117,9 @@ def bartlett(x: int) -> Tensor:
     Raises:
         TypeError: x is no integer, or not known.
         ValueError: x is negative.
+
+    >>> ops.bartlett(5)
+    Tensor([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
     """
     return _window(x, lambda t: 1 - np.abs(t))
 
@@ -122,6 +131,9 @@ def blackman(x: int) -> Tensor:
     Raises:
         TypeError: x is no integer, or not known.
         ValueError: x is negative.
+
+    >>> ops.blackman(5)
+    Tensor([-0.  ,  0.34,  1.  ,  0.34, -0.  ], dtype=float32)
     """
     return _window(x, lambda t: 0.42 + 0.5 * np.cos(math.pi * t) + 0.08 * np.cos(2 * math.pi * t))
 
@@ -133,6 +145,9 @@ def hamming(x: int) -> Tensor:
     Raises:
         TypeError: x is no integer, or not known.
         ValueError: x is negative.
+
+    >>> ops.hamming(5)
+    Tensor([0.08, 0.54, 1.  , 0.54, 0.08], dtype=float32)
     """
     return _window(x, lambda t: 0.54 + 0.46 * np.cos(math.pi * t))
 
@@ -144,6 +159,9 @@ def hanning(x: int) -> Tensor:
     Raises:
         TypeError: x is no integer, or not known.
         ValueError: x is negative.
+
+    >>> ops.hanning(5)
+    Tensor([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
     """
     return _window(x, lambda t: 0.5 + 0.5 * np.cos(math.pi * t))
 
@@ -155,6 +173,9 @@ def kaiser(x: int, beta: float) -> Tensor:
     Raises:
         TypeError: x is no integer, or x or beta is not known.
         ValueError: x is negative.
+
+    >>> ops.kaiser(5, 6.0)
+    Tensor([0.0149, 0.483 , 1.    , 0.483 , 0.0149], dtype=float32)
     """
     shape = float(ops.convert_to_numpy(beta))
     return _window(x, lambda t: np.i0(shape * np.sqrt(1 - t * t)) / np.i0(shape))

@@ -51,12 +51,20 @@ def reshape(x: Tensor, newshape: Shape) -> Tensor:
 
     Raises:
         ValueError: The number of elements differs, or more than one size is open.
+
+    >>> ops.reshape([1, 2, 3, 4], (2, -1))
+    Tensor([[1, 2],
+           [3, 4]], dtype=int32)
     """
 
 
 @op(rule=lambda x: Plan((rules.size_of(x.shape),), dtypes.concrete(x.dtype)))
 def ravel(x: Tensor) -> Tensor:
-    """The elements in row-major order, in one dimension."""
+    """The elements in row-major order, in one dimension.
+
+    >>> ops.ravel([[1, 2], [3, 4]])
+    Tensor([1, 2, 3, 4], dtype=int32)
+    """
     return ops.reshape(x, (-1,)) if 0 not in x.shape else ops.reshape(x, (0,))
 
 
@@ -75,6 +83,10 @@ def broadcast_to(x: Tensor, shape: Shape) -> Tensor:
 
     Raises:
         ValueError: A size differs and is not 1.
+
+    >>> ops.broadcast_to([1, 2], (2, 2))
+    Tensor([[1, 2],
+           [1, 2]], dtype=int32)
     """
 
 
@@ -95,6 +107,10 @@ def expand_dims(x: Tensor, axis: Axes) -> Tensor:
 
     Raises:
         ValueError: A position is out of range or named twice.
+
+    >>> ops.expand_dims([1, 2], 1)
+    Tensor([[1],
+           [2]], dtype=int32)
     """
 
 
@@ -119,6 +135,9 @@ def squeeze(x: Tensor, axis: Axes = None) -> Tensor:
 
     Raises:
         ValueError: A named axis is out of range or of another size.
+
+    >>> ops.squeeze([[[1], [2]]]).shape
+    (2,)
     """
 
 
@@ -141,6 +160,10 @@ def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
 
     Raises:
         ValueError: `axes` does not name each axis once.
+
+    >>> ops.transpose([[1, 2], [3, 4]])
+    Tensor([[1, 3],
+           [2, 4]], dtype=int32)
     """
 
 
@@ -157,6 +180,9 @@ def swapaxes(x: Tensor, axis1: int, axis2: int) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range.
+
+    >>> ops.swapaxes(ops.zeros((2, 3, 4)), 0, 2).shape
+    (4, 3, 2)
     """
 
 
@@ -181,6 +207,9 @@ def moveaxis(x: Tensor, source: Axes, destination: Axes) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice, or the numbers of them differ.
+
+    >>> ops.moveaxis(ops.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
     """
     return ops.transpose(x, source)
 
@@ -195,6 +224,10 @@ def flip(x: Tensor, axis: Axes = None) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range or named twice.
+
+    >>> ops.flip([[1, 2], [3, 4]])
+    Tensor([[4, 3],
+           [2, 1]], dtype=int32)
     """
 
 
@@ -204,6 +237,10 @@ def fliplr(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x has fewer than 2 dimensions.
+
+    >>> ops.fliplr([[1, 2], [3, 4]])
+    Tensor([[2, 1],
+           [4, 3]], dtype=int32)
     """
     return ops.flip(x, 1)
 
@@ -214,6 +251,10 @@ def flipud(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x is a scalar.
+
+    >>> ops.flipud([[1, 2], [3, 4]])
+    Tensor([[3, 4],
+           [1, 2]], dtype=int32)
     """
     return ops.flip(x, 0)
 
@@ -236,6 +277,10 @@ def rot90(array: Tensor, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
 
     Raises:
         ValueError: The axes are equal or out of range, or array has fewer than 2 dimensions.
+
+    >>> ops.rot90([[1, 2], [3, 4]])
+    Tensor([[2, 4],
+           [1, 3]], dtype=int32)
     """
     if k == 2:
         return ops.flip(array, axes)
@@ -272,6 +317,9 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axes = None) -> Tensor:
 
     Raises:
         ValueError: An axis is out of range, or there are not as many shifts as axes.
+
+    >>> ops.roll([1, 2, 3, 4], 1)
+    Tensor([4, 1, 2, 3], dtype=int32)
     """
 
 
@@ -320,6 +368,10 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str | None = "channe
 
     Raises:
         ValueError: x has another number of dimensions, or the channels don't divide.
+
+    >>> ops.depth_to_space(ops.reshape(ops.arange(4), (1, 1, 1, 4)), 2)[0, :, :, 0]
+    Tensor([[0, 1],
+           [2, 3]], dtype=int32)
     """
     b = block_size
     if data_format == "channels_last":
@@ -345,6 +397,9 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str | None = "channe
 
     Raises:
         ValueError: x has another number of dimensions, or height or width don't divide.
+
+    >>> ops.space_to_depth(ops.reshape(ops.arange(4), (1, 2, 2, 1)), 2)
+    Tensor([[[[0, 1, 2, 3]]]], dtype=int32)
     """
     b = block_size
     if data_format == "channels_last":
@@ -369,6 +424,9 @@ def rearrange(tensor: Tensor, pattern: str, **axes_lengths: int) -> Tensor:
 
     Raises:
         ValueError: The pattern is malformed, names an axis on one side only or twice, or does not fit the tensor.
+
+    >>> ops.rearrange([[1, 2], [3, 4]], "rows columns -> (columns rows)")
+    Tensor([1, 3, 2, 4], dtype=int32)
     """
     if not hasattr(tensor, "shape"):
         tensor = ops.convert_to_tensor(tensor)
@@ -458,6 +516,9 @@ def shape(x: Any) -> tuple[Any, ...]:
     """The sizes of x.
 
     A size that is not known is None for a KerasTensor, and a scalar tensor inside a tf.function.
+
+    >>> ops.shape([[1, 2]])
+    (1, 2)
     """
     from kcore import backends
 
@@ -472,11 +533,19 @@ def shape(x: Any) -> tuple[Any, ...]:
 
 
 def ndim(x: Any) -> int:
-    """The number of dimensions of x."""
+    """The number of dimensions of x.
+
+    >>> ops.ndim([[1, 2]])
+    2
+    """
     return len(x.shape) if hasattr(x, "shape") else to_array(x).ndim
 
 
 def size(x: Any) -> Any:
-    """The number of elements of x: an int; for unknown sizes a scalar tensor, or None for a KerasTensor."""
+    """The number of elements of x: an int; for unknown sizes a scalar tensor, or None for a KerasTensor.
+
+    >>> ops.size([[1, 2]])
+    2
+    """
     sizes = shape(x)
     return None if None in sizes else math.prod(sizes)

@@ -38,6 +38,9 @@ def sort(x: Tensor, axis: int | None = -1) -> Tensor:
     Raises:
         TypeError: x is complex.
         ValueError: The axis is out of range.
+
+    >>> ops.sort([3, 1, 2])
+    Tensor([1, 2, 3], dtype=int32)
     """
     if axis is None:
         x, axis = ops.ravel(x), 0
@@ -55,6 +58,9 @@ def argsort(x: Tensor, axis: int | None = -1) -> Tensor:
     Raises:
         TypeError: x is complex.
         ValueError: The axis is out of range.
+
+    >>> ops.argsort([3, 1, 2])
+    Tensor([1, 2, 0], dtype=int32)
     """
 
 
@@ -82,6 +88,9 @@ def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Tensor:
     Raises:
         TypeError: x is complex.
         ValueError: `kth` or the axis is out of range.
+
+    >>> ops.take([3, 1, 2], ops.argpartition([3, 1, 2], 0))[0]
+    Tensor(1, dtype=int32)
     """
     return ops.argsort(x, axis)
 
@@ -113,6 +122,9 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     Raises:
         TypeError: x is complex.
         ValueError: `k` is negative or greater than the axis.
+
+    >>> ops.top_k([1.0, 3.0, 2.0], 2)
+    (Tensor([3., 2.], dtype=float32), Tensor([1, 2], dtype=int32))
     """
 
 
@@ -139,6 +151,9 @@ def searchsorted(sorted_sequence: Tensor, values: Tensor, side: str = "left") ->
     Raises:
         ValueError: The sequence is no vector, or `side` is neither.
         TypeError: An operand is complex.
+
+    >>> ops.searchsorted([1, 3, 5], [0, 3, 6])
+    Tensor([0, 1, 3], dtype=int32)
     """
 
 
@@ -162,6 +177,9 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
     Raises:
         ValueError: The edges are no vector.
         TypeError: An operand is complex.
+
+    >>> ops.digitize([0.5, 3.0, 6.0], [1.0, 3.0, 5.0])
+    Tensor([0, 2, 3], dtype=int32)
     """
     rising = ops.searchsorted(bins, x, "right")
     count = ops.shape(bins)[0]
@@ -189,6 +207,9 @@ def isin(x1: Tensor, x2: Tensor, assume_unique: bool = False, invert: bool = Fal
 
     Raises:
         TypeError: An operand is complex.
+
+    >>> ops.isin([1, 2, 3], [3, 1])
+    Tensor([ True, False,  True])
     """
     among = ops.sort(ops.ravel(x2))
     if among.shape[0] == 0:
@@ -229,6 +250,9 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
     Raises:
         TypeError: The targets are not integers.
         ValueError: There is not one target for each row.
+
+    >>> ops.in_top_k([0, 1], [[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], k=2)
+    Tensor([False,  True])
     """
     classes = ops.shape(predictions)[-1]
     valid = ops.logical_and(ops.greater_equal(targets, 0), ops.less(targets, classes))
@@ -299,6 +323,9 @@ def unique(
     Raises:
         TypeError: x is complex.
         ValueError: The axis is out of range, or `size` is negative.
+
+    >>> ops.unique([3, 1, 3], return_counts=True)
+    (Tensor([1, 3], dtype=int32), Tensor([1, 2], dtype=int32))
     """
     rows = ops.ravel(x) if axis is None else ops.moveaxis(x, axis, 0)
     order, new = _groups(rows)

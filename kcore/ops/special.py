@@ -13,28 +13,62 @@ from kcore.ops.symbolic import Spec
 
 # -- probability ------------------------------------------------------------------------
 
-erf = unary("erf", "The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.", real_map)
-erfc = unary("erfc", "1 - erf(x), precise where that is small.", real_map)
-erfinv = unary("erfinv", "The inverse of `erf`: infinite at -1 and 1, nan outside.", real_map)
-i0 = unary("i0", "The modified Bessel function of the first kind, of order 0.", real_map)
+erf = unary(
+    "erf",
+    "The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+    real_map,
+    given="[0.0, 1.0]",
+    gives="[0.    , 0.8427], dtype=float32",
+)
+erfc = unary(
+    "erfc",
+    "1 - erf(x), precise where that is small.",
+    real_map,
+    given="[0.0, 1.0]",
+    gives="[1.    , 0.1573], dtype=float32",
+)
+erfinv = unary(
+    "erfinv",
+    "The inverse of `erf`: infinite at -1 and 1, nan outside.",
+    real_map,
+    given="[0.0, 0.5]",
+    gives="[0.    , 0.4769], dtype=float32",
+)
+i0 = unary(
+    "i0",
+    "The modified Bessel function of the first kind, of order 0.",
+    real_map,
+    given="[0.0, 1.0]",
+    gives="[1.    , 1.2661], dtype=float32",
+)
 
 logaddexp = binary(
     "logaddexp",
     "log(exp(x1) + exp(x2)), without overflow and precise where one is much smaller. Two equal infinities share the gradient.",
     ordered_float,
+    given="[0.0, 1000.0], [0.0, 1000.0]",
+    gives="[   0.6931, 1000.6932], dtype=float32",
 )
 
 
 @op(rule=ordered_float)
 def logaddexp2(x1: Tensor, x2: Tensor) -> Tensor:
-    """log2(2**x1 + 2**x2), without overflow."""
+    """log2(2**x1 + 2**x2), without overflow.
+
+    >>> ops.logaddexp2([0.0, 2000.0], [0.0, 2000.0])
+    Tensor([   1.    , 2000.9999], dtype=float32)
+    """
     scale = math.log(2)
     return logaddexp(x1 * scale, x2 * scale) / scale
 
 
 @op(rule=rules.float_map)
 def sinc(x: Tensor) -> Tensor:
-    """sin(pi x) / (pi x), and 1 at 0, where derivatives of every order are right too."""
+    """sin(pi x) / (pi x), and 1 at 0, where derivatives of every order are right too.
+
+    >>> ops.sinc([0.0, 0.5])
+    Tensor([1.    , 0.6366], dtype=float32)
+    """
     near = ops.less(ops.absolute(x), 0.15)
     far = math.pi * ops.where(near, 1, x)
     square = ops.square(math.pi * ops.where(near, x, 0))
@@ -55,12 +89,22 @@ def _integral(x1: Spec, x2: Spec) -> Plan:
     return plan
 
 
-gcd = binary("gcd", "The greatest common divisor, not negative; of 0 and 0 it is 0.", _integral)
+gcd = binary(
+    "gcd",
+    "The greatest common divisor, not negative; of 0 and 0 it is 0.",
+    _integral,
+    given="[12, 7], 18",
+    gives="[6, 1], dtype=int32",
+)
 
 
 @op(rule=_integral)
 def lcm(x1: Tensor, x2: Tensor) -> Tensor:
-    """The least common multiple, not negative; 0 if either is 0."""
+    """The least common multiple, not negative; 0 if either is 0.
+
+    >>> ops.lcm([4, 6], 10)
+    Tensor([20, 30], dtype=int32)
+    """
     divisor = gcd(x1, x2)
     return ops.absolute(ops.floor_divide(x1, divisor) * x2)
 
@@ -78,11 +122,19 @@ def _scaled(x1: Spec, x2: Spec) -> Plan:
 
 @op(rule=_scaled)
 def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
-    """x1 * 2**x2 for integers x2, exact unless the result is subnormal or overflows."""
+    """x1 * 2**x2 for integers x2, exact unless the result is subnormal or overflows.
+
+    >>> ops.ldexp([0.5, 3.0], [2, -1])
+    Tensor([2. , 1.5], dtype=float32)
+    """
 
 
 nextafter = binary(
-    "nextafter", "The next number of the float dtype after x1, towards x2; x2 where they are equal.", ordered_float
+    "nextafter",
+    "The next number of the float dtype after x1, towards x2; x2 where they are equal.",
+    ordered_float,
+    given="0.0, [1.0, -1.0]",
+    gives="[ 0., -0.], dtype=float32",
 )
 
 
@@ -100,5 +152,8 @@ def polar(abs_: Tensor, angle: Tensor) -> Tensor:
     """The complex number of absolute value `abs_` and argument `angle`, in radians.
 
     complex128 for float64, else complex64.
+
+    >>> ops.polar(2.0, 0.0)
+    Tensor(2.+0.j, dtype=complex64)
     """
     return complex_of(abs_ * ops.cos(angle), abs_ * ops.sin(angle))

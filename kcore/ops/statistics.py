@@ -89,6 +89,9 @@ def quantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepd
         ValueError: q or `method` is none of those, an axis is out of range or empty, or, when it runs,
             its size is not known.
         TypeError: x is complex.
+
+    >>> ops.quantile([1.0, 2.0, 4.0], 0.75)
+    Tensor(3., dtype=float32)
     """
     rows = ops.sort(_rows(x, axis), -1)
     count = rows.shape[-1]
@@ -103,7 +106,11 @@ def quantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepd
 
 @op(rule=_quantile_rule(100.0))
 def percentile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` with q in percent, from 0 to 100."""
+    """`quantile` with q in percent, from 0 to 100.
+
+    >>> ops.percentile([1.0, 2.0, 4.0], 75)
+    Tensor(3., dtype=float32)
+    """
     return quantile(x, q, axis, method, keepdims)
 
 
@@ -114,13 +121,20 @@ def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     Raises:
         ValueError: An axis is out of range, named twice or empty.
         TypeError: x is complex.
+
+    >>> ops.median([[1.0, 5.0, 2.0], [4.0, 0.0, 9.0]], axis=1)
+    Tensor([2., 4.], dtype=float32)
     """
     return quantile(x, 0.5, axis, "linear", keepdims)
 
 
 @op(rule=_quantile_rule(1.0))
 def nanquantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`quantile` of the elements that are not nan; nan where all are."""
+    """`quantile` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanquantile([1.0, float("nan"), 3.0], 0.5)
+    Tensor(2., dtype=float32)
+    """
     rows = ops.sort(_rows(x, axis), -1)
     count = rows.shape[-1]
     if count is None:
@@ -139,13 +153,21 @@ def nanquantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", ke
 
 @op(rule=_quantile_rule(100.0))
 def nanpercentile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepdims: bool = False) -> Tensor:
-    """`percentile` of the elements that are not nan; nan where all are."""
+    """`percentile` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanpercentile([1.0, float("nan"), 3.0], 50)
+    Tensor(2., dtype=float32)
+    """
     return nanquantile(x, q, axis, method, keepdims)
 
 
 @op(rule=lambda x, axis, keepdims: _without_q(_quantile_rule(1.0)(x, 0.5, axis, "linear", keepdims)))
 def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """`median` of the elements that are not nan; nan where all are."""
+    """`median` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanmedian([1.0, float("nan"), 3.0])
+    Tensor(2., dtype=float32)
+    """
     return nanquantile(x, 0.5, axis, "linear", keepdims)
 
 
@@ -204,6 +226,9 @@ def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tens
 
     Raises:
         ValueError: The weights don't fit, or an axis is out of range.
+
+    >>> ops.average([1.0, 2.0], weights=[3.0, 1.0])
+    Tensor(1.25, dtype=float32)
     """
     if weights is None:
         return ops.mean(x, axis)
@@ -231,6 +256,10 @@ def corrcoef(x: Tensor) -> Tensor:
 
     Raises:
         ValueError: x is no vector or matrix.
+
+    >>> ops.corrcoef([[1.0, 2.0, 3.0], [6.0, 4.0, 2.0]])
+    Tensor([[ 1., -1.],
+           [-1.,  1.]], dtype=float32)
     """
     dtype = dtypes.name_of(x.dtype)
     x = wide(x)
@@ -272,6 +301,9 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
 
     Raises:
         ValueError: An operand is empty or no vector, or `mode` is none of those.
+
+    >>> ops.correlate([1.0, 2.0, 3.0], [0.0, 1.0], mode="full")
+    Tensor([1., 2., 3., 0.], dtype=float32)
     """
     n, m = x1.shape[0], x2.shape[0]
     if n < m:  # as if they were exchanged: conjugated, and the shifts in the other order
@@ -300,6 +332,9 @@ def psnr(x1: Tensor, x2: Tensor, max_val: float) -> Tensor:
 
     Raises:
         ValueError: The shapes differ.
+
+    >>> ops.psnr([0.0, 1.0], [0.1, 0.9], max_val=1.0)
+    Tensor(20., dtype=float32)
     """
     dtype = dtypes.name_of(x1.dtype)
     error = ops.mean(ops.square(wide(x1) - wide(x2)))
@@ -320,13 +355,21 @@ def _inexact(x: Tensor) -> bool:
 
 @op(rule=rules.folded_sum)
 def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `sum` of the elements that are not nan; 0 where all are."""
+    """The `sum` of the elements that are not nan; 0 where all are.
+
+    >>> ops.nansum([1.0, float("nan"), 3.0])
+    Tensor(4., dtype=float32)
+    """
     return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims)
 
 
 @op(rule=lambda x, axis, keepdims: _without_dtype(folded_product(x, axis, keepdims, None)))
 def nanprod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The product of the elements that are not nan; 1 where all are."""
+    """The product of the elements that are not nan; 1 where all are.
+
+    >>> ops.nanprod([2.0, float("nan"), 3.0])
+    Tensor(6., dtype=float32)
+    """
     return ops.prod(ops.where(ops.isnan(x), 1, x), axis, keepdims)
 
 
@@ -337,7 +380,11 @@ def _without_dtype(plan: Plan) -> Plan:
 
 @op(rule=rules.folded_float)
 def nanmean(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `mean` of the elements that are not nan; nan where all are."""
+    """The `mean` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanmean([1.0, float("nan"), 3.0])
+    Tensor(2., dtype=float32)
+    """
     dtype = dtypes.name_of(x.dtype)
     return ops.cast(_nan_mean(wide(x), _valid(x), axis, keepdims), dtype)
 
@@ -351,7 +398,11 @@ def _nan_mean(x: Tensor, valid: Tensor, axis: Axes, keepdims: bool, least: int =
 
 @op(rule=folded_spread)
 def nanvar(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `var` of the elements that are not nan; nan where all are."""
+    """The `var` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanvar([1.0, float("nan"), 3.0])
+    Tensor(1., dtype=float32)
+    """
     dtype, valid = real_dtype(x), _valid(x)
     x = ops.where(valid, wide(x), 0)
     for _ in range(2):  # centred twice, as in `var`
@@ -361,19 +412,31 @@ def nanvar(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 @op(rule=folded_spread)
 def nanstd(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `std` of the elements that are not nan; nan where all are. Where it is 0, so is its gradient."""
+    """The `std` of the elements that are not nan; nan where all are. Where it is 0, so is its gradient.
+
+    >>> ops.nanstd([1.0, float("nan"), 3.0])
+    Tensor(1., dtype=float32)
+    """
     return ops.cast(root(nanvar(wide(x), axis, keepdims)), real_dtype(x))
 
 
 @op(rule=folded_peak)
 def nanmax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `max` of the elements that are not nan; nan where all are."""
+    """The `max` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanmax([1.0, float("nan"), 3.0])
+    Tensor(3., dtype=float32)
+    """
     return _nan_peak(ops.max, -math.inf, x, axis, keepdims)
 
 
 @op(rule=folded_peak)
 def nanmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
-    """The `min` of the elements that are not nan; nan where all are."""
+    """The `min` of the elements that are not nan; nan where all are.
+
+    >>> ops.nanmin([1.0, float("nan"), 3.0])
+    Tensor(1., dtype=float32)
+    """
     return _nan_peak(ops.min, math.inf, x, axis, keepdims)
 
 
@@ -386,13 +449,21 @@ def _nan_peak(fold: Any, neutral: float, x: Tensor, axis: Axes, keepdims: bool) 
 
 @op(rule=folded_place)
 def nanargmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The `argmax` of the elements that are not nan; -1 where all are."""
+    """The `argmax` of the elements that are not nan; -1 where all are.
+
+    >>> ops.nanargmax([1.0, float("nan"), 3.0])
+    Tensor(2, dtype=int32)
+    """
     return _nan_place(ops.argmax, -math.inf, x, axis, keepdims)
 
 
 @op(rule=folded_place)
 def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The `argmin` of the elements that are not nan; -1 where all are."""
+    """The `argmin` of the elements that are not nan; -1 where all are.
+
+    >>> ops.nanargmin([1.0, float("nan"), 3.0])
+    Tensor(0, dtype=int32)
+    """
     return _nan_place(ops.argmin, math.inf, x, axis, keepdims)
 
 
@@ -409,11 +480,19 @@ def _nan_place(find: Any, neutral: float, x: Tensor, axis: int | None, keepdims:
 
 @op(rule=running)
 def nancumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """`cumsum` with nan counted as 0."""
+    """`cumsum` with nan counted as 0.
+
+    >>> ops.nancumsum([1.0, float("nan"), 3.0])
+    Tensor([1., 1., 4.], dtype=float32)
+    """
     return ops.cumsum(ops.where(ops.isnan(x), 0, x), axis, dtype)
 
 
 @op(rule=running)
 def nancumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
-    """`cumprod` with nan counted as 1."""
+    """`cumprod` with nan counted as 1.
+
+    >>> ops.nancumprod([2.0, float("nan"), 3.0])
+    Tensor([2., 2., 6.], dtype=float32)
+    """
     return ops.cumprod(ops.where(ops.isnan(x), 1, x), axis, dtype)

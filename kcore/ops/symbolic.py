@@ -54,7 +54,8 @@ class KerasTensor:
         row_splits_dtype: Any = None,
     ) -> None:
         self.shape: Shape = tuple(None if d is None else int(d) for d in shape)
-        self.dtype = dtypes.name_of(dtype)
+        # Strings are for layers that read them; no op does.
+        self.dtype = "string" if getattr(dtype, "name", dtype) == "string" else dtypes.name_of(dtype)
         self.sparse = bool(sparse)
         self.ragged = bool(ragged)
         self.record_history = record_history

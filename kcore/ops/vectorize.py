@@ -35,6 +35,10 @@ def vectorize(pyfunc: Callable, *, excluded: Any = None, signature: str | None =
         TypeError: `pyfunc` is no function.
         ValueError: `signature` can't be read. When called: arguments have too few dimensions, differ in the size of an axis
             with a name, or don't broadcast.
+
+    >>> apart = ops.vectorize(lambda a, b: ops.maximum(a - b, b - a))
+    >>> apart([1, 5], 3)
+    Tensor([2, 2], dtype=int32)
     """
     if not callable(pyfunc):
         raise TypeError(f"vectorize: pyfunc should be a function, not {type(pyfunc).__name__}.")

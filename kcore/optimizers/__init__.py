@@ -5,13 +5,34 @@ from __future__ import annotations
 from typing import Any
 
 from kcore.optimizers import schedules
+from kcore.optimizers.adafactor import Adafactor
 from kcore.optimizers.adam import Adam, AdamW
+from kcore.optimizers.adaptive import Adadelta, Adagrad, Adamax, Nadam
+from kcore.optimizers.ftrl import Ftrl
 from kcore.optimizers.gradient_descent import SGD
+from kcore.optimizers.lamb import Lamb, Lion
 from kcore.optimizers.loss_scale import LossScaleOptimizer
 from kcore.optimizers.optimizer import Optimizer
 from kcore.optimizers.rmsprop import RMSprop
 
-ALL: dict[str, type[Optimizer]] = {cls.__name__: cls for cls in (Adam, AdamW, LossScaleOptimizer, RMSprop, SGD)}
+ALL: dict[str, type[Optimizer]] = {
+    cls.__name__: cls
+    for cls in (
+        Adadelta,
+        Adafactor,
+        Adagrad,
+        Adam,
+        AdamW,
+        Adamax,
+        Ftrl,
+        Lamb,
+        Lion,
+        LossScaleOptimizer,
+        Nadam,
+        RMSprop,
+        SGD,
+    )
+}
 
 
 def serialize(optimizer: Optimizer) -> dict:

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 from kcore import ops
-from kcore.optimizers.gradient_descent import _auto
 from kcore.optimizers.optimizer import Optimizer
 from kcore.state import Variable
 
@@ -41,7 +40,7 @@ class Adam(Optimizer):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
-        name: str | None = "adam",
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -55,7 +54,7 @@ class Adam(Optimizer):
             ema_overwrite_frequency=ema_overwrite_frequency,
             loss_scale_factor=loss_scale_factor,
             gradient_accumulation_steps=gradient_accumulation_steps,
-            name=_auto(name, "adam"),
+            name=name,
             **kwargs,
         )
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
@@ -135,7 +134,7 @@ class AdamW(Adam):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
-        name: str = "adamw",
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         if weight_decay is None:
@@ -155,6 +154,6 @@ class AdamW(Adam):
             ema_overwrite_frequency=ema_overwrite_frequency,
             loss_scale_factor=loss_scale_factor,
             gradient_accumulation_steps=gradient_accumulation_steps,
-            name=_auto(name, "adamw"),
+            name=name,
             **kwargs,
         )

@@ -35,7 +35,7 @@ class SGD(Optimizer):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
-        name: str = "SGD",
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         if not 0 <= momentum <= 1:
@@ -51,7 +51,7 @@ class SGD(Optimizer):
             ema_overwrite_frequency=ema_overwrite_frequency,
             loss_scale_factor=loss_scale_factor,
             gradient_accumulation_steps=gradient_accumulation_steps,
-            name=_auto(name, "SGD"),
+            name=name,
             **kwargs,
         )
         self.momentum, self.nesterov = momentum, nesterov
@@ -84,8 +84,3 @@ class SGD(Optimizer):
 
     def get_config(self) -> dict:
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}
-
-
-def _auto(name: str | None, default: str) -> str | None:
-    """None where the name is the class's own default: then it is made unique."""
-    return None if name == default else name

@@ -81,6 +81,7 @@ class Optimizer:
         self.built = False
         self._backend = backends.active()
         self._variables: list[Variable] = []
+        self._unbuilt_count: int | None = None
         self._trainable_variables: list[Variable] = []
         self._positions: dict[int, int] = {}
         self._undecayed: set[int] = set()
@@ -89,6 +90,11 @@ class Optimizer:
         self._accumulators: list[Variable] = []
         self._iterations = self._new_variable("iteration", (), "zeros", "int32")
         self._learning_rate = self._learning_rate_from(learning_rate)
+
+    @property
+    def unbuilt_count(self) -> int:
+        """How many variables of its own it has before it is built."""
+        return len(self._variables) if self._unbuilt_count is None else self._unbuilt_count
 
     # -- variables ----------------------------------------------------------------------
 
@@ -150,6 +156,7 @@ class Optimizer:
 
     def build(self, variables: Sequence[Variable]) -> None:
         """Makes the optimizer's variables for these trainable ones. Subclasses add theirs after calling it."""
+        self._unbuilt_count = len(self._variables)
         self._trainable_variables = list(variables)
         self._positions = {id(v): i for i, v in enumerate(variables)}
         if self.use_ema:
@@ -249,10 +256,10 @@ class Optimizer:
             if not self.built:
                 self.build(variables)
             grads, variables = self._with_gradients(grads, variables)
-            overwritten = [(g, v) for g, v in zip(grads, variables, strict=True) if v.overwrite_with_gradient]
-            if overwritten:
-                for g, v in overwritten:
-                    v.assign(g)
+            if any(v.overwrite_with_gradient for v in variables):
+                for g, v in zip(grads, variables, strict=True):
+                    if v.overwrite_with_gradient:
+                        v.assign(g)
                 kept = [(g, v) for g, v in zip(grads, variables, strict=True) if not v.overwrite_with_gradient]
                 grads, variables = [g for g, _ in kept], [v for _, v in kept]
             grads = [self._like(g, v) for g, v in zip(grads, variables, strict=True)]
@@ -265,6 +272,8 @@ class Optimizer:
             self._iterations.assign_add(1)
 
     def _with_gradients(self, grads: list[Any], variables: list[Variable]) -> tuple[list[Any], list[Variable]]:
+        if all(g is not None for g in grads):
+            return grads, variables
         kept = [(g, v) for g, v in zip(grads, variables, strict=True) if g is not None]
         if not kept:
             raise ValueError(f"{self.name}: there is no gradient for any variable.")
@@ -316,11 +325,10 @@ class Optimizer:
         kind = self._fused_kind()
         if kind not in self._backend.fused_steps or state.in_stateless_scope():
             return False
-        slots, numbers = self._fused_arguments(variables, float(rate))
-        decay = [
-            0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay * float(rate)
-            for v in variables
-        ]
+        rate = float(rate)
+        slots, numbers = self._fused_arguments(variables, rate)
+        fade = self.weight_decay
+        decay = [0.0 if fade is None or not self._decays(v) else fade * rate for v in variables]
         return self._backend.optimizer_step(kind, variables, grads, slots, decay=decay, **numbers)
 
     def _fused_kind(self) -> str | None:

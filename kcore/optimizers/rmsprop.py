@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from kcore import ops
-from kcore.optimizers.gradient_descent import _auto
 from kcore.optimizers.optimizer import Optimizer
 from kcore.state import Variable
 
@@ -40,7 +39,7 @@ class RMSprop(Optimizer):
         ema_overwrite_frequency: int | None = None,
         loss_scale_factor: float | None = None,
         gradient_accumulation_steps: int | None = None,
-        name: str = "rmsprop",
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -54,7 +53,7 @@ class RMSprop(Optimizer):
             ema_overwrite_frequency=ema_overwrite_frequency,
             loss_scale_factor=loss_scale_factor,
             gradient_accumulation_steps=gradient_accumulation_steps,
-            name=_auto(name, "rmsprop"),
+            name=name,
             **kwargs,
         )
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered

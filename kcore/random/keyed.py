@@ -129,7 +129,8 @@ def random_erfinv(x: Tensor) -> Tensor:
     x = ops.cast(x, "float32")
     w = ops.negative(ops.log1p(ops.negative(ops.multiply(x, x))))
     middle = _polynomial(ERFINV_MIDDLE, ops.subtract(w, 2.5))
-    tails = _polynomial(ERFINV_TAILS, ops.subtract(ops.sqrt(w), 3.0))
+    root = ops.sqrt(ops.maximum(w, 5.0))  # the gradient of sqrt at 0 would spoil that of the middle
+    tails = _polynomial(ERFINV_TAILS, ops.subtract(root, 3.0))
     return ops.cast(ops.multiply(ops.where(ops.less(w, 5.0), middle, tails), x), dtype)
 
 

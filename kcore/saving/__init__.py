@@ -1,5 +1,6 @@
 """kcore.saving: models, weights and configs in Keras 3's own formats."""
 
+from kcore.saving.editor import KerasFileEditor
 from kcore.saving.files import load_model, load_weights, save_model, save_weights
 from kcore.saving.graph_config import functional_config, functional_from_config
 from kcore.saving.registry import (

@@ -52,7 +52,7 @@ def _target(filepath: Any, endings: tuple[str, ...], overwrite: bool, what: str)
         raise ValueError(f"{what}: filepath should be a path, not {filepath!r}.") from None
     if not str(path).endswith(endings):
         hint = (
-            " Whole models in HDF5 are Keras 2's format, which kcore does not write."
+            " Whole models in HDF5 are Keras 2's format, which kcore reads but does not write."
             if path.suffix in (".h5", ".hdf5")
             else ""
         )
@@ -112,7 +112,9 @@ def _save_folder(model: Any, folder: pathlib.Path) -> None:
 def _texts(model: Any) -> dict[str, str]:
     saved = datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
     metadata = {"keras_version": FORMAT_VERSION, "date_saved": saved}
-    return {METADATA: json.dumps(metadata), CONFIG: json.dumps(serialization.serialize_keras_object(model))}
+    with serialization.shared_layers():
+        config = json.dumps(serialization.serialize_keras_object(model))
+    return {METADATA: json.dumps(metadata), CONFIG: config}
 
 
 @contextlib.contextmanager
@@ -166,7 +168,7 @@ def load_model(filepath: Any, custom_objects: dict | None = None, compile: bool 
     """The model of a `.keras` file, or of a folder that `zipped=False` made.
 
     Args:
-        filepath: The file.
+        filepath: The file; an `.h5` one of Keras 2's kind is read too.
         custom_objects: Name -> class or function, for what is not kcore's.
         compile: Whether it is compiled as it was when it was saved.
         safe_mode: Whether code in the file is refused.
@@ -177,10 +179,9 @@ def load_model(filepath: Any, custom_objects: dict | None = None, compile: bool 
     """
     path = pathlib.Path(os.fspath(filepath))
     if path.suffix in (".h5", ".hdf5"):
-        raise ValueError(
-            f"{path}: whole models in HDF5 are Keras 2's format, which kcore does not read; save it as .keras with Keras. "
-            "A file of weights alone, .weights.h5, is read by load_weights."
-        )
+        from kcore.saving import legacy
+
+        return legacy.load_model(path, custom_objects, compile, safe_mode)
     parts = read_parts(path)
     try:
         config = json.loads(parts[CONFIG])
@@ -191,7 +192,7 @@ def load_model(filepath: Any, custom_objects: dict | None = None, compile: bool 
     if not compile:
         config.pop("compile_config", None)
     with registry.CustomObjectScope(custom_objects):
-        model = _model_of(config, path, safe_mode)
+        model = model_of(config, path, safe_mode)
     with opened(parts[WEIGHTS], path) as file:
         _drop_optimizer_unless_wanted(file, model, compile)
         weights.read(file, model, str(path))
@@ -199,7 +200,7 @@ def load_model(filepath: Any, custom_objects: dict | None = None, compile: bool 
     return model
 
 
-def _model_of(config: dict, path: pathlib.Path, safe_mode: bool) -> Any:
+def model_of(config: dict, path: pathlib.Path, safe_mode: bool) -> Any:
     """The model of a config; errors name the file."""
     from kcore.layers.layer import Layer
 
@@ -216,8 +217,7 @@ def _model_of(config: dict, path: pathlib.Path, safe_mode: bool) -> Any:
 
 def _drop_optimizer_unless_wanted(file: Any, model: Any, compile: bool) -> None:
     """The optimizer's state is left out where the model has no optimizer to take it."""
-    optimizer = getattr(model, "optimizer", None)
-    if "optimizer" in file and (not compile or optimizer is None or not optimizer.built):
+    if "optimizer" in file and (not compile or getattr(model, "optimizer", None) is None):
         del file["optimizer"]
 
 
@@ -270,6 +270,8 @@ def opened(data: bytes, path: pathlib.Path) -> Iterator[Any]:
 
     with contextlib.ExitStack() as stack:
         try:
+            if not data:  # h5py would make a new file of it
+                raise OSError("there is nothing in it")
             file = stack.enter_context(h5py.File(io.BytesIO(data), "r+"))
             refuse_links(file, path)
         except weights.DAMAGE as error:
@@ -281,7 +283,9 @@ def refuse_links(file: Any, path: pathlib.Path) -> None:
     """Raises ValueError for links and data sets that would read other files of this machine."""
     import h5py
 
-    def visit(name: str) -> None:
+    names: list[str] = []
+    file.visit_links(names.append)  # an error raised in there would come out as another one
+    for name in names:
         link = file.get(name, getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise ValueError(f"{path}: {name} links to another file, {link.filename!r}; such a file is not loaded.")
@@ -289,23 +293,31 @@ def refuse_links(file: Any, path: pathlib.Path) -> None:
         if isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
             raise ValueError(f"{path}: {name} keeps its data in another file; such a file is not loaded.")
 
-    file.visit_links(visit)
-
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> None:
     """Loads weights into a model that is built.
 
     Args:
         model: The model.
-        filepath: A `.weights.h5`, `.weights.json` or `.keras` file.
+        filepath: A `.weights.h5`, `.weights.json` or `.keras` file, or an `.h5` one of Keras 2's kind.
         skip_mismatch: Whether what does not fit is left out, with a warning.
+        **kwargs: `by_name=True`, for files of Keras 2's kind: layers are matched by name, those of other names left out.
 
     Raises:
         ValueError: The file is damaged, or does not fit; then nothing is loaded.
     """
+    by_name = kwargs.pop("by_name", False)
     _refuse("load_weights", kwargs)
     path = pathlib.Path(os.fspath(filepath))
     with opened(weights_data(path), path) as file:
+        if str(path).endswith((".h5", ".hdf5")):
+            from kcore.saving import legacy
+
+            if legacy.is_legacy(file):
+                legacy.load_weights(file, model, path, by_name, skip_mismatch)
+                return
+        if by_name:
+            raise ValueError(f"load_weights: by_name=True is for files of Keras 2's kind, which {path} is not.")
         _drop_optimizer_unless_wanted(file, model, True)
         weights.read(file, model, str(path), skip_mismatch)
 
@@ -324,6 +336,15 @@ def weights_data(path: pathlib.Path) -> bytes:
         return joined_shards(path)
     if not str(path).endswith((".weights.h5", ".h5", ".hdf5")):
         raise ValueError(f"load_weights: {str(path)!r} should end in '.weights.h5', '.weights.json' or '.keras'.")
+    return bytes_of(path)
+
+
+def bytes_of(path: pathlib.Path) -> bytes:
+    """What is in a file.
+
+    Raises:
+        ValueError: There is none.
+    """
     if not path.is_file():
         raise ValueError(f"There is no file {path}.")
     return path.read_bytes()

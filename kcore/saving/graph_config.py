@@ -15,12 +15,7 @@ from kcore.saving import op_forms, registry, serialization
 def functional_config(model: Any) -> dict[str, Any]:
     """The config of a functional model, without what a subclass adds."""
     graph = model._graph
-    # A layer may have been called outside of the model too: calls are numbered by those inside.
-    numbers = {
-        (id(operation), number): i
-        for operation in graph.operations
-        for i, (number, _) in enumerate(graph.calls_of(operation))
-    }
+    numbers = graph.numbers()
     layers = []
     for operation in graph.operations:
         entry = operation_form(operation)

@@ -8,11 +8,13 @@ unless the caller says `safe_mode=False`.
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import inspect
 import marshal
 import sys
 import types
+from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
@@ -59,6 +61,35 @@ class SafeModeScope:
 
     def __exit__(self, *_: object) -> None:
         _unsafe.reset(self._token)
+
+
+# -- layers in several places -----------------------------------------------------------
+
+# While a whole model is written: id -> (layer, its form). While one is read: number in the file -> layer.
+_written: ContextVar[dict[int, tuple[Any, dict]] | None] = ContextVar("kcore_written", default=None)
+_made: ContextVar[dict[int, Any] | None] = ContextVar("kcore_made", default=None)
+
+
+@contextlib.contextmanager
+def shared_layers() -> Iterator[None]:
+    """Inside, a layer that is serialized in several places, in two nested models say, is one layer when it is read."""
+    token = _written.set({})
+    try:
+        yield
+    finally:
+        _written.reset(token)
+
+
+def _note_written(obj: Any, form: dict) -> None:
+    written = _written.get()
+    if written is None or getattr(obj, "_kcore_state", None) != "layer":
+        return
+    if id(obj) in written:
+        first = written[id(obj)][1]
+        first.setdefault("shared_object_id", 1 + sum("shared_object_id" in f for _, f in written.values()))
+        form["shared_object_id"] = first["shared_object_id"]
+    else:
+        written[id(obj)] = (obj, form)
 
 
 # -- writing ----------------------------------------------------------------------------
@@ -134,6 +165,7 @@ def _object_form(obj: Any) -> dict:
             found["build_config"] = serialize_keras_object(build)
     if hasattr(obj, "get_compile_config"):
         found["compile_config"] = obj.get_compile_config() or {}
+    _note_written(obj, found)
     return found
 
 
@@ -169,8 +201,12 @@ def deserialize_keras_object(
     module_objects = kwargs.pop("module_objects", None)
     if kwargs:
         raise TypeError(f"deserialize_keras_object: there is no argument {', '.join(kwargs)}.")
-    with registry.CustomObjectScope(custom_objects), SafeModeScope(safe_mode and not _unsafe.get()):
-        return _read(config, module_objects)
+    token = _made.set({} if _made.get() is None else _made.get())
+    try:
+        with registry.CustomObjectScope(custom_objects), SafeModeScope(safe_mode and not _unsafe.get()):
+            return _read(config, module_objects)
+    finally:
+        _made.reset(token)
 
 
 def _read(config: Any, module_objects: dict | None = None) -> Any:
@@ -191,6 +227,12 @@ def _read(config: Any, module_objects: dict | None = None) -> Any:
         return _read_special(class_name, inner)
     if class_name == "function":
         return find_function(inner, config.get("registered_name"))
+    if "module" not in config and isinstance(inner, dict) and set(inner) == {"name"}:
+        # The older kind of config names no modules: "Add" is a layer or an op, and only layers have more than a name.
+        from kcore.saving.op_forms import reader_of
+
+        with contextlib.suppress(TypeError):
+            return _instance(reader_of(class_name), config, inner)
     cls = find_class(class_name, config.get("module", "keras"), config.get("registered_name"), module_objects)
     return _instance(cls, config, inner)
 
@@ -207,6 +249,9 @@ def _instance(cls: Any, config: dict, inner: Any) -> Any:
         raise ValueError(f"The config of {config['class_name']} should be a dictionary, not {type(inner).__name__}.")
     if not hasattr(cls, "from_config"):
         raise TypeError(f"{cls!r} can't be made from a config: it has no from_config.")
+    made, number = _made.get(), config.get("shared_object_id")
+    if made is not None and isinstance(number, int) and number in made:
+        return made[number]
     obj = cls.from_config({k: _read(v) for k, v in inner.items()} if _config_is_automatic(cls) else inner)
     build = config.get("build_config")
     if build and hasattr(obj, "build_from_config") and not getattr(obj, "built", False):
@@ -215,6 +260,8 @@ def _instance(cls: Any, config: dict, inner: Any) -> Any:
     compiled = config.get("compile_config")
     if compiled and hasattr(obj, "compile_from_config"):
         obj.compile_from_config(compiled)
+    if made is not None and isinstance(number, int):
+        made[number] = obj
     return obj
 
 

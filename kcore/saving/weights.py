@@ -18,6 +18,7 @@ from kcore import dtypes, naming
 from kcore.layers import home
 from kcore.layers.layer import Layer
 from kcore.layers.tracking import _NOT_STATE
+from kcore.optimizers.optimizer import Optimizer
 
 # Attributes of the training loop and of layers' own book-keeping, which no file has.
 _INTERNAL = _NOT_STATE | {
@@ -86,7 +87,7 @@ def _adopted(obj: Any, name: str, value: Any) -> bool:
     """Whether torch's module table has it only for torch's sake: it lives in a list or dict of ours."""
     if "_own_layers" in vars(obj):
         return True
-    held = [v for v in vars(obj).values() if isinstance(v, (list, tuple, dict))]
+    held = [v for k, v in vars(obj).items() if k not in _INTERNAL and isinstance(v, (list, tuple, dict))]
     return any(value is leaf for v in held for leaf in _leaves(v))
 
 
@@ -154,13 +155,18 @@ def variables_of(item: Any) -> dict[str, np.ndarray]:
 
 def write_one(file: Any, path: str, item: Any, values: dict[str, np.ndarray]) -> None:
     """Writes the variables of one layer or optimizer."""
+    write_values(file, path, getattr(item, "name", ""), values)
+
+
+def write_values(file: Any, path: str, name: str, values: dict[str, np.ndarray]) -> None:
+    """Writes arrays as the variables of what is at `path`."""
     group = file.create_group(group_of(path))
-    group.attrs["name"] = getattr(item, "name", "")
+    group.attrs["name"] = name
     for key, value in values.items():
-        name = dtypes.name_of(value.dtype)
-        if name == "bfloat16" or name in dtypes.FLOAT8:  # HDF5 has no such type: bytes, and which they are
+        dtype = dtypes.name_of(value.dtype)
+        if dtype == "bfloat16" or dtype in dtypes.FLOAT8:  # HDF5 has no such type: bytes, and which they are
             data = group.create_dataset(key, data=value.view(f"V{value.itemsize}"))
-            data.attrs["dtype"] = name
+            data.attrs["dtype"] = dtype
         else:
             group[key] = value
 
@@ -171,16 +177,18 @@ def write_one(file: Any, path: str, item: Any, values: dict[str, np.ndarray]) ->
 def read(file: Any, obj: Any, where: str, skip_mismatch: bool = False) -> None:
     """Loads the weights of an open HDF5 file into `obj`; checks everything before it assigns anything.
 
+    The state of another optimizer, or of one built for other variables, is left out with a warning.
+
     Raises:
         ValueError: A weight is missing in the file, left over there, or of another shape; then nothing is loaded.
     """
     try:
-        plan, problems = _matched(file, obj, older=False)
+        plan, problems, left_out = _matched(file, obj, older=False)
         if problems:
-            older_plan, older_problems = _matched(file, obj, older=True)
-            if not older_problems:
-                plan, problems = older_plan, []
-        loaded = [(item, {key: _value(data) for key, data in found.items()}) for item, found in plan]
+            older = _matched(file, obj, older=True)
+            if not older[1]:
+                plan, problems, left_out = older
+        loaded = [(item, {key: value_of(data) for key, data in found.items()}) for item, found in plan]
     except DAMAGE as error:
         raise ValueError(f"{where}: its weights are damaged: {error}") from None
     if problems and not skip_mismatch:
@@ -188,24 +196,28 @@ def read(file: Any, obj: Any, where: str, skip_mismatch: bool = False) -> None:
         raise ValueError(f"{where} does not fit the model:\n  - {shown}")
     if problems:
         warnings.warn(f"{where}: skipped what does not fit: {'; '.join(problems)}.", stacklevel=3)
+    if left_out:
+        warnings.warn(f"{where}: the optimizer's state is not loaded: {'; '.join(left_out)}.", stacklevel=3)
     _load(loaded, where, skip_mismatch)
 
 
-def _matched(file: Any, obj: Any, older: bool) -> tuple[list[tuple[Any, dict[str, Any]]], list[str]]:
-    """([(item, its data sets by key)], what does not fit)."""
-    plan, known, problems = [], set(), []
+def _matched(file: Any, obj: Any, older: bool) -> tuple[list[tuple[Any, dict[str, Any]]], list[str], list[str]]:
+    """([(item, its data sets by key)], what does not fit, what does not fit the optimizer)."""
+    plan, known, problems, left_out = [], set(), [], []
     for path, item in walk(obj, older):
         known.add(group_of(path))
         found = _data_sets(file, group_of(path))
+        if isinstance(item, Optimizer) and len(found) == item.unbuilt_count < len(item._variables):
+            continue  # it had done nothing yet
         problem = _mismatch(item, found, path)
         if problem is not None:
-            problems.append(problem)
+            (left_out if isinstance(item, Optimizer) else problems).append(problem)
         elif found:
             plan.append((item, found))
     left = sorted(_groups_with_data(file) - known)
     names = [name.removesuffix("/vars") if name != "vars" else "the root" for name in left]
     problems += [f"the file has weights at {name}, where the model has nothing" for name in names]
-    return plan, problems
+    return plan, problems, left_out
 
 
 def _load(plan: list[tuple[Any, dict[str, np.ndarray]]], where: str, skip_mismatch: bool) -> None:
@@ -230,7 +242,10 @@ def _load(plan: list[tuple[Any, dict[str, np.ndarray]]], where: str, skip_mismat
 
 
 def _is_checked(item: Any) -> bool:
-    """Whether an item takes what it saves, so that `_mismatch` can tell; a method of the user's may take other things."""
+    """Whether an item takes what it saves, so that `_mismatch` can tell; a method of the user's may take other things,
+    and so may a lookup, whose vocabulary comes with the file."""
+    if getattr(item, "_weights_come_with_files", False):
+        return False
     defining = next(c for c in type(item).__mro__ if "load_own_variables" in vars(c))
     return defining.__module__.startswith("kcore.")
 
@@ -245,7 +260,8 @@ def _data_sets(file: Any, name: str) -> dict[str, Any]:
     return {key: group[key] for key in group if isinstance(group[key], h5py.Dataset)}
 
 
-def _value(data: Any) -> np.ndarray:
+def value_of(data: Any) -> np.ndarray:
+    """The array of a data set, in the dtype that it was saved from."""
     value, stored = np.asarray(data), data.attrs.get("dtype")
     return value if stored is None else value.view(dtypes.to_numpy(str(stored)))
 

@@ -100,8 +100,8 @@ class CompiledLoss:
             (None if one is None else _loss_object(one, target, value), weight)
             for one, weight, target, value in zip(losses_, weights, y, outputs.values, strict=True)
         ]
-        if len(outputs.values) > 1:
-            names = [n for n, (one, _) in zip(outputs.names, self._parts, strict=True) if one is not None]
+        names = [n for n, (one, _) in zip(outputs.names, self._parts, strict=True) if one is not None]
+        if len(names) > 1:
             self.trackers = [Mean(name=f"{n}_loss") for n in names]
 
     def build(self, y: Any, y_pred: Any) -> None:
@@ -112,6 +112,11 @@ class CompiledLoss:
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The scalar loss; None where no output has one."""
+        if self._parts is not None and len(self._parts) == 1 and not _nested(y, y_pred, sample_weight):
+            one, factor = self._parts[0]  # the common case, first
+            if one is None or factor is not None:
+                return None if one is None else ops.multiply(one(y, y_pred, sample_weight), factor)
+            return one(y, y_pred, sample_weight)
         outputs = Outputs(y_pred, self.output_names)
         targets = outputs.targets(y)
         if self._parts is None:
@@ -135,6 +140,10 @@ class CompiledLoss:
                 found = ops.multiply(found, factor)
             total = found if total is None else ops.add(total, found)
         return total
+
+
+def _nested(*values: Any) -> bool:
+    return any(map(tree.is_nested, values))
 
 
 def _is_tensor(x: Any) -> bool:
@@ -188,21 +197,21 @@ class CompiledMetrics:
         outputs = Outputs(y_pred, self.output_names)
         targets = outputs.targets(y)
         several = len(outputs.values) > 1
-        parts, seen = [], {}
-        for kind in (self.given, self.weighted):
-            for i, identifiers in enumerate(self._for_outputs(kind, outputs)):
-                made = []
-                for identifier in identifiers:
-                    metric = _metric_object(identifier, targets[i], outputs.values[i])
-                    made.append(metric)
-                    name = f"{outputs.names[i]}_{metric.name}" if several else metric.name
-                    if kind is self.weighted and kind is not self.given and name in seen:
+        parts: list[tuple[list[Any], list[Any]]] = []
+        seen: dict[str, Any] = {}
+        kinds = [self._for_outputs(kind, outputs) for kind in (self.given, self.weighted)]
+        for output, value, target, *identifiers in zip(outputs.names, outputs.values, targets, *kinds, strict=True):
+            made: list[list[Any]] = [[], []]
+            for weighted in (False, True):
+                for identifier in identifiers[weighted]:
+                    metric = _metric_object(identifier, target, value)
+                    made[weighted].append(metric)
+                    name = f"{output}_{metric.name}" if several else metric.name
+                    if weighted and name in seen:
                         name = f"weighted_{name}"
                     seen[name] = metric
-                parts.append(made)
-        count = len(outputs.values)
-        self._parts = list(zip(parts[:count], parts[count:], strict=True))
-        self.metrics, self.names = list(seen.values()), list(seen)
+            parts.append((made[0], made[1]))
+        self._parts, self.metrics, self.names = parts, list(seen.values()), list(seen)
 
     def _for_outputs(self, given: Any, outputs: Outputs) -> list[list[Any]]:
         if given is None:
@@ -224,15 +233,17 @@ class CompiledMetrics:
         """Feeds a batch to every metric."""
         if self._parts is None:
             self.build(y, y_pred)
-        outputs = Outputs(y_pred, self.output_names)
-        weights = (
-            [sample_weight] * len(outputs.values)
-            if _is_tensor(sample_weight)
-            else outputs.targets(sample_weight, "sample_weight")
-        )
-        for (plain, weighted), target, value, weight in zip(
-            self._parts or (), outputs.targets(y), outputs.values, weights, strict=True
-        ):
+        if len(self._parts or ()) == 1 and not _nested(y, y_pred, sample_weight):
+            targets, values, weights = [y], [y_pred], [sample_weight]  # the common case, first
+        else:
+            outputs = Outputs(y_pred, self.output_names)
+            targets, values = outputs.targets(y), outputs.values
+            weights = (
+                [sample_weight] * len(values)
+                if _is_tensor(sample_weight)
+                else outputs.targets(sample_weight, "sample_weight")
+            )
+        for (plain, weighted), target, value, weight in zip(self._parts or (), targets, values, weights, strict=True):
             mask = get_mask(value)
             for metric in plain:
                 metric.update_state(target, value, **({} if mask is None else {"sample_weight": mask}))
@@ -260,7 +271,7 @@ def _masked(weight: Any, mask: Any) -> Any:
 
 
 def _metric_object(identifier: Any, target: Any, output: Any) -> Any:
-    name = identifier if isinstance(identifier, str) else getattr(identifier, "__name__", None)
+    name = identifier if isinstance(identifier, str) else _name_of(identifier)
     if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
         kind = _by_shape(target, output, "binary_accuracy", "categorical_accuracy", "sparse_categorical_accuracy")
         found = metrics.get(kind)
@@ -272,7 +283,12 @@ def _metric_object(identifier: Any, target: Any, output: Any) -> Any:
     else:
         found = metrics.get(identifier)
     if isinstance(found, metrics.Metric):
-        if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc", "crossentropy", "ce"):
+        if isinstance(identifier, str):
             found.name = identifier
         return found
     return metrics.MeanMetricWrapper(found, name=name)
+
+
+def _name_of(function: Any) -> str | None:
+    name = getattr(function, "__name__", getattr(function, "name", None))
+    return "lambda" if name == "<lambda>" else name

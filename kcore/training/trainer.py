@@ -8,6 +8,7 @@ step that a user overrides is written once, too.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -145,18 +146,30 @@ class Trainer:
         if not self.compiled:  # type: ignore[attr-defined]
             raise ValueError(f"{self.name}: call compile() before {method}().")
 
-    def get_compile_config(self) -> dict | None:
-        """The arguments of `compile`, serialized; None before it."""
+    def get_compile_config(self) -> dict:
+        """The arguments of `compile`, serialized; empty before it."""
         from kcore import saving
 
-        config = self.__dict__["_compile_config"]
-        return None if config is None else {k: saving.serialize_keras_object(v) for k, v in config.items()}
+        config = self.__dict__["_compile_config"] or {}
+        return {k: saving.serialize_keras_object(v) for k, v in config.items()}
 
     def compile_from_config(self, config: dict) -> None:
-        """Compiles with the arguments of `get_compile_config`."""
+        """Compiles with the arguments of `get_compile_config`.
+
+        A model with a `compile` of its own is left uncompiled, with a warning, unless it has this method of its own too.
+        """
         from kcore import saving
 
+        if type(self).compile is not Trainer.compile:
+            warnings.warn(
+                f"{self.name} has a compile method of its own, so it is not compiled as it was when it was saved; "
+                "give it get_compile_config and compile_from_config, or compile it again.",
+                stacklevel=2,
+            )
+            return
         config = saving.deserialize_keras_object(config)
+        if config.get("jit_compile") is True:  # Keras writes what "auto" meant for its backend
+            config["jit_compile"] = "auto"
         self.compile(**config)
         if self.optimizer is not None and self.built:  # type: ignore[attr-defined]
             with backends.use(self._backend):
@@ -287,7 +300,7 @@ class Trainer:
         trainable = self.trainable_variables
         assigned: list[Variable] = []
 
-        def forward(values: list[Any]) -> tuple[Any, tuple]:
+        def forward(*values: Any) -> tuple[Any, tuple]:
             with StatelessScope(zip(trainable, values, strict=True), collect_losses=True) as scope:
                 y_pred = self(x, training=True)  # type: ignore[operator]
                 loss = self.compute_loss(x, y, y_pred, sample_weight, training=True)
@@ -296,10 +309,11 @@ class Trainer:
             return scaled, (loss, y_pred, [value for _, value in scope.updates.values()])
 
         if trainable:
-            both = gradients.value_and_grad(forward, has_aux=True)
-            (_, (loss, y_pred, updates)), grads = both([v.value for v in trainable])
+            _, (loss, y_pred, updates), grads = gradients.scalar_and_gradients(
+                forward, [v.value for v in trainable], self.name
+            )
         else:
-            (_, (loss, y_pred, updates)), grads = forward([]), []
+            (_, (loss, y_pred, updates)), grads = forward(), []
         for variable, value in zip(assigned, updates, strict=True):
             variable.assign(value)
         return (loss, y_pred), grads
@@ -308,15 +322,19 @@ class Trainer:
         """The report on one batch, without an update."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        if self._compiled_loss is not None or self.losses:  # type: ignore[attr-defined]
+        own = type(self).compute_loss is not Trainer.compute_loss
+        if own or self._compiled_loss is not None or self.losses:  # type: ignore[attr-defined]
             loss = self.compute_loss(x, y, y_pred, sample_weight, training=False)
             self._loss_tracker.update_state(loss, sample_weight=_batch_size(x))  # type: ignore[attr-defined]
+        self._clear_losses()  # type: ignore[attr-defined] # they may belong to a trace
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: Any) -> Any:
         """The outputs for one batch."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x, training=False)  # type: ignore[operator]
+        y_pred = self(x, training=False)  # type: ignore[operator]
+        self._clear_losses()  # type: ignore[attr-defined]
+        return y_pred
 
     def _state_variables(self, kind: str) -> tuple[list[Variable], list[Variable]]:
         """(what the step may assign, what it only reads)."""
@@ -511,7 +529,7 @@ class Trainer:
         class_weight: dict | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """One update from this batch; returns the loss and metrics so far."""
+        """One update from this batch; returns its loss and metrics."""
         from kcore.training.loop import class_weights_as_sample_weights
 
         self._require_compiled("train_on_batch")
@@ -538,6 +556,7 @@ class Trainer:
         with backends.use(self._backend):
             data = self._as_tensors(data)
             self._prepare(data, kind)
+            self.reset_metrics()
             function = self.make_train_function() if kind == "train" else self.make_test_function()
             logs = {k: float(np.asarray(ops.convert_to_numpy(v))) for k, v in function(data).items()}
         return logs if return_dict else _as_list(logs)

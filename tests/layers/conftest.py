@@ -19,15 +19,56 @@ from peers import keras
 
 @pytest.fixture
 def same_as_keras():
-    """The comparison, as a function (make, *inputs, ...): see `compare`."""
+    """The comparison, as a function (expression, *inputs, ...): see `compare`."""
     return compare
 
 
-def compare(make, *inputs, call=None, training=(False,), tol=1e-5, symbolic=True):
+@pytest.fixture
+def pair():
+    """A function (expression, *inputs) to a layer here and its peer, built by a call and with the same weights."""
+    return made_pair
+
+
+@pytest.fixture
+def both():
+    """A function (expression) to a layer here and its peer, of the same config."""
+
+    def made(expression):
+        ours, theirs = (maker(expression)(namespace) for namespace in (kcore.layers, keras().layers))
+        same_but_for_name(ours, theirs)
+        return ours, theirs
+
+    return made
+
+
+def same_but_for_name(ours, theirs):
+    """The same config, whatever the automatic names."""
+    a, b = _plain(ours.get_config()), _plain(theirs.get_config())
+    assert list(a) == list(b)
+    assert _close(a | {"name": ""}, b | {"name": ""}), f"{a} is not {b}"
+
+
+def maker(expression):
+    """What makes the layer that an expression in `L`, a namespace of layers, stands for."""
+    return lambda namespace: eval(expression, {"L": namespace, "np": np})
+
+
+def made_pair(expression, *inputs):
+    """(ours, theirs), called on the inputs once, with the same weights."""
+    naming.reset_names()
+    keras().backend.clear_session()
+    ours, theirs = maker(expression)(kcore.layers), maker(expression)(keras().layers)
+    for layer in (ours, theirs):
+        layer(inputs[0] if len(inputs) == 1 else list(inputs))
+    copy_weights(ours, theirs)
+    return ours, theirs
+
+
+def compare(expression, *inputs, call=None, training=(False,), tol=1e-5, symbolic=True):
     """Makes a layer here and in Keras, gives both the same weights, and compares what they show and compute.
 
     Args:
-        make: Takes the namespace of layers, kcore.layers or keras.layers, and makes the layer.
+        expression: Makes the layer, from `L`, the namespace of layers: "L.Dense(4)".
         inputs: Arrays; several are given in a list.
         call: Keyword arguments of the call.
         training: The values of `training` to call it with, one after the other; None leaves it out.
@@ -37,7 +78,7 @@ def compare(make, *inputs, call=None, training=(False,), tol=1e-5, symbolic=True
     Returns:
         (ours, theirs).
     """
-    theirs_of = keras()
+    theirs_of, make = keras(), maker(expression)
     naming.reset_names()
     theirs_of.backend.clear_session()
     with np.errstate(all="ignore"):
@@ -49,17 +90,21 @@ def compare(make, *inputs, call=None, training=(False,), tol=1e-5, symbolic=True
         theirs(given, **options, **(call or {}))
     same_weights(ours, theirs)
     copy_weights(ours, theirs)
+    for layer in (ours, theirs):
+        if getattr(layer, "stateful", False):
+            layer.reset_state()
     for mode in training:
         options = {"training": mode} if _takes_training(theirs) and mode is not None else {}
         with np.errstate(all="ignore"):
             y, want = ours(given, **options, **(call or {})), theirs(given, **options, **(call or {}))
         same_values(y, want, tol)
+        same_values(ours.losses, theirs.losses, tol, "losses")
         for a, b in zip(ours.weights, theirs.weights, strict=True):
             same_values(a.numpy(), np.asarray(b), tol, b.path)
     if symbolic:
         same_symbolic(make, inputs, y, call or {})
     remade = type(ours).from_config(ours.get_config())
-    assert _plain(remade.get_config()) == _plain(ours.get_config())
+    assert _unbuilt(_plain(remade.get_config())) == _unbuilt(_plain(ours.get_config()))
     return ours, theirs
 
 
@@ -75,6 +120,8 @@ def same_weights(ours, theirs):
     """Names, paths, shapes, dtypes, order, and which are trained."""
     for group in ("weights", "trainable_weights", "variables"):
         a, b = getattr(ours, group), getattr(theirs, group)
+        # Keras does not count the states of stateful layers as variables; compiled steps need them to be.
+        a = [v for v in a if v.name != "rnn_state"]
         assert [v.path for v in a] == [v.path for v in b], f"{group}: {a}, not {b}"
         assert [(tuple(v.shape), v.dtype) for v in a] == [(tuple(v.shape), v.dtype) for v in b], group
     assert ours.supports_masking == theirs.supports_masking
@@ -130,6 +177,13 @@ def same_values(ours, theirs, tol=1e-5, what=""):
 
 def _takes_training(layer):
     return "training" in inspect.signature(layer.call).parameters
+
+
+def _unbuilt(config):
+    """A config without the shapes that inner layers were built with."""
+    if isinstance(config, dict):
+        return {k: _unbuilt(v) for k, v in config.items() if k != "build_config"}
+    return [_unbuilt(v) for v in config] if isinstance(config, list) else config
 
 
 def _plain(value):

@@ -18,6 +18,13 @@ SHIPPED = {
     "kcore/data/digits/__init__.py",
     "kcore/data/digits/README.md",
     "kcore/data/digits/digits.csv.gz",
+    "kcore/conformance/report.schema.json",
+    "kcore/conformance/page/page.html",
+    "kcore/conformance/page/page.css",
+    "kcore/conformance/page/page.js",
+    "kcore/conformance/goldens/shipped/golden.json",
+    "kcore/conformance/goldens/shipped/arrays.npz",
+    "kcore/conformance/goldens/shipped/SHA256SUMS",
 }
 
 

@@ -23,17 +23,39 @@ CASES = {
     "rmsprop": ("RMSprop", {"learning_rate": 0.1}),
     "centered": ("RMSprop", {"learning_rate": 0.1, "momentum": 0.5, "centered": True, "global_clipnorm": 1.0}),
     "clipped": ("Adam", {"learning_rate": 0.1, "clipvalue": 0.3, "use_ema": True, "ema_overwrite_frequency": 3}),
+    "adagrad": ("Adagrad", {"learning_rate": 0.1, "weight_decay": 0.01}),
+    "adadelta": ("Adadelta", {"learning_rate": 0.5, "rho": 0.8, "clipnorm": 0.7}),
+    "adamax": ("Adamax", {"learning_rate": 0.1, "use_ema": True, "ema_overwrite_frequency": 4, "ema_momentum": 0.9}),
+    "nadam": ("Nadam", {"learning_rate": 0.1, "global_clipnorm": 2.0, "weight_decay": 0.02}),
+    "lion": ("Lion", {"learning_rate": 0.1, "weight_decay": 0.1}),
+    "lamb": ("Lamb", {"learning_rate": 0.1, "clipvalue": 0.9}),
+    "ftrl": ("Ftrl", {"learning_rate": 0.1}),
+    "ftrl penalties": (
+        "Ftrl",
+        {
+            "learning_rate": 0.2,
+            "learning_rate_power": -0.4,
+            "l1_regularization_strength": 0.3,
+            "l2_regularization_strength": 0.1,
+            "l2_shrinkage_regularization_strength": 0.05,
+            "beta": 0.2,
+        },
+    ),
+    "adafactor": ("Adafactor", {"learning_rate": 0.3}),
+    "adafactor absolute": ("Adafactor", {"learning_rate": 0.1, "relative_step": False, "clip_threshold": 0.5}),
+    "accumulated lamb": ("Lamb", {"learning_rate": 0.1, "gradient_accumulation_steps": 3}),
+    "accumulated nadam": ("Nadam", {"learning_rate": 0.1, "gradient_accumulation_steps": 2}),
     "accumulated": ("Adam", {"learning_rate": 0.1, "gradient_accumulation_steps": 2}),
 }
 
 # The same program runs in Keras and in kcore.
 PROGRAM = """
-def run(keras, cases, steps=5):
+def run(keras, cases, steps=10):
     import numpy as np
     found = {}
     for case, (name, arguments) in cases.items():
         generator = np.random.default_rng(0)
-        variables = [keras.Variable(generator.normal(size=s).astype("float32")) for s in ((3, 2), (4,))]
+        variables = [keras.Variable(generator.normal(size=s).astype("float32")) for s in ((3, 2), (4,), (2, 3, 2))]
         optimizer = getattr(keras.optimizers, name)(**arguments)
         for _ in range(steps):
             optimizer.apply([generator.normal(size=v.shape).astype("float32") for v in variables], variables)
@@ -63,7 +85,7 @@ def theirs():
 def test_updates_are_those_of_keras(case, theirs, backend):
     found = ours({case: CASES[case]})[case]
     for a, b in zip(found, theirs[case], strict=True):
-        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)  # Keras rounds 1 - beta**t
 
 
 def test_schedules_are_those_of_keras():

@@ -143,6 +143,34 @@ class JaxBackend(Backend):
     def versions(self) -> dict[str, str]:
         return {"jax": jax.__version__, "jaxlib": jaxlib.__version__}
 
+    def devices(self) -> list[str]:
+        found = list(self._devices())
+        return found if "cpu" in found else ["cpu", *found]
+
+    def _devices(self) -> dict[str, Any]:
+        """JAX's devices by our names; the host's is there beside an accelerator's, as "cpu"."""
+        return {_named(d): d for d in (*jax.devices(), *jax.devices("cpu"))}
+
+    def device(self) -> str:
+        chosen = jax.config.jax_default_device
+        if isinstance(chosen, str):
+            chosen = jax.devices(chosen)[0]
+        return _named(chosen or jax.devices()[0])
+
+    def on_device(self, name: str) -> Any:
+        return jax.default_device(self._devices()[name])
+
+    def precision(self) -> dict[str, str]:
+        return {"jax_default_matmul_precision": str(jax.config.jax_default_matmul_precision or "default")}
+
+
+def _named(device: Any) -> str:
+    """A device as "cpu", "cuda:0", "tpu:3"."""
+    if device.platform == "cpu":
+        return "cpu" if device.id == 0 else f"cpu:{device.id}"
+    vendor = "rocm" if "rocm" in device.client.platform_version.lower() else "cuda"
+    return f"{vendor if device.platform in ('gpu', 'cuda', 'rocm') else device.platform}:{device.id}"
+
 
 def _wide(x: Any) -> bool:
     return (x.dtype.itemsize == 8 and x.dtype.kind in "iuf") or x.dtype == np.complex128

@@ -30,6 +30,8 @@ class ReferenceBackend(Backend):
 
                 return ops.cast(x, dtype)
             return x.view(np.ndarray).astype(dtypes.to_numpy(dtype)).view(Tensor)
+        if x.__class__ is np.ndarray and dtype is None:
+            return x.view(Tensor)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -56,7 +58,7 @@ class ReferenceBackend(Backend):
                     return op.body(*[_tensors(a) for a in values])
             return wrap(definition(*[tape._plain(a) for a in values]))
 
-        return run_slowly if once else _specialized(plan, sources, steps, definition, run_slowly)
+        return run_slowly if once else _specialized(op, plan, sources, steps, definition, run_slowly)
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
         with tape.recording():
@@ -78,6 +80,17 @@ class ReferenceBackend(Backend):
         np.copyto(storage.view(np.ndarray), value)
         return storage
 
+    def increase(self, storage: Any, value: Any) -> bool:
+        if value.__class__ is Tensor:
+            if value._node is not None or value.dtype != storage.dtype or value.shape != storage.shape:
+                return False
+        elif value.__class__ is not int or storage.dtype.char not in "ilqfd" or not -(2**31) <= value < 2**31:
+            return False
+        plain = storage.view(np.ndarray)
+        with np.errstate(all="ignore"):
+            np.add(plain, value, out=plain)
+        return True
+
     def optimizer_step(
         self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
     ) -> bool:
@@ -96,43 +109,78 @@ def _tensors(a: Any) -> Any:
     return a.view(Tensor) if isinstance(a, np.ndarray) and a.__class__ is not Tensor else a
 
 
-def _specialized(plan: Any, sources: Sequence[Any], steps: list, definition: Callable, slowly: Callable) -> Callable:
+def _specialized(
+    op: Any, plan: Any, sources: Sequence[Any], steps: list, definition: Callable, slowly: Callable
+) -> Callable:
     """`slowly` without its loops, for this one kind of arguments: it looks at nothing again.
 
     The tensors' memory goes to the definition as plain arrays (ufuncs are three times
-    slower on a subclass) and the result is viewed as a Tensor.
+    slower on a subclass) and the result is viewed as a Tensor. While a gradient is taken, what
+    `tape.run_recorded` does is done here too, for ops with one result and a rule; others go the slow way.
     """
     from kcore.ops.symbolic import Spec
 
-    names: list[str] = []
-    given: list[str] = []
-    scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape}
-    for i, (source, step) in enumerate(zip(sources, steps, strict=True)):
-        n = f"a{i}"
-        names.append(n)
-        if source.kind == "tensor" and step is None:
-            given.append(f"{n}.view(ndarray)")
-        elif source.kind == "number":
-            given.append(f"number({n}, {source.cast!r})")
+    one = plan.outputs if isinstance(plan.outputs, Spec) else None
+    differentiable = one is None or dtypes.is_float(one.dtype) or dtypes.is_complex(one.dtype)
+    rule = op.vjp if one is not None and isinstance(op.vjp, tape.Rule) else None
+    scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape, "Node": tape.Node}
+    tensors: list[str] = []  # statements: while recording, an argument is asked for its node before it is used
+    call, recorded, kept, parents, found = [], [], [], [], []
+    for i, (source, step, role) in enumerate(zip(sources, steps, op.roles.values(), strict=True)):
+        a, value, parent = f"a{i}", f"a{i}", "None"
+        scope |= {f"step{i}": step, f"v{i}": source.value}
+        if source.kind == "number":
+            call.append(f"number({a}, {source.cast!r})")
+            recorded.append(call[-1])
+            value = f"step{i}({a})"
         elif source.kind == "plain":
-            given.append(n if step is None else f"v{i}")
-            scope[f"v{i}"] = source.value
+            value = a if step is None else f"v{i}"
+            call.append(value)
+            recorded.append(value)
+        elif source.kind == "index":
+            value = f"step{i}({a})"
+            call.append(value)
+            recorded.append(value)
         elif source.kind == "tensors":
-            given.append(f"[view(x, ndarray) for x in step{i}({n})]")
+            rule = None
+            call.append(f"[view(x, ndarray) for x in step{i}({a})]")
         else:
-            given.append(f"step{i}({n}).view(ndarray)")
-        scope[f"step{i}"] = step
-    args = ", ".join(names)
-    call = f"definition({', '.join(given)})"
-    single = isinstance(plan.outputs, Spec) and plan.outputs.shape != ()
-    code = f"""
-def run({args}):
-    if tape.active:
-        return slowly({args})
-    return {call + ".view(Tensor)" if single else f"wrap({call})"}
-"""
-    scope |= {"ndarray": np.ndarray, "number": number, "Tensor": Tensor, "wrap": wrap, "view": np.ndarray.view}
-    exec(compile(code, "<reference>", "exec"), scope)  # as kcore.ops.mechanism does
+            x, n = f"x{i}", f"n{i}"
+            made = a if step is None else f"step{i}({a})"
+            tensors += [f"{x} = {made}", f"{n} = {x}._node if {x}.__class__ is Tensor else None"]
+            call.append(f"{made}.view(ndarray)")
+            recorded.append(f"{x}.view(ndarray)")
+            found.append(f"{n} is not None")
+            value, parent = x, f"({n}, {x}._output, {x}.shape, {x}.dtype) if {n} is not None else None"
+        if role != "plain":
+            parents.append(parent)
+        if rule is not None and i < len(rule.keeps):
+            kept.append(value if rule.keeps[i] or role == "plain" else "None")
+
+    def run_by(arguments: list[str]) -> str:
+        y = f"definition({', '.join(arguments)})"
+        return f"{y}.view(Tensor)" if one is not None and one.shape != () else f"wrap({y})"
+
+    args = ", ".join(f"a{i}" for i in range(len(sources)))
+    lines = [f"def run({args}):"]
+    if differentiable and (rule is None or not found):
+        lines += ["    if tape.active:", f"        return slowly({args})"]
+    elif differentiable:
+        scope |= {"rule": rule.function}  # type: ignore[union-attr]
+        lines += [
+            "    if tape.active:",
+            *(f"        {line}" for line in tensors),
+            f"        if {' or '.join(found)}:",
+            # A definition may hand an argument back; a node must not end up on the caller's tensor.
+            f"            y = asarray(definition({', '.join(recorded)})).view(Tensor)",
+            f"            Node(rule, [{', '.join(kept)}], [{', '.join(parents)}], y, {rule.keeps_y})",  # type: ignore[union-attr]
+            "            return y",
+            f"        return {run_by(recorded)}",
+        ]
+    lines.append(f"    return {run_by(call)}")
+    scope |= {"ndarray": np.ndarray, "asarray": np.asarray, "view": np.ndarray.view}
+    scope |= {"number": number, "Tensor": Tensor, "wrap": wrap}
+    exec(compile("\n".join(lines), f"<reference {op.name}>", "exec"), scope)  # as kcore.ops.mechanism does
     return scope["run"]
 
 

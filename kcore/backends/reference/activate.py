@@ -58,7 +58,7 @@ def _relu_grad_definition(g, y):
 @private_op(rule=lambda g, y: Plan(g.shape, g.dtype))
 def relu_grad(g: Tensor, y: Tensor):
     """0 where y is 0, else g: the gradient of `relu`."""
-    if g.size > _FEW and _has_kernel(g) and g.flags.c_contiguous and y.flags.c_contiguous and g.dtype == y.dtype:
+    if g.size > _FEW // 8 and _has_kernel(g) and g.flags.c_contiguous and y.flags.c_contiguous and g.dtype == y.dtype:
         return _native.kernels.relu_grad(g, y, threads_for(g.size))
     return _relu_grad_definition(g, y)
 
@@ -262,7 +262,7 @@ def softmax_grad(g: Tensor, y: Tensor, axis):
 
 @vjp(ops.softmax)
 def _(g, y, x, axis):
-    return softmax_grad(ops.broadcast_to(g, y.shape), y, axis)
+    return softmax_grad(g if g.shape == y.shape else ops.broadcast_to(g, y.shape), y, axis)
 
 
 @vjp(softmax_grad)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -335,9 +334,15 @@ left_shift, right_shift = np.left_shift, np.right_shift
 
 
 def cast(x, dtype):
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # the imaginary part goes, as asked
-        return x.astype(dtypes.to_numpy(dtype))
+    to = dtypes.to_numpy(dtype)
+    if x.dtype == to:
+        return x
+    if x.dtype.kind == "c" and to.kind != "c":
+        x = x.real  # the imaginary part goes, as asked; NumPy would warn
+    if x.dtype.kind == "b":
+        return x.astype(to)
+    with np.errstate(all="ignore"):
+        return x.astype(to)
 
 
 @vjp(ops.cast)

@@ -8,6 +8,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.backends.reference.tape import conj, tracked, vjp
+from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
 def matmul(x1, x2):
@@ -17,10 +18,37 @@ def matmul(x1, x2):
         return np.matmul(x1, x2)
 
 
+def _adjoint(x):
+    return (np.conj(x) if x.dtype.kind == "c" else x).T
+
+
+@private_op(rule=lambda a, b: Plan((a.shape[0], b.shape[0]), a.dtype))
+def times_adjoint(a: Tensor, b: Tensor):
+    """a times the conjugate transpose of b, for matrices."""
+    return matmul(a, _adjoint(b))
+
+
+@private_op(rule=lambda a, b: Plan((a.shape[1], b.shape[1]), a.dtype))
+def adjoint_times(a: Tensor, b: Tensor):
+    """The conjugate transpose of a times b, for matrices."""
+    return matmul(_adjoint(a), b)
+
+
+@vjp(times_adjoint)
+def _(g, y, a, b):
+    return ops.matmul(g, b), adjoint_times(g, a)
+
+
+@vjp(adjoint_times)
+def _(g, y, a, b):
+    return times_adjoint(b, g), ops.matmul(a, g)
+
+
 @vjp(ops.matmul)
 def _(g, y, x1, x2):
-    if x1.ndim == 2 and x2.ndim == 2:
-        return _left(g, x1, x2), _right(g, x1, x2)
+    if x1.ndim == 2 and x2.ndim == 2:  # what nobody wants, a gradient by a model's inputs say, is not computed
+        dx1 = times_adjoint(g, x2) if tracked((x1,)) else None
+        return dx1, adjoint_times(x1, g) if tracked((x2,)) else None
     # Vectors get the axis that the product took from them, so that one formula serves all.
     a = ops.reshape(x1, (1, *x1.shape)) if x1.ndim == 1 else x1
     b = ops.reshape(x2, (*x2.shape, 1)) if x2.ndim == 1 else x2

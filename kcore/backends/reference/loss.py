@@ -16,23 +16,17 @@ from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
-def _log_p(output, from_logits, axis):
-    """log(p) in the accumulation dtype."""
-    if from_logits:
-        return _log_softmax(output, (axis,))
-    p = output.astype(dtypes.to_numpy(dtypes.accumulator(dtypes.name_of(output.dtype))), copy=False)
-    epsilon = config.epsilon()
-    with np.errstate(all="ignore"):
-        p = p / np.sum(p, axis, keepdims=True)
-        return np.log(np.clip(p, p.dtype.type(epsilon), p.dtype.type(1 - epsilon)))
+def _rows(target, output, axis):
+    """(output as (positions, classes), the class number of each position, which of them are classes)."""
+    last = axis in (-1, output.ndim - 1)
+    rows = (output if last else np.moveaxis(output, axis, -1)).reshape(-1, output.shape[axis])
+    at = target.reshape(-1)
+    valid = (at >= 0) & (at < rows.shape[1])
+    return rows, np.where(valid, at, 0).astype("int64"), valid
 
 
-def _classes(target, output, axis):
-    """(class numbers with the axis of the classes as size 1, which of them are classes)."""
-    if target.ndim < output.ndim:
-        target = np.expand_dims(target, axis)
-    valid = (target >= 0) & (target < output.shape[axis])
-    return np.where(valid, target, 0), valid
+def _wide(p):
+    return p.astype(dtypes.to_numpy(dtypes.accumulator(dtypes.name_of(p.dtype))), copy=False)
 
 
 def _logit_rows(output, from_logits, axis) -> bool:
@@ -41,7 +35,7 @@ def _logit_rows(output, from_logits, axis) -> bool:
     return bool(from_logits and last and _native.available and output.dtype.char in "fd" and output.size > 0)
 
 
-def _rows(x):
+def _matrix(x):
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
@@ -51,11 +45,19 @@ def _numbers(target):
 
 def sparse_categorical_crossentropy(target, output, from_logits, axis):
     if _logit_rows(output, from_logits, axis):
-        loss = _native.kernels.sparse_crossentropy_rows(_rows(output), _numbers(target), threads_for(output.size))
+        loss = _native.kernels.sparse_crossentropy_rows(_matrix(output), _numbers(target), threads_for(output.size))
         return loss.reshape(output.shape[:-1])
-    at, valid = _classes(target, output, axis)
-    picked = np.take_along_axis(_log_p(output, from_logits, axis), at.astype("int64"), axis)
-    return np.squeeze(np.where(valid, -picked, 0), axis).astype(output.dtype)
+    rows, at, valid = _rows(target, output, axis)
+    number = np.arange(len(at))
+    if from_logits:
+        picked = _log_softmax(rows, (1,))[number, at]
+    else:
+        p, epsilon = _wide(rows), config.epsilon()
+        with np.errstate(all="ignore"):
+            q = p[number, at] / np.add.reduce(p, 1)
+            picked = np.log(np.minimum(np.maximum(q, p.dtype.type(epsilon)), p.dtype.type(1 - epsilon)))
+    shape = target.shape if target.ndim < output.ndim else np.squeeze(target, axis).shape
+    return np.where(valid, -picked, 0).astype(output.dtype, copy=False).reshape(shape)
 
 
 @private_op(rule=lambda g, target, output, from_logits, axis: Plan(output.shape, output.dtype))
@@ -63,25 +65,27 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
     """The gradient of `sparse_categorical_crossentropy` by its output."""
     if _logit_rows(output, from_logits, axis) and g.dtype == output.dtype:
         g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
-        dx = _native.kernels.sparse_crossentropy_rows_grad(g, _rows(output), _numbers(target), threads_for(output.size))
+        dx = _native.kernels.sparse_crossentropy_rows_grad(g, _matrix(output), _numbers(target), threads_for(output.size))
         return dx.reshape(output.shape)
-    at, valid = _classes(target, output, axis)
-    g = np.where(valid, np.expand_dims(g, axis), 0)
-    at = at.astype("int64")
+    rows, at, valid = _rows(target, output, axis)
+    number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)
     with np.errstate(all="ignore"):
         if from_logits:
-            y = _softmax(output, (axis,)) * g
-            np.put_along_axis(y, at, np.take_along_axis(y, at, axis) - g, axis)
-            return y.astype(output.dtype, copy=False)
-        # With s = sum(output) and q = output / s: -log(q_t) falls by 1 / output_t and rises by 1 / s,
-        # unless q_t lies outside of the clipping.
-        chosen, total = np.take_along_axis(output, at, axis), np.sum(output, axis, keepdims=True)
-        q, epsilon = chosen / total, config.epsilon()
-        inside = (q >= epsilon) & (q <= 1 - epsilon)
-        rise, fall = np.where(inside, g / total, 0), np.where(inside, g / chosen, 0)
-        y = np.broadcast_to(rise, output.shape).astype(output.dtype)
-        np.put_along_axis(y, at, (rise - fall).astype(output.dtype), axis)
-        return y
+            y = _softmax(rows, (1,)) * g[:, None]
+            y[number, at] -= g
+        else:
+            # With s = sum(output) and q = output / s: -log(q_t) falls by 1 / output_t and rises by 1 / s,
+            # unless q_t lies outside of the clipping.
+            chosen, total, epsilon = rows[number, at], np.add.reduce(rows, 1), config.epsilon()
+            q = chosen / total
+            g = np.where((q >= epsilon) & (q <= 1 - epsilon), g, 0)
+            y = np.empty_like(rows)
+            y[:] = (g / total)[:, None]
+            y[number, at] -= g / chosen
+    y = y.astype(output.dtype, copy=False)
+    if axis in (-1, output.ndim - 1):
+        return y.reshape(output.shape)
+    return np.moveaxis(y.reshape(np.moveaxis(output, axis, -1).shape), -1, axis)
 
 
 @vjp(ops.sparse_categorical_crossentropy)
@@ -109,12 +113,15 @@ def _(g, target, output, from_logits, axis):
 
 def categorical_crossentropy(target, output, from_logits, axis):
     if _logit_rows(output, from_logits, axis) and target.dtype == output.dtype:
-        loss = _native.kernels.crossentropy_rows(_rows(output), _rows(target), threads_for(output.size))
+        loss = _native.kernels.crossentropy_rows(_matrix(output), _matrix(target), threads_for(output.size))
         return loss.reshape(output.shape[:-1])
-    wide = dtypes.to_numpy(dtypes.accumulator(dtypes.name_of(output.dtype)))
     with np.errstate(all="ignore"):
-        log_p = _log_p(output, from_logits, axis)
-        total = np.sum((target if from_logits else target.astype(wide)) * log_p, axis)
+        if from_logits:
+            total = np.sum(target * _log_softmax(output, (axis,)), axis)
+        else:
+            p, epsilon = _wide(output), config.epsilon()
+            q = np.clip(p / np.sum(p, axis, keepdims=True), p.dtype.type(epsilon), p.dtype.type(1 - epsilon))
+            total = np.sum(_wide(target) * np.log(q), axis)
     return np.negative(total).astype(output.dtype)
 
 
@@ -123,7 +130,7 @@ def logits_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor):
     """g * (softmax(output) * sum(target) - target): the gradient of `categorical_crossentropy` by logits along the last axis."""
     g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
     if _logit_rows(output, True, output.ndim - 1):
-        dx = _native.kernels.crossentropy_rows_grad(g, _rows(output), _rows(target), threads_for(output.size))
+        dx = _native.kernels.crossentropy_rows_grad(g, _matrix(output), _matrix(target), threads_for(output.size))
         return dx.reshape(output.shape)
     with np.errstate(all="ignore"):
         p = _softmax(output, (output.ndim - 1,))

@@ -17,44 +17,38 @@ def step(
     kernels = _native.kernels
     if kernels is None:
         return False
-    arrays = [_arrays(v, g, s) for v, g, s in zip(variables, gradients, slots, strict=True)]
-    if any(a is None for a in arrays):
+    whole = [_arrays(v, g, s) for v, g, s in zip(variables, gradients, slots, strict=True)]
+    if None in whole:
         return False
-    for variable, held, owned, fade in zip(variables, arrays, slots, decay, strict=True):
-        value, gradient, *rest = held  # type: ignore[misc]
+    for variable, arrays, owned, fade in zip(variables, whole, slots, decay, strict=True):
+        value, gradient, *rest = arrays  # type: ignore[misc]
         threads = threads_for(value.size)
         if kind == "adam":
-            kernels.adam_step(
-                value,
-                gradient,
-                *rest,
-                numbers["step_size"],
-                numbers["beta_1"],
-                numbers["beta_2"],
-                numbers["epsilon"],
-                fade,
-                threads,
-            )
+            beta_1, beta_2, epsilon = numbers["beta_1"], numbers["beta_2"], numbers["epsilon"]
+            kernels.adam_step(value, gradient, *rest, numbers["step_size"], beta_1, beta_2, epsilon, fade, threads)
         else:
             if fade:
-                value -= fade * value
+                plain = value.view(np.ndarray)  # not the operators of tensors, which make new ones
+                plain -= fade * plain
             buffer = rest[0] if rest else None
             kernels.sgd_step(
                 value, gradient, buffer, numbers["learning_rate"], numbers["momentum"], numbers["nesterov"], threads
             )
-        for changed in (variable, *owned):
-            changed.version += 1
+        variable.version += 1
+        for slot in owned:
+            slot.version += 1
     return True
 
 
 def _arrays(variable: Any, gradient: Any, slots: list[Any]) -> list[np.ndarray] | None:
-    """The flat memory of a variable, its gradient and its slots; None if a kernel can't take it."""
-    held = [variable._storage, gradient, *(s._storage for s in slots)]
+    """The memory of a variable, its gradient and its slots; None if a kernel can't take it."""
+    held = [variable._storage, gradient, *[s._storage for s in slots]]
     dtype = held[0].dtype
-    if dtype.char not in "fd" or any(a.dtype != dtype for a in held):
+    if dtype.char not in "fd":
         return None
-    flat = [
-        np.ascontiguousarray(gradient).view(np.ndarray).reshape(-1) if i == 1 else a.view(np.ndarray).reshape(-1)
-        for i, a in enumerate(held)
-    ]
-    return flat
+    for a in held:
+        if a.dtype != dtype:
+            return None
+    if not gradient.flags.c_contiguous:
+        held[1] = np.ascontiguousarray(gradient)
+    return held

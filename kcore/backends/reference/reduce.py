@@ -10,8 +10,10 @@ import math
 
 import numpy as np
 
-from kcore import dtypes, ops
+from kcore import _native, dtypes, ops
+from kcore._native.threads import threads_for
 from kcore.backends.reference.tape import vjp
+from kcore.ops.mechanism import Plan, Tensor, private_op
 
 _WIDE = {
     dtypes.to_numpy(narrow): np.dtype(wide)
@@ -22,6 +24,8 @@ _WIDE = {
         ("complex64", "complex128"),
     )
 }
+
+_SMALL = 1 << 12  # elements
 
 
 def _unfold(t, shape, axes, keepdims):
@@ -37,17 +41,39 @@ def _unfold(t, shape, axes, keepdims):
 def _sum(x, axis, keepdims=False):
     """The sum, in the wider dtype."""
     with np.errstate(all="ignore"):
-        return np.sum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims)
+        return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims)
 
 
 def sum(x, axis, keepdims):
+    if axis == (0,) and x.ndim == 2 and not keepdims and _native.available and x.dtype.char in "fd" and x.size:
+        return _native.kernels.column_sums(np.ascontiguousarray(x), threads_for(x.size))
     with np.errstate(all="ignore"):
-        return np.sum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims).astype(x.dtype)
+        return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims).astype(x.dtype)
+
+
+@private_op(rule=lambda g, shape, axis, count: Plan(shape, g.dtype))
+def spread(g: Tensor, shape, axis, count):
+    """g / count for each element that was folded into g along `axis`: the gradient of `sum` and `mean`."""
+    with np.errstate(all="ignore"):
+        part = g if count == 1 else g / g.dtype.type(count)
+    if part.ndim != len(shape):
+        part = part.reshape([1 if i in axis else d for i, d in enumerate(shape)])
+    if math.prod(shape) > _SMALL:
+        return np.broadcast_to(part, shape)
+    y = np.empty(shape, g.dtype)  # sooner done than a view of it
+    y[...] = part
+    return y
+
+
+@vjp(spread)
+def _(h, dx, g, shape, axis, count):
+    folded = ops.reshape(ops.sum(h, axis), g.shape)
+    return folded if count == 1 else folded / count
 
 
 @vjp(ops.sum)
 def _(g, y, x, axis, keepdims):
-    return ops.broadcast_to(_unfold(g, x.shape, axis, keepdims), x.shape)
+    return spread(g, x.shape, axis, 1)
 
 
 def mean(x, axis, keepdims):
@@ -59,8 +85,7 @@ def mean(x, axis, keepdims):
 
 @vjp(ops.mean)
 def _(g, y, x, axis, keepdims):
-    count = math.prod(x.shape[a] for a in axis)
-    return ops.broadcast_to(_unfold(g / count, x.shape, axis, keepdims), x.shape)
+    return spread(g, x.shape, axis, math.prod(x.shape[a] for a in axis))
 
 
 def var(x, axis, keepdims):

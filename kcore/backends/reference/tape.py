@@ -60,32 +60,46 @@ class Node:
         self.serial = next(_serials)
         self.rule, self.args, self.parents = rule, args, parents
         self.several = isinstance(y, (tuple, list))
-        results = y if self.several else (y,)
-        self.outputs = [(r.shape, r.dtype) for r in results]
+        if not self.several:  # nearly all
+            self.outputs = ((y.shape, y.dtype),)
+            self.y = y.view(np.ndarray) if keep_y else None
+            if y.dtype.kind not in "biu":  # ml_dtypes' floats are of kind V
+                y._node = self
+            return
+        self.outputs = tuple([(r.shape, r.dtype) for r in y])
         self.y = tree.map_structure(lambda r: r.view(np.ndarray), y) if keep_y else None
-        for i, r in enumerate(results):
-            if r.dtype.kind not in "biu":  # ml_dtypes' floats are of kind V
+        for i, r in enumerate(y):
+            if r.dtype.kind not in "biu":
                 r._node, r._output = self, i
 
     def gradients(self, incoming: dict[int, Any]) -> list[Any]:
         """The parents' gradients from those of the results."""
-        gs = [
-            incoming[i] if i in incoming else ops.zeros(shape, dtypes.name_of(dtype))
-            for i, (shape, dtype) in enumerate(self.outputs)
-        ]
         y = self.y
-        if y is not None:  # give it its history back: a rule may be differentiated itself
-            y = tree.map_structure(lambda r: r.view(Tensor), y)
-            for i, r in enumerate(tree.flatten(y)):
-                if active and r.dtype.kind not in "biu":
-                    r._node, r._output = self, i
         if not self.several:
-            gs, y = gs[0], y
+            gs = incoming[0]  # a node with one result is here because of it
+            if y is not None:
+                y = y.view(Tensor)
+                if active and y.dtype.kind not in "biu":  # its history back: a rule may be differentiated itself
+                    y._node = self
+        else:
+            gs = [
+                incoming[i] if i in incoming else ops.zeros(shape, dtypes.name_of(dtype))
+                for i, (shape, dtype) in enumerate(self.outputs)
+            ]
+            if y is not None:
+                y = tree.map_structure(lambda r: r.view(Tensor), y)
+                for i, r in enumerate(tree.flatten(y)):
+                    if active and r.dtype.kind not in "biu":
+                        r._node, r._output = self, i
         found = self.rule(gs, y, *self.args)
-        found = list(found) if isinstance(found, (tuple, list)) else [found]
-        flat = []
+        if not isinstance(found, (tuple, list)):
+            return [found]
+        flat: list[Any] = []
         for f in found:
-            flat += f if isinstance(f, list) else [f]
+            if isinstance(f, list):
+                flat += f
+            else:
+                flat.append(f)
         return flat
 
 
@@ -151,10 +165,10 @@ class Rule:
 def tracked(args: Any) -> bool:
     """Whether any argument, or element of a list argument, has a history."""
     for a in args:
-        if isinstance(a, Tensor):
-            if a._node is not None:
+        if isinstance(a, (list, tuple)):
+            if tracked(a):
                 return True
-        elif isinstance(a, (list, tuple)) and tracked(a):
+        elif getattr(a, "_node", None) is not None:  # another backend's tensor, where it takes these rules for its own
             return True
     return False
 
@@ -248,17 +262,17 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
     first = min((x._node.serial for x in leaves), default=0)
 
     def add(node: Node, output: int, g: Any) -> None:
-        if node.serial < first:  # older than every leaf: it can't depend on one
-            return
-        if node.serial not in nodes:
-            nodes[node.serial] = node
-            pending[node.serial] = {}
-            heapq.heappush(queue, -node.serial)
-        sums = pending[node.serial]
-        sums[output] = g if output not in sums else ops.add(sums[output], g)
+        serial = node.serial
+        sums = pending.get(serial)
+        if sums is None:
+            nodes[serial] = node
+            pending[serial] = {output: g}
+            heapq.heappush(queue, -serial)
+        else:
+            sums[output] = g if output not in sums else ops.add(sums[output], g)
 
     for y, g in zip(outputs, gs, strict=True):
-        if isinstance(y, Tensor) and y._node is not None:
+        if isinstance(y, Tensor) and y._node is not None and y._node.serial >= first:
             add(y._node, y._output, g)
     ends = {x._node.serial for x in leaves}
     found: dict[int, dict[int, Any]] = {}
@@ -269,12 +283,16 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
             found[serial] = sums
             continue
         parents = node.parents
-        if not any(p is not None and p[0].serial >= first for p in parents):
+        for p in parents:
+            if p is not None and p[0].serial >= first:
+                break
+        else:
             continue
         for parent, g in zip(parents, node.gradients(sums), strict=True):
             if parent is not None and g is not None:
                 up, output, shape, dtype = parent
-                add(up, output, fitted(g, shape, dtype))
+                if up.serial >= first:  # an older one can't depend on a leaf
+                    add(up, output, g if g.shape == shape and g.dtype is dtype else fitted(g, shape, dtype))
     grads = [found.get(x._node.serial, {}).get(x._output) for x in leaves]
     return [ops.zeros(x.shape, dtypes.name_of(x.dtype)) if g is None else g for g, x in zip(grads, leaves, strict=True)]
 

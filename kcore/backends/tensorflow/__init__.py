@@ -75,6 +75,12 @@ class TensorFlowBackend(Backend):
     def dtype(self, x: Any) -> str:
         return _NAMES[x.dtype]
 
+    def on_host(self, function: Callable, inputs: list[Any], dtype: str, shape: Any, read: Callable) -> Any:
+        """In a graph: `function` of the inputs, each read into an array by `read`, run in Python at every step."""
+        kind = tf.string if dtype == "string" else DTYPES[dtype]
+        made = tf.numpy_function(lambda *xs: function(*map(read, xs)), inputs, kind)
+        return tf.ensure_shape(made, shape)
+
     def lacks_kernel(self, error: Exception) -> bool:
         kinds = (
             tf.errors.NotFoundError,
@@ -151,6 +157,34 @@ class TensorFlowBackend(Backend):
 
     def versions(self) -> dict[str, str]:
         return {"tensorflow": tf.__version__}
+
+    def devices(self) -> list[str]:
+        found = tf.config.list_logical_devices()
+        return ["cpu", *(_named(d.name) for d in found if d.device_type in ("GPU", "TPU"))]
+
+    def device(self) -> str:
+        with tf.init_scope():
+            return _named(tf.constant(0.0).device)
+
+    def on_device(self, name: str) -> Any:
+        kind, _, number = name.partition(":")
+        return tf.device(f"/{'GPU' if kind == _GPU else kind.upper()}:{number or 0}")
+
+    def precision(self) -> dict[str, str]:
+        return {
+            "tf.config.experimental.tensor_float_32_execution_enabled()": str(
+                tf.config.experimental.tensor_float_32_execution_enabled()
+            )
+        }
+
+
+_GPU = "rocm" if tf.test.is_built_with_rocm() else "cuda"
+
+
+def _named(device: str) -> str:
+    """ "/job:.../device:GPU:0" as "cuda:0"."""
+    kind, number = device.lower().split(":")[-2:]
+    return "cpu" if kind == "cpu" else f"{_GPU if kind == 'gpu' else kind}:{number}"
 
 
 backend = TensorFlowBackend()

@@ -6,8 +6,9 @@ import math
 
 import tensorflow as tf
 
-from kcore import dtypes
+from kcore import backends, dtypes
 from kcore.backends.tensorflow import backend
+from kcore.ops.index import product_gradients
 
 
 def basic_index(x, key):
@@ -81,14 +82,28 @@ def slice_update(inputs, start_indices, updates):
     )
 
 
+@tf.custom_gradient
+def _multiplied(x, indices, updates):
+    """TensorFlow's own second gradient is nan where a factor is 0."""
+
+    def gradient(g):
+        with backends.use(backend):
+            gx, gu = product_gradients(g, x, indices, updates)
+        return gx, None, gu
+
+    return x * tf.math.unsorted_segment_prod(updates, indices, tf.shape(x)[0]), gradient
+
+
 def scatter_rows(x, indices, updates, reduction):
+    if 0 in x.shape[1:]:  # TensorFlow scatters no rows of nothing
+        return x
     n = tf.cast(tf.shape(x)[0], indices.dtype)
     i = tf.where(indices < 0, indices + n, indices)
     i = tf.where((i < 0) | (i >= n), n, i)
     # A row more at the end takes what is out of range.
     y = tf.pad(x, [[0, 1]] + [[0, 0]] * (x.shape.rank - 1))
     if reduction == "mul":
-        y = y * tf.math.unsorted_segment_prod(updates, i, n + 1)
+        y = _multiplied(y, i, updates)
     else:
         scattered = {
             None: tf.tensor_scatter_nd_update,

@@ -152,6 +152,38 @@ class TorchBackend(Backend):
     def versions(self) -> dict[str, str]:
         return {"torch": torch.__version__}
 
+    def devices(self) -> list[str]:
+        found = ["cpu", *(f"{_cuda()}:{i}" for i in range(torch.cuda.device_count()))]
+        if torch.backends.mps.is_available():
+            found.append("mps:0")
+        if torch.xpu.is_available():
+            found += [f"xpu:{i}" for i in range(torch.xpu.device_count())]
+        return found
+
+    def device(self) -> str:
+        found = torch.get_default_device()
+        if found.type == "cpu":
+            return "cpu"
+        return f"{_cuda() if found.type == 'cuda' else found.type}:{found.index or 0}"
+
+    def on_device(self, name: str) -> Any:
+        return torch.device(name.replace("rocm", "cuda"))  # ROCm's devices are called cuda in torch
+
+    def precision(self) -> dict[str, str]:
+        kinds = {
+            "torch.backends.fp32_precision": torch.backends.fp32_precision,
+            "torch.backends.cuda.matmul.fp32_precision": torch.backends.cuda.matmul.fp32_precision,
+            "torch.backends.cudnn.conv.fp32_precision": torch.backends.cudnn.conv.fp32_precision,
+            "torch.backends.mkldnn.matmul.fp32_precision": torch.backends.mkldnn.matmul.fp32_precision,
+        }
+        cuda = torch.backends.cuda.matmul
+        reduced = ("allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
+        return kinds | {f"torch.backends.cuda.matmul.{name}": str(getattr(cuda, name)) for name in reduced}
+
+
+def _cuda() -> str:
+    return "rocm" if torch.version.hip else "cuda"
+
 
 def _detached(x: Any) -> Any:
     return x.detach() if isinstance(x, torch.Tensor) else x

@@ -6,8 +6,9 @@ import builtins
 
 import torch
 
-from kcore import dtypes
+from kcore import backends, dtypes
 from kcore.backends.torch import backend
+from kcore.ops.index import product_gradients
 
 # torch indexes few unsigned dtypes; their bits it does.
 _SIGNED = {torch.uint16: torch.int16, torch.uint32: torch.int32, torch.uint64: torch.int64}
@@ -89,6 +90,30 @@ def slice_update(inputs, start_indices, updates):
     return y
 
 
+class _Multiplied(torch.autograd.Function):
+    """torch's own has no second gradient where two factors are 0."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, indices, updates):
+        return _reduced(x, indices, updates, "prod")
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        with backends.use(backend):
+            gx, gu = product_gradients(g, *ctx.saved_tensors)
+        return gx, None, gu
+
+
+def _reduced(x, indices, updates, way):
+    return x.scatter_reduce(0, indices.reshape(-1, *(1,) * (x.ndim - 1)).expand(updates.shape), updates, way)
+
+
 def scatter_rows(x, indices, updates, reduction):
     n = len(x)
     i = torch.where(indices < 0, indices + n, indices)
@@ -99,7 +124,8 @@ def scatter_rows(x, indices, updates, reduction):
         y = y.index_put((i,), updates)
     elif reduction == "add":
         y = y.index_add(0, i, updates)
+    elif reduction == "mul" and (x.is_floating_point() or x.is_complex()):
+        y = _Multiplied.apply(y, i, updates)
     else:
-        way = {"max": "amax", "min": "amin", "mul": "prod"}[reduction]
-        y = y.scatter_reduce(0, i.reshape(-1, *(1,) * (x.ndim - 1)).expand(updates.shape), updates, way)
+        y = _reduced(y, i, updates, {"max": "amax", "min": "amin", "mul": "prod"}[reduction])
     return y[:n]

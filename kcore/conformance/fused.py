@@ -1,0 +1,56 @@
+"""Records of the chains of ops that run as one."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import inf, nan
+
+from kcore import ops
+from kcore.conformance.linalg import PRODUCTS, complex_draw
+from kcore.conformance.record import Bad, Case, Sample
+from kcore.conformance.samples import draw, whole
+
+ACTIVATIONS = {
+    "linear": lambda y: y,
+    "relu": lambda y: np.where(y > 0, y, np.where(np.isnan(y), y, 0)),
+    "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
+    "tanh": np.tanh,
+}
+
+
+def dense_formula(x, kernel, bias=None, activation="linear"):
+    y = np.matmul(x, kernel)
+    return ACTIVATIONS[activation](y if bias is None else y + bias)
+
+
+Case(
+    ops.dense,
+    dense_formula,
+    samples=[
+        Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2)),
+        *(Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2), name) for name in ACTIVATIONS),
+        Sample(draw(3, 4), draw(4, 5, seed=1), why="no bias"),
+        Sample(draw(3, 4), draw(4, 5, seed=1), None, "relu", why="an activation without a bias"),
+        Sample(draw(4), draw(4, 5, seed=1), draw(5, seed=2), "tanh", why="a vector"),
+        Sample(draw(2, 3, 4), draw(4, 5, seed=1), draw(5, seed=2), "relu", why="further axes"),
+        Sample(draw(2, 1, 3, 4), draw(4, 1, seed=1), draw(1, seed=2), "sigmoid", why="one unit"),
+        Sample(draw(70, 8), draw(8, 90, seed=1), draw(90, seed=2), "relu", why="large enough for a kernel"),
+        Sample(draw(70, 8), draw(8, 90, seed=1), draw(90, seed=2), why="large enough for a kernel, linear"),
+        Sample(draw(0, 4), draw(4, 5, seed=1), draw(5, seed=2), why="no rows"),
+        Sample(np.zeros((3, 0)), np.zeros((0, 2)), draw(2), why="nothing adds up to the bias"),
+        Sample(
+            np.array([[1.0, nan], [inf, 1.0]]), np.eye(2), np.zeros(2), "relu", grad=False, why="nan stays through relu"
+        ),
+        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(whole(3, 4), draw(4, 2), draw(2, seed=1), grad=["kernel", "bias"], why="int32 with floats"),
+    ],
+    errors=[
+        Bad(np.ones((3, 4)), np.ones((3, 4)), match="the inner sizes are 4 and 3"),
+        Bad(np.ones((3, 4)), np.ones(4), match=r"kernel \(k, m\)"),
+        Bad(np.ones((3, 4)), np.ones((4, 2)), np.ones(3), match=r"bias should have shape \(2,\)"),
+        Bad(np.ones((3, 4)), np.ones((4, 2)), activation="softmax", match="activation='softmax' should be one of"),
+        Bad(np.ones((3, 4), "int32"), np.ones((4, 2), "int32"), match="should be floats"),
+    ],
+    tol=PRODUCTS,
+    dtypes=("float32", "float64", "float16", "bfloat16"),
+)
