@@ -56,7 +56,7 @@ def _elu(x, a, b):
 
 
 def _relu6(x, inside):
-    return ops.where(ops.logical_or(x <= 0, x >= 6), 0.0, inside)
+    return ops.where(ops.logical_or(x <= 0, x >= 6), 0.0, ops.full_like(x, inside))
 
 
 # f'(x), or for tanh and sigmoid f' in terms of y = f(x), as the kernels have it.
@@ -71,7 +71,7 @@ _SLOPES: dict[str, Callable] = {
     "gelu_tanh": _gelu_tanh,
     "erf": lambda x, a, b: (2 / math.sqrt(math.pi)) * ops.exp(-x * x),
     "elu": _elu,
-    "leaky_relu": lambda x, a, b: ops.where(x > 0, 1.0, a),
+    "leaky_relu": lambda x, a, b: ops.where(x > 0, 1.0, ops.full_like(x, a)),
     "relu6": lambda x, a, b: _relu6(x, 1.0),
     "hard_sigmoid": lambda x, a, b: _relu6(x + 3, 1 / 6),
     "hard_silu": lambda x, a, b: ops.hard_sigmoid(x) + x * _relu6(x + 3, 1 / 6),

@@ -65,7 +65,9 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
     """The gradient of `sparse_categorical_crossentropy` by its output."""
     if _logit_rows(output, from_logits, axis) and g.dtype == output.dtype:
         g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
-        dx = _native.kernels.sparse_crossentropy_rows_grad(g, _matrix(output), _numbers(target), threads_for(output.size))
+        dx = _native.kernels.sparse_crossentropy_rows_grad(
+            g, _matrix(output), _numbers(target), threads_for(output.size)
+        )
         return dx.reshape(output.shape)
     rows, at, valid = _rows(target, output, axis)
     number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)
