@@ -640,6 +640,9 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 def _batch_size(x: Any) -> Any:
+    if x.__class__ is np.ndarray or hasattr(x, "shape"):
+        size = x.shape[0]
+        return size if size.__class__ is int else ops.shape(x)[0]
     first = next(t for t in tree.flatten(x) if t is not None)
     return ops.shape(first)[0]
 
