@@ -223,6 +223,7 @@ Case(
             for n, m in ((7, 3), (6, 4), (3, 5), (4, 4), (5, 1))
         ),
         Sample(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), expect=[3.5], why="one shift"),
+        Sample(np.array([1.0, np.nan, 3.0]), np.array([2.0]), expect=[2.0, np.nan, 6.0], grad=False, why="nan"),
         Sample(
             draw(5) + 1j * draw(5, seed=1),
             draw(3) + 1j * draw(3, seed=2),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,8 @@ from kcore.conformance.results import Result
 OK, FAILED, INTERRUPTED = 0, 1, 130
 # How many seconds may be lost when a run that is saved with --resume is killed.
 SAVE_EVERY = 2.0
+# How many seconds a run without a terminal is silent.
+TELL_EVERY = 20.0
 
 Done = Mapping[tuple[str, str], Result]
 Run = Callable[[runner.Progress, Done], list[Result]]
@@ -200,11 +203,23 @@ def _written(path: str | None, option: str, write: Callable[[str], None]) -> Non
         raise UserError(f"{option} {path} can't be written: {error.strerror}.") from None
 
 
-def _both(first: runner.Progress, second: runner.Progress | None) -> runner.Progress:
+def _told_now_and_then() -> runner.Progress:
+    last, failed = time.perf_counter(), 0
+
+    def told(result: Result, done: int, total: int) -> None:
+        nonlocal last, failed
+        failed += result.failed
+        if time.perf_counter() - last >= TELL_EVERY:
+            last = time.perf_counter()
+            print(f"{done} of {total}, {failed} failed; now {result.op} on {result.backend}", file=sys.stderr)  # noqa: T201
+
+    return told
+
+
+def _both(first: runner.Progress, second: runner.Progress) -> runner.Progress:
     def told(result: Result, done: int, total: int) -> None:
         first(result, done, total)
-        if second is not None:
-            second(result, done, total)
+        second(result, done, total)
 
     return told
 
@@ -221,10 +236,10 @@ def _print(console: Console, results: list[Result], seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def _shown(console: Console) -> Iterator[runner.Progress | None]:
-    """A progress bar on a terminal; nothing elsewhere."""
+def _shown(console: Console) -> Iterator[runner.Progress]:
+    """A progress bar on a terminal; elsewhere, as in a CI log, a line on stderr now and then."""
     if not console.is_terminal:
-        yield None
+        yield _told_now_and_then()
         return
     columns = (TextColumn("{task.description:<40}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:

@@ -11,6 +11,19 @@ from kcore.layers.attention import (
     MultiHeadAttention,
 )
 from kcore.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from kcore.layers.color import (
+    AutoContrast,
+    RandomBrightness,
+    RandomColorDegeneration,
+    RandomContrast,
+    RandomGrayscale,
+    RandomHue,
+    RandomInvert,
+    RandomPosterization,
+    RandomSaturation,
+    RandomSharpness,
+    Solarization,
+)
 from kcore.layers.convlstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from kcore.layers.convolve import (
     Conv1D,
@@ -43,6 +56,17 @@ from kcore.layers.core import (
     Wrapper,
 )
 from kcore.layers.encode import CategoryEncoding, Discretization
+from kcore.layers.geometry import (
+    CenterCrop,
+    RandomCrop,
+    RandomFlip,
+    RandomPerspective,
+    RandomRotation,
+    RandomShear,
+    RandomTranslation,
+    RandomZoom,
+    Resizing,
+)
 from kcore.layers.hashing import HashedCrossing, Hashing
 from kcore.layers.input_layer import Input, InputLayer
 from kcore.layers.input_spec import InputSpec
@@ -66,6 +90,7 @@ from kcore.layers.merge import (
     multiply,
     subtract,
 )
+from kcore.layers.mix import CutMix, MixUp, Pipeline
 from kcore.layers.normalize import (
     BatchNormalization,
     GroupNormalization,
@@ -128,6 +153,7 @@ from kcore.layers.reshape import (
     ZeroPadding3D,
 )
 from kcore.layers.rnn import RNN, StackedRNNCells
+from kcore.layers.spectrogram import MelSpectrogram, STFTSpectrogram
 from kcore.layers.text import TextVectorization
 from kcore.layers.wrap import Bidirectional, TimeDistributed
 

@@ -87,7 +87,7 @@ def _adopted(obj: Any, name: str, value: Any) -> bool:
     """Whether torch's module table has it only for torch's sake: it lives in a list or dict of ours."""
     if "_own_layers" in vars(obj):
         return True
-    held = [v for v in vars(obj).values() if isinstance(v, (list, tuple, dict))]
+    held = [v for k, v in vars(obj).items() if k not in _INTERNAL and isinstance(v, (list, tuple, dict))]
     return any(value is leaf for v in held for leaf in _leaves(v))
 
 

@@ -226,14 +226,19 @@ def steps_are_stacked_backwards(right, x, axis):
     return right(list(x)[::-1], axis)
 
 
-@bug("matmul", dense, layer="dense")
-def matrix_product_is_in_half_precision(right, x1, x2):
-    return right(x1.half(), x2.half()).to(x1.dtype)
+@bug("dense", dense, layer="dense")
+def matrix_product_is_in_half_precision(right, x, kernel, bias, activation):
+    return right(x.half(), kernel.half(), bias.half(), activation).to(x.dtype)
 
 
-@bug("matmul", dense, layer="dense")
-def square_kernel_is_transposed(right, x1, x2):
-    return right(x1, x2.T if x2.shape[0] == x2.shape[1] else x2)
+@bug("dense", dense, layer="dense")
+def square_kernel_is_transposed(right, x, kernel, bias, activation):
+    return right(x, kernel.T if kernel.shape[0] == kernel.shape[1] else kernel, bias, activation)
+
+
+@bug("dense", recurrent, layer="dense")
+def bias_is_added_after_the_activation(right, x, kernel, bias, activation):
+    return right(x, kernel, None, activation) + bias + 0.01
 
 
 @bug("gelu", dense, layer="dense")
@@ -331,9 +336,10 @@ def loss_is_in_bits(right, *arguments):
     return right(*arguments) / float(np.log(2))
 
 
-@bug("matmul", dense, layer="dense", policy="mixed_float16")
-def float16_overflows_where_it_need_not(right, x1, x2):
-    return (right(x1 * 256, x2 * 256) / 256) / 256 if x1.dtype == torch.float16 else right(x1, x2)
+@bug("dense", dense, layer="dense", policy="mixed_float16")
+def float16_overflows_where_it_need_not(right, x, kernel, bias, activation):
+    half = x.dtype == torch.float16
+    return right(x * 256, kernel * 256, bias, activation) / 256 / 256 if half else right(x, kernel, bias, activation)
 
 
 @bug("layer_normalization", dense, layer="layer_normalization", policy="mixed_bfloat16")

@@ -424,7 +424,7 @@ def test_a_member_of_the_archive_that_is_damaged_is_told(copy):
 
 def saved(path: Path) -> Path:
     a, b = layers.Input((6, 3), name="a"), layers.Input((4,), name="b")
-    x = layers.Concatenate()([layers.Flatten()(layers.Conv1D(2, 3)(a)), b])
+    x = layers.Concatenate()([layers.LSTM(3)(a), b])
     x = layers.Dense(5, activation="gelu")(layers.LayerNormalization()(x))
     kcore.Model({"a": a, "b": b}, [layers.Dense(3, activation="softmax")(x), layers.Dense(1)(x)]).save(path)
     return path
@@ -450,7 +450,7 @@ def test_a_model_is_checked_on_every_backend(of_model, name):
     (result,) = goldens.check(of_model, name)
     assert result.verdict == "pass", told(result)
     assert result.op == "model.keras"
-    assert result.cases == 2 + 2 + 10  # outputs, inputs, variables
+    assert result.cases == 2 + 2 + 11  # outputs, inputs, variables
 
 
 def test_a_models_golden_is_in_float64(of_model):
@@ -491,6 +491,32 @@ def test_the_command_records_and_checks(tmp_path, capsys):
     with planted(RELU, "torch", "function", lambda right, x: right(x) * 1.01):
         assert cli.main(line) == 1
     assert f"kcore golden check {folder} --backend torch --op relu" in capsys.readouterr().out
+
+
+def test_a_check_goes_on_where_it_was_interrupted_but_not_from_another_golden(small, tmp_path, monkeypatch, capsys):
+    path, html = tmp_path / "run.json", tmp_path / "r.html"
+    line = ["golden", "check", str(small), "--backend", "reference,torch", "--resume", str(path), "--html", str(html)]
+    right, done = goldens.checking._Check.run, []
+
+    def run(self, ready):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append((self.result.op, self.result.backend))
+        return right(self, ready)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(goldens.checking._Check, "run", run)
+        assert cli.main(line) == 130
+    assert len(json.loads(path.read_text())["results"]) == 5
+    assert html.exists()
+    again = []
+    monkeypatch.setattr(goldens.checking._Check, "run", lambda self, ready: again.append(1) or right(self, ready))
+    assert cli.main(line) == 0
+    assert len(again) == 3
+    assert len(json.loads(path.read_text())["results"]) == 8
+    capsys.readouterr()
+    assert cli.main(["golden", "check", "--backend", "reference,torch", "--resume", str(path)]) == 2
+    assert "is of a run with other golden" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -522,6 +522,15 @@ def test_ctrl_c_ends_a_real_run_with_130_and_its_file(tmp_path):
     assert said["results"]
 
 
+def test_a_run_without_a_terminal_tells_how_far_it_is(monkeypatch, capsys):
+    assert cli.main(LINE) == 0
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(terminal, "TELL_EVERY", 0.0)
+    assert cli.main(LINE) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(";")[0] for line in lines] == [f"{n} of 3, 0 failed" for n in (1, 2, 3)]
+
+
 # -- devices ----------------------------------------------------------------------------
 
 

@@ -107,7 +107,7 @@ def test_a_wrong_result_is_found_by_the_shadow_run():
     planted = planted_backend.install()
     try:
         with kcore.backend("planted"):
-            net = model_of(layers.Dense(3, "tanh", name="one"), layers.Dense(2, name="two"))
+            net = model_of(layers.Activation("tanh", name="one"), layers.Dense(2, name="two"))
         with planted_op(planted, "tanh", lambda right, x: right(x) * 1.001):
             with watch(net):
                 net(X)  # nothing is nan

@@ -28,6 +28,7 @@ from kcore.ops.symbolic import any_symbolic
 _told: ContextVar[Observer | None] = ContextVar("kcore_observer", default=None)
 _lock = threading.RLock()
 _observed: Counter[Any] = Counter()
+_before: dict[Any, dict[str, Any]] = {}  # what an observed backend's instance had in place of a method
 
 _HOME = os.path.dirname(os.path.abspath(kcore.__file__)) + os.sep
 # Frames that no reader looks for: between the line that calls an op and the op itself.
@@ -129,8 +130,10 @@ def _patched(backend: Any) -> Iterator[None]:
     with _lock:
         if not _observed:
             Layer._call_at_home = _layer_call  # type: ignore[method-assign]
+            Layer._simple_call = _simple_layer_call  # type: ignore[method-assign]
         _observed[backend] += 1
         if _observed[backend] == 1:
+            _before[backend] = {name: vars(backend)[name] for name in _WRAPPED if name in vars(backend)}
             _wrap(backend)
             forget_plans()
     try:
@@ -142,13 +145,15 @@ def _patched(backend: Any) -> Iterator[None]:
                 del _observed[backend]
                 for name in _WRAPPED:
                     delattr(backend, name)
+                vars(backend).update(_before.pop(backend))
                 forget_plans()
             if not _observed:
                 Layer._call_at_home = _own_layer_call  # type: ignore[method-assign]
+                Layer._simple_call = _own_simple_call  # type: ignore[method-assign]
 
 
 _WRAPPED = ("bind", "implementation", "convert", "vjp", "optimizer_step", "increase", "compile")
-_own_layer_call = Layer._call_at_home
+_own_layer_call, _own_simple_call = Layer._call_at_home, Layer._simple_call
 
 
 def _wrap(backend: Any) -> None:
@@ -229,12 +234,20 @@ def _silent(pull: Callable) -> Callable:
 
 
 def _layer_call(self: Any, args: tuple, kwargs: dict) -> Any:
+    return _layer_told(self, args, kwargs, lambda: _own_layer_call(self, args, kwargs))
+
+
+def _simple_layer_call(self: Any, x: Any) -> Any:
+    return _layer_told(self, (x,), {}, lambda: _own_simple_call(self, x))
+
+
+def _layer_told(layer: Any, args: tuple, kwargs: dict, run: Callable[[], Any]) -> Any:
     observer = _told.get()
-    if observer is None or observer.backend is not self._backend or any_symbolic(args, kwargs):
-        return _own_layer_call(self, args, kwargs)
-    observer.path.append(self.name)
+    if observer is None or observer.backend is not layer._backend or any_symbolic(args, kwargs):
+        return run()
+    observer.path.append(layer.name)
     try:
-        return observer.layer(self, args, kwargs, lambda: _own_layer_call(self, args, kwargs))
+        return observer.layer(layer, args, kwargs, run)
     finally:
         observer.path.pop()
 
