@@ -31,7 +31,7 @@ def _keys(mapping: Mapping) -> list:
 
 def _children(structure: Any) -> Iterable[Any]:
     if isinstance(structure, (tuple, list)):  # asked first: it is answered faster
-        return structure
+        return structure  # type: ignore[no-any-return]
     if isinstance(structure, Mapping):
         return (structure[k] for k in _keys(structure))
     return iter(structure)

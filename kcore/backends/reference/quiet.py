@@ -29,4 +29,4 @@ class quiet_throughout:
 
     def __exit__(self, *_: object) -> None:
         _quiet.reset(self.token)
-        self.state.__exit__()
+        self.state.__exit__(None, None, None)
