@@ -246,7 +246,7 @@ Case(
     lambda x1, x2, max_val: 20 * np.log10(max_val) - 10 * np.log10(np.mean((x1 - x2) ** 2)),
     samples=[
         Sample(draw(3, 4), draw(3, 4, seed=1), 1.0),
-        Sample(draw(2, 3, 4, low=0.0, high=255.0), draw(2, 3, 4, low=0.0, high=255.0, seed=1), 255.0),
+        Sample(draw(2, 3, 4, low=0.0, high=255.0), draw(2, 3, 4, low=0.0, high=255.0, seed=1), 255.0, why="bytes"),
         Sample(np.ones(4), np.zeros(4), 1.0, expect=0.0, why="an error of 1"),
         Sample(np.ones(4), np.ones(4), 1.0, expect=inf, grad=False, why="equal"),
         Sample(whole(3, 4), whole(3, 4, seed=1), 255, grad=False, dtypes=("int32",), why="integers become floats"),
