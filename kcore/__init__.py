@@ -40,6 +40,7 @@ _NAMESPACES = (
 _NAMES = {
     "DTypePolicy": "kcore.dtype_policies",
     "FloatDTypePolicy": "kcore.dtype_policies",
+    "Function": "kcore.function",
     "Initializer": "kcore.initializers",
     "Input": "kcore.layers.input_layer",
     "InputSpec": "kcore.layers.input_spec",

@@ -144,3 +144,102 @@ def set_dtype_policy(policy: Any) -> None:
     from kcore import dtype_policies
 
     dtype_policies.set_dtype_policy(policy)
+
+
+# -- switches -----------------------------------------------------------------------------
+
+
+def enable_unsafe_deserialization() -> None:
+    """From now on files may bring code; only for files that you trust."""
+    from kcore import saving
+
+    saving.enable_unsafe_deserialization()
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress and messages go to stdout; else to the logger "kcore". True unless set."""
+    return _settings.get("interactive_logging", True)
+
+
+def enable_interactive_logging() -> None:
+    """Prints progress and messages to stdout."""
+    _settings["interactive_logging"] = True
+
+
+def disable_interactive_logging() -> None:
+    """Sends progress and messages to the logger "kcore", at level INFO."""
+    _settings["interactive_logging"] = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Whether tracebacks of the training loop leave kcore's inner frames out. True unless set."""
+    return _settings.get("traceback_filtering", True)
+
+
+def enable_traceback_filtering() -> None:
+    """Leaves kcore's inner frames out of tracebacks of the training loop."""
+    _settings["traceback_filtering"] = True
+
+
+def disable_traceback_filtering() -> None:
+    """Shows tracebacks whole."""
+    _settings["traceback_filtering"] = False
+
+
+def is_flash_attention_enabled() -> bool | None:
+    """What `flash_attention=None` means in attention: True, False, or None: what the backend finds best."""
+    return _settings.get("flash_attention")
+
+
+def enable_flash_attention() -> None:
+    """Has attention insist on the framework's fused kernel unless a call says otherwise."""
+    _set_flash_attention(True)
+
+
+def disable_flash_attention() -> None:
+    """Has attention go without fused kernels unless a call says otherwise."""
+    _set_flash_attention(False)
+
+
+def _set_flash_attention(value: bool | None) -> None:
+    _settings["flash_attention"] = value
+    for listener in _listeners:
+        listener()
+
+
+def is_nnx_enabled() -> bool:
+    """Whether JAX layers are flax.nnx modules: they are not, their state is a pytree of its own."""
+    return False
+
+
+def max_epochs() -> int | None:
+    """The most epochs that `fit` runs, whatever it is asked for; from `$KERAS_MAX_EPOCHS`, None without a limit."""
+    return _limit("max_epochs", "KERAS_MAX_EPOCHS")
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limits the epochs of every `fit`; None takes the limit away."""
+    _settings["max_epochs"] = _checked_limit("max_epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """The most batches in an epoch, an evaluation or a prediction; from `$KERAS_MAX_STEPS_PER_EPOCH`, None without a limit."""
+    return _limit("max_steps_per_epoch", "KERAS_MAX_STEPS_PER_EPOCH")
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limits the batches of every epoch, evaluation and prediction; None takes the limit away."""
+    _settings["max_steps_per_epoch"] = _checked_limit("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def _limit(name: str, variable: str) -> int | None:
+    if name not in _settings:
+        text = os.environ.get(variable)
+        _settings[name] = _checked_limit(variable, int(text)) if text else None
+    return _settings[name]
+
+
+def _checked_limit(name: str, value: int | None) -> int | None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} is {value!r}; expected a positive integer or None.")
+    return value

@@ -6,6 +6,7 @@ as JAX and optree do; None is a leaf.
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -31,10 +32,10 @@ def _keys(mapping: Mapping) -> list:
 
 def _children(structure: Any) -> Iterable[Any]:
     if isinstance(structure, (tuple, list)):  # asked first: it is answered faster
-        return structure
+        return structure  # type: ignore[no-any-return]
     if isinstance(structure, Mapping):
         return (structure[k] for k in _keys(structure))
-    return iter(structure)
+    return iter(structure)  # type: ignore[no-any-return]
 
 
 def _rebuild(like: Any, children: list) -> Any:
@@ -100,9 +101,22 @@ def _pack(structure: Any, leaves: list, at: int) -> tuple[Any, int]:
     return _rebuild(structure, children), at
 
 
-def assert_same_structure(a: Any, b: Any) -> None:
-    """Raises ValueError, naming where, unless both nest alike."""
+def assert_same_structure(a: Any, b: Any, check_types: Any = None) -> None:
+    """Raises ValueError, naming where, unless both nest alike.
+
+    `check_types` is deprecated and does nothing; `assert_same_paths` takes lists for tuples.
+    """
+    if check_types is not None:
+        warnings.warn("assert_same_structure: check_types does nothing; use assert_same_paths.", stacklevel=2)
     _assert_same(a, b, "the root")
+
+
+def assert_same_paths(a: Any, b: Any) -> None:
+    """Raises ValueError, naming the paths, unless the leaves of both have the same paths, in whatever containers."""
+    paths = [{path for path, _ in flatten_with_path(s)} for s in (a, b)]
+    if paths[0] != paths[1]:
+        only = [sorted(map(str, paths[i] - paths[1 - i])) for i in (0, 1)]
+        raise ValueError(f"The paths differ: only in a: {only[0]}; only in b: {only[1]}.")
 
 
 def _assert_same(a: Any, b: Any, where: str) -> None:
@@ -154,6 +168,19 @@ def map_structure_up_to(shallow_structure: Any, func: Callable, *structures: Any
     ):
         children.append(map_structure_up_to(part, func, *(s[name] for s in structures)))
     return _rebuild(shallow_structure, children)
+
+
+def map_shape_structure(func: Callable, structure: Any) -> Any:
+    """`func` of the shapes in a structure: of tuples and lists of sizes, None among them."""
+    if _is_shape(structure):
+        return func(tuple(structure))
+    if isinstance(structure, (tuple, list, Mapping)):
+        return _rebuild(structure, [map_shape_structure(func, child) for child in _children(structure)])
+    raise ValueError(f"map_shape_structure: {structure!r} is no shape.")
+
+
+def _is_shape(x: Any) -> bool:
+    return isinstance(x, (tuple, list)) and all(d is None or isinstance(d, int) for d in x)
 
 
 class MAP_TO_NONE:

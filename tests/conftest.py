@@ -7,6 +7,8 @@ import tempfile
 
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="kcore-tests-")
 os.environ["KCORE_BACKEND"] = "reference"
+# Keras, to compare with. TensorFlow imports it on its own at times, and who is first decides on its backend.
+os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import pytest

@@ -57,6 +57,8 @@ def set_threads(n: int) -> None:
 
 def threads_for(work: int) -> int:
     """How many threads `work` multiply-adds or elements deserve: 1 where more would not pay."""
+    if work < 2 * _WORK_PER_THREAD:
+        return 1
     return max(1, min(get_threads(), int(work) // _WORK_PER_THREAD))
 
 

@@ -1,5 +1,6 @@
 """kcore.callbacks."""
 
+from kcore.callbacks.backup import BackupAndRestore, SwapEMAWeights
 from kcore.callbacks.callback import Callback, CallbackList
 from kcore.callbacks.csv_logger import CSVLogger
 from kcore.callbacks.history import History
@@ -12,3 +13,4 @@ from kcore.callbacks.monitor import (
     TerminateOnNaN,
 )
 from kcore.callbacks.progress import ProgbarLogger
+from kcore.callbacks.remote import RemoteMonitor

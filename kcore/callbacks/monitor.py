@@ -13,6 +13,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.callbacks.callback import Callback
+from kcore.utils.messages import print_message
 
 # Metrics of these names get better as they grow, unless the caller says otherwise.
 _MORE_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "true_positives", "true_negatives")
@@ -53,6 +54,10 @@ class Monitor(Callback):
                 stacklevel=2,
             )
         return value
+
+    def get_monitor_value(self, logs: Any) -> Any:
+        """What `monitor` is in these logs; None, with a warning, where it is not reported."""
+        return self._value(logs)
 
     def _is_better(self, value: Any, reference: Any) -> bool:
         if reference is None:
@@ -115,10 +120,10 @@ class EarlyStopping(Monitor):
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.stopped_epoch > 0 and self.verbose:
-            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+            print_message(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.restore_best_weights and self.best_weights is not None:
             if self.verbose:
-                print(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
+                print_message(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
 
 
@@ -197,7 +202,7 @@ class ModelCheckpoint(Monitor):
                 f"ModelCheckpoint: {self.filepath!r} names {error}, which is not reported; there are {', '.join(fields)}."
             ) from None
         if self.verbose:
-            print(f"Epoch {epoch + 1}: saving {'weights' if self.save_weights_only else 'model'} to {path}")
+            print_message(f"Epoch {epoch + 1}: saving {'weights' if self.save_weights_only else 'model'} to {path}")
         if self.save_weights_only:
             self.model.save_weights(path, overwrite=True)
         else:
@@ -253,19 +258,23 @@ class ReduceLROnPlateau(Monitor):
         value = self._value(logs)
         if value is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
         if self._is_better(value, self.best):
             self.best, self.wait = value, 0
-        elif self.cooldown_counter <= 0:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and rate > self.min_lr:
                 lower = max(rate * self.factor, self.min_lr)
                 self.model.optimizer.learning_rate = lower
                 if self.verbose:
-                    print(f"Epoch {epoch + 1}: reducing the learning rate to {lower:g}.")
+                    print_message(f"Epoch {epoch + 1}: reducing the learning rate to {lower:g}.")
                 self.cooldown_counter, self.wait = self.cooldown, 0
+
+    def in_cooldown(self) -> bool:
+        """Whether it waits after a reduction."""
+        return self.cooldown_counter > 0
 
 
 class LearningRateScheduler(Callback):
@@ -290,7 +299,7 @@ class LearningRateScheduler(Callback):
             raise ValueError(f"LearningRateScheduler: the schedule should return a float, not {new!r}.")
         self.model.optimizer.learning_rate = float(new)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: setting the learning rate to {new:g}.")
+            print_message(f"Epoch {epoch + 1}: setting the learning rate to {new:g}.")
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         if logs is not None:
@@ -301,12 +310,22 @@ class LearningRateScheduler(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Stops training when the loss is nan or infinite."""
+    """Stops training when the loss is nan or infinite.
+
+    Args:
+        raise_error: Whether it stops with a RuntimeError.
+    """
+
+    def __init__(self, raise_error: bool = False) -> None:
+        super().__init__()
+        self.raise_error = raise_error
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         loss = (logs or {}).get("loss")
         if loss is not None and not math.isfinite(loss):
-            print(f"Batch {batch}: the loss is {loss}; stopping.")
+            if self.raise_error:
+                raise RuntimeError(f"TerminateOnNaN: batch {batch}: the loss is {loss}.")
+            print_message(f"Batch {batch}: the loss is {loss}; stopping.")
             self.model.stop_training = True
 
 

@@ -6,7 +6,10 @@ import sys
 import time
 from typing import Any
 
+from kcore import config
 from kcore.callbacks.callback import Callback
+from kcore.utils.messages import print_message
+from kcore.utils.progbar import _duration
 
 # A bar is drawn at most this often, in seconds: drawing, and fetching what it shows from an
 # accelerator, must not slow the steps down.
@@ -42,7 +45,7 @@ class ProgbarLogger(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         if self._verbose and self.params.get("epochs", 1) > 1:
-            print(f"Epoch {epoch + 1}/{self.params['epochs']}")
+            print_message(f"Epoch {epoch + 1}/{self.params['epochs']}")
         self._start()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -75,7 +78,7 @@ class ProgbarLogger(Callback):
     def _start(self) -> None:
         self._seen, self._began = 0, time.perf_counter()
         self._drawn = self._began
-        if self._verbose == 1 and sys.stdout.isatty():
+        if self._verbose == 1 and sys.stdout.isatty() and config.is_interactive_logging_enabled():
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
             self._bar = Progress(
@@ -102,10 +105,7 @@ class ProgbarLogger(Callback):
         spent = time.perf_counter() - self._began
         each = spent / max(self._seen, 1)
         text = _text(logs)
-        print(
-            f"{self._seen}/{self._seen} - {spent:.0f}s - {_duration(each)}/step{' - ' if text else ''}{text}",
-            flush=True,
-        )
+        print_message(f"{self._seen}/{self._seen} - {spent:.0f}s - {_duration(each)}/step{' - ' if text else ''}{text}")
 
 
 def _text(logs: Any) -> str:
@@ -113,9 +113,3 @@ def _text(logs: Any) -> str:
 
     found = {} if not logs else {k: v for k, v in as_floats(logs).items() if isinstance(v, float)}
     return " - ".join(f"{k}: {v:.4f}" if v == 0 or abs(v) > 1e-3 else f"{k}: {v:.4e}" for k, v in sorted(found.items()))
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 1:
-        return f"{seconds:.0f}s"
-    return f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"

@@ -23,7 +23,7 @@ OPS = ("add", "matmul", "conv", "softmax", "logsumexp", "mean", "max_pool", "whe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=arguments.positive, default=15, metavar="N", help="default: 15")
+    parser.add_argument("--epochs", type=arguments.positive, default=15, metavar="N", help="passes over the training images (default: 15)")
     parser.add_argument(
         "--seed",
         type=arguments.seed,
@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="for the weights, the shuffles and the dropout (default: 0)",
     )
-    parser.add_argument("--backend", default="reference", metavar="NAME", help="default: reference")
+    parser.add_argument("--backend", default="reference", metavar="NAME", help="where to train (default: reference)")
     parser.add_argument(
         "--output",
         type=Path,

@@ -16,13 +16,14 @@ Case(
     reference=lambda x, dtype=None: x if dtype is None else x.astype(dtypes.to_numpy(dtype)),
     samples=[
         Sample(draw(2, 3)),
+        Sample(np.array([1 + 2**-40]), dtypes=["float64"], expect=[1 + 2**-40], why="every bit stays"),
         Sample(draw(2, 3), dtype="float32", grad=False),
         Sample(whole(2, 3), dtype="int8"),
         Sample(draw()),
         Sample(np.zeros((0, 2))),
     ],
     errors=[Bad(np.ones(2), dtype="float31", match="'float31' is no dtype")],
-    tol={"float64": 1e-7, "float32": 0.0},
+    tol={"float64": 0.0, "float32": 0.0},
 )
 
 Case(

@@ -627,7 +627,7 @@ Case(
 
 # -- complex numbers --------------------------------------------------------------------
 
-COMPLEX_ALONE = Sample(complex_draw(3, 2), grad=False, why="complex numbers")
+COMPLEX_ALONE = Sample(complex_draw(3, 2), why="complex numbers")
 unary(ops.conj, np.conj, COMPLEX_ALONE)
 unary(ops.real, np.real, COMPLEX_ALONE)
 unary(ops.imag, lambda x: np.imag(x), COMPLEX_ALONE)

@@ -40,6 +40,7 @@ SMALL = Sample(
     dtypes=("int8",),
     why="int8 is summed in int32",
 )
+NAN = Sample(np.array([1.0, np.nan]), np.array([2.0, 0.0]), expect=np.nan, grad=False, why="nan is not lost")
 WRAPPING = Sample(
     np.array([[2**16, 2**16]], "int32"),
     np.array([[2**16], [1]], "int32"),
@@ -174,6 +175,7 @@ Case(
         Sample(draw(2, 3, 4), draw(5, 4, 2, seed=1), why="axes are kept, not paired"),
         Sample(draw(2, 3), 2.5, grad=["x1"], why="a number"),
         Sample(draw(), draw(3, seed=1), why="a scalar"),
+        NAN,
         WRAPPING,
     ],
     errors=[Bad(np.ones((2, 3)), np.ones((2, 3)), match="differ in size")],
@@ -187,6 +189,7 @@ Case(
         Sample(draw(4), draw(4, seed=1), why="two vectors"),
         Sample(draw(2, 3, 4), draw(4, seed=1), why="with a vector"),
         Sample(draw(), draw(3, seed=1), why="a scalar"),
+        NAN,
     ],
     errors=[Bad(np.ones((2, 3)), np.ones((3, 2)), match="differ in size")],
     tol=PRODUCTS,
@@ -198,6 +201,7 @@ Case(
         Sample(draw(4), draw(4, seed=1)),
         Sample(draw(3, 4), draw(3, 4, seed=1), why="flattened"),
         Sample(draw(3, 4), draw(12, seed=1), why="another shape of as many elements"),
+        NAN,
         Sample(
             complex_draw(3), complex_draw(3, seed=3), grad=False, dtypes=("float64",), why="the conjugate of the first"
         ),

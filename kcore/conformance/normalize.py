@@ -94,6 +94,7 @@ Case(
         Sample(np.full((2, 3), 7.0), expect=np.zeros((2, 3)), grad=False, why="a constant has no variance"),
         Sample(np.array([1e4, 1e4 + 8, 1e4 - 8]), dtypes=("float32", "float64"), why="E[x**2] - E[x]**2 would cancel"),
         Sample(draw(0, 4), why="an empty batch"),
+        Sample(np.array([[1.0, np.nan], [2.0, 2.0]]), expect=[[np.nan] * 2, [0.0] * 2], grad=False, why="row by row"),
     ],
     errors=[
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),

@@ -116,13 +116,13 @@ def environment(names: Sequence[str], device: str | None = None) -> dict[str, An
 
 
 def header_lines(about: Mapping[str, Any]) -> list[str]:
-    """The environment in words: a line for each backend, and for what lowers the precision there."""
+    """The environment in words: a line for each backend, and one for its settings of precision."""
     lines = []
     for name, said in about["backends"].items():
         versions = ", ".join(f"{k} {v}" for k, v in said.items() if k not in ("device", "precision"))
         lines.append(f"{name} on {said['device']}" + (f" ({versions})" if versions else ""))
-        if said["device"] != "cpu":
-            lines += [f"    {setting} = {value}" for setting, value in said["precision"].items()]
+        if said["precision"]:
+            lines.append("    " + ", ".join(f"{setting} = {value}" for setting, value in said["precision"].items()))
     lines += [f"{name}={value}" for name, value in about["variables"].items()]
     return lines
 

@@ -59,7 +59,7 @@ Case(
         Sample(draw(2, 5), kth=2),
         Sample(draw(4, 3), kth=-1, axis=0),
         Sample(draw(2, 3), kth=4, axis=None),
-        Sample(ODD, kth=3),
+        Sample(ODD, kth=3, why="infinities, nan, zeros"),
     ],
     errors=[
         Bad(np.ones((2, 3)), kth=3, match="kth=3 is out of range"),

@@ -223,6 +223,7 @@ Case(
             for n, m in ((7, 3), (6, 4), (3, 5), (4, 4), (5, 1))
         ),
         Sample(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), expect=[3.5], why="one shift"),
+        Sample(np.array([1.0, np.nan, 3.0]), np.array([2.0]), expect=[2.0, np.nan, 6.0], grad=False, why="nan"),
         Sample(
             draw(5) + 1j * draw(5, seed=1),
             draw(3) + 1j * draw(3, seed=2),
@@ -245,7 +246,7 @@ Case(
     lambda x1, x2, max_val: 20 * np.log10(max_val) - 10 * np.log10(np.mean((x1 - x2) ** 2)),
     samples=[
         Sample(draw(3, 4), draw(3, 4, seed=1), 1.0),
-        Sample(draw(2, 3, 4, low=0.0, high=255.0), draw(2, 3, 4, low=0.0, high=255.0, seed=1), 255.0),
+        Sample(draw(2, 3, 4, low=0.0, high=255.0), draw(2, 3, 4, low=0.0, high=255.0, seed=1), 255.0, why="bytes"),
         Sample(np.ones(4), np.zeros(4), 1.0, expect=0.0, why="an error of 1"),
         Sample(np.ones(4), np.ones(4), 1.0, expect=inf, grad=False, why="equal"),
         Sample(whole(3, 4), whole(3, 4, seed=1), 255, grad=False, dtypes=("int32",), why="integers become floats"),

@@ -153,6 +153,7 @@ from kcore.layers.reshape import (
     ZeroPadding3D,
 )
 from kcore.layers.rnn import RNN, StackedRNNCells
+from kcore.layers.spectrogram import MelSpectrogram, STFTSpectrogram
 from kcore.layers.text import TextVectorization
 from kcore.layers.wrap import Bidirectional, TimeDistributed
 

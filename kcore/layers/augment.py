@@ -198,7 +198,7 @@ class _GraphKeys(random.SeedGenerator):
         return self.backend.on_host(draw, [], "uint32", (2,), np.asarray)
 
 
-def factor_range(layer: Any, factor: Any, least: float, name: str = "factor") -> tuple:
+def factor_range(layer: Any, factor: Any, least: float, name: str = "factor") -> tuple[float, float]:
     """(lowest, highest) from a number or two: of a number f, (0, f), or (-|f|, |f|) where `least` is -1.
 
     Raises:

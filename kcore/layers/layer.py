@@ -12,6 +12,7 @@ import numpy as np
 
 from kcore import backends, dtype_policies, dtypes, naming, ops, state, tree
 from kcore.layers import home, masks
+from kcore.layers.input_spec import assert_input_compatibility
 from kcore.layers.signature import build_parameters, call_signature
 from kcore.layers.tracking import Owner
 from kcore.operation import Operation, _fresh, _unrecorded
@@ -583,8 +584,6 @@ class Layer(Owner, Operation):
     def _assert_input_spec(self, args: tuple) -> None:
         spec = self.__dict__.get("_input_spec")
         if spec is not None and args:
-            from kcore.layers.input_spec import assert_input_compatibility
-
             assert_input_compatibility(spec, args[0], self.name)
 
     # -- losses -------------------------------------------------------------------------

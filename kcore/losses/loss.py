@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcore import backends, config, dtype_policies, naming, ops, tree
+from kcore.layers import masks
 from kcore.losses.functions import same_rank
 
 REDUCTIONS = ("sum", "mean", "sum_over_batch_size", "mean_with_sample_weight", "none", None)
@@ -63,8 +64,6 @@ class Loss:
             sample_weight: A weight for each sample, or each position of one: the leading axes of
                 the losses, or what broadcasts with them.
         """
-        from kcore.layers import masks
-
         with backends.active().full_width(self.dtype), masks.mask_scope():
             convert_target = ops.convert_to_tensor if self.integer_targets else self._cast
             if tree.is_nested(y_pred) or tree.is_nested(y_true):

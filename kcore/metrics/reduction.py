@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcore import dtypes, ops
+from kcore.layers import masks
 from kcore.losses.loss import aligned
 from kcore.metrics.metric import Metric
 
@@ -37,9 +38,7 @@ def samplewise(values: Any, sample_weight: Any, fold: Callable, dtype: str) -> t
 
 def mask_of(x: Any) -> Any:
     """The mask that a tensor carries, None if none."""
-    from kcore.layers.masks import get_mask
-
-    return get_mask(x)
+    return masks.get_mask(x)
 
 
 def _count(values: Any) -> Any:
@@ -124,8 +123,6 @@ class MeanMetricWrapper(Mean):
     def update_state(  # of targets and predictions, not of values
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        from kcore.layers import masks
-
         given = mask_of(y_pred)
         with masks.mask_scope():
             values = self._fn(y_true, y_pred, **self._fn_kwargs)

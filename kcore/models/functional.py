@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from kcore import dtypes, tree
+from kcore import dtypes, ops, tree
 from kcore.layers import home, masks
 from kcore.layers.input_layer import Input, InputLayer
 from kcore.layers.input_spec import InputSpec
@@ -181,14 +181,18 @@ class Functional(Model):
 
     def _fitted(self, x: Any, wanted: KerasTensor) -> Any:
         """`x` with an axis of size 1 added or dropped at the end where the rank asks for it."""
-        from kcore import ops
-
         layer = wanted._keras_history.operation  # type: ignore[union-attr]
         if x is None:
             if getattr(layer, "optional", False):
                 return None
             raise ValueError(f"{self.name}: the input {layer.name} is None.")
         shape = tuple(x.shape)
+        if (
+            shape[1:] == wanted.shape[1:]
+            and len(shape) == len(wanted.shape)
+            and dtypes.name_of(x.dtype) == wanted.dtype
+        ):
+            return x  # as it mostly is
         if len(shape) == len(wanted.shape) + 1 and shape[-1] == 1:
             x = ops.squeeze(x, -1)
         elif len(shape) == len(wanted.shape) - 1 and wanted.shape[-1] == 1:

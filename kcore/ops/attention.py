@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kcore import dtypes, ops
+from kcore import config, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
@@ -49,7 +49,9 @@ def _attended(
     cast = {"query": dtype, "key": dtype, "value": dtype, "mask": "bool"}
     if bias is not None:
         cast["bias"] = dtypes.float_of(bias.dtype)
-    return Plan((known, rows, heads, out), dtype, cast=cast)
+    if flash_attention is None:
+        flash_attention = config.is_flash_attention_enabled()
+    return Plan((known, rows, heads, out), dtype, cast=cast, flash_attention=flash_attention)
 
 
 def _fits(shape: tuple, target: tuple) -> bool:

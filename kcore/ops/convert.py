@@ -156,12 +156,15 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     if dtypes.is_bool(dtype) or dtypes.is_bool(have):
         return ops.cast(x, dtype)
     low, high = (tightest(a, b) for tightest, a, b in zip((max, min), limits(have), limits(dtype), strict=True))
-    if not dtypes.is_float(have) or dtypes.is_float(dtype):
+    if not dtypes.is_float(have) or (dtypes.is_float(dtype) and float(np.asarray(high, dtypes.to_numpy(have))) == high):
         return ops.cast(ops.clip(x, _exactly(low, have), _exactly(high, have)), dtype)
-    # The greatest integer may be no float: what reaches it is set afterwards.
+    # The greatest number of `dtype` may be none of `have`: what reaches it is set afterwards.
     below, above = ops.less_equal(x, float(low)), ops.greater_equal(x, float(high))
-    whole = ops.cast(ops.where(ops.logical_or(ops.logical_or(below, above), ops.isnan(x)), 0.0, x), dtype)
-    return ops.where(above, _exactly(high, dtype), ops.where(below, _exactly(low, dtype), whole))
+    moved = ops.logical_or(below, above)
+    if not dtypes.is_float(dtype):
+        moved = ops.logical_or(moved, ops.isnan(x))
+    rest = ops.cast(ops.where(moved, 0.0, x), dtype)
+    return ops.where(above, _exactly(high, dtype), ops.where(below, _exactly(low, dtype), rest))
 
 
 def _exactly(value: float, dtype: str) -> Tensor:

@@ -12,6 +12,7 @@ from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.elementwise import require_real
 from kcore.ops.mechanism import Plan, Tensor, Tensors, op
+from kcore.ops.numerics import wide
 from kcore.ops.symbolic import Spec
 
 
@@ -339,13 +340,14 @@ def istft(
     Tensor(True)
     """
     frames = irfft(x, fft_length)
+    dtype, frames = dtypes.name_of(frames.dtype), wide(frames)
     weights = _window(window, sequence_length, fft_length, dtypes.name_of(frames.dtype))
     total = _overlap_add(ops.multiply(frames, weights), sequence_stride)
     ones = ops.ones((*[1] * (len(frames.shape) - 2), 1, 1), dtypes.name_of(frames.dtype))
     squares = ops.broadcast_to(ops.multiply(ops.square(weights), ones), ops.shape(frames))
     norm = _overlap_add(squares, sequence_stride)
     zero = ops.less(norm, 1e-10)
-    y = ops.where(zero, 0, ops.divide(total, ops.where(zero, 1, norm)))
+    y = ops.cast(ops.where(zero, 0, ops.divide(total, ops.where(zero, 1, norm))), dtype)
     start = fft_length // 2 if center else 0
     if length is None:
         return y[..., start : ops.shape(y)[-1] - start]

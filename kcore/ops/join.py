@@ -583,7 +583,8 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
     shape = [1] * len(x.shape)
     size = ops.shape(x)[axis]
     parts = [x]
-    inexact = not dtypes.is_int(dtypes.name_of(x.dtype))
+    dtype = dtypes.name_of(x.dtype)
+    inexact = dtypes.is_float(dtype) or dtypes.is_complex(dtype)
     for count, edge, ascending in ((before, 0, True), (after, size - 1, False)):
         if not count:
             continue
@@ -594,7 +595,7 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
             shape[axis] = count
             steps = ops.cast(np.reshape(steps, shape), x.dtype if inexact else "float64")
             ramp = ops.divide(ops.multiply(ops.take(x, ops.reshape(edge, (1,)), axis), steps), count)
-            ramp = ramp if inexact else ops.cast(ops.floor(ramp), x.dtype)
+            ramp = ops.cast(ops.floor(ramp) if dtypes.is_int(dtype) else ramp, dtype)
         parts = [ramp, *parts] if ascending else [*parts, ramp]
     return ops.concatenate(parts, axis)
 

@@ -459,4 +459,5 @@ def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None 
     >>> ops.normalize([[3.0, 4.0]])
     Tensor([[0.6, 0.8]], dtype=float32)
     """
-    return x / ops.maximum(vector_norm(x, order, axis, keepdims=True), epsilon)
+    dtype, x = dtypes.name_of(x.dtype), wide(x)
+    return ops.cast(x / ops.maximum(vector_norm(x, order, axis, keepdims=True), epsilon), dtype)

@@ -52,7 +52,9 @@ class SeedGenerator:
         self.backend = backends.active()
         start = np.array([checked_seed(default_seed() if seed is None else seed), 0], np.uint32)
         with naming.name_scope(self.name):
-            self.state = Variable(start, dtype="uint32", trainable=False, aggregation="none", name="seed_generator_state")
+            self.state = Variable(
+                start, dtype="uint32", trainable=False, aggregation="none", name="seed_generator_state"
+            )
 
     def next(self, ordered: bool = True) -> Any:
         """The next key: uint32 of shape (2,).

@@ -203,7 +203,9 @@ def read(file: Any, obj: Any, where: str, skip_mismatch: bool = False) -> None:
 
 def _matched(file: Any, obj: Any, older: bool) -> tuple[list[tuple[Any, dict[str, Any]]], list[str], list[str]]:
     """([(item, its data sets by key)], what does not fit, what does not fit the optimizer)."""
-    plan, known, problems, left_out = [], set(), [], []
+    plan, known = [], set()
+    problems: list[str] = []
+    left_out: list[str] = []
     for path, item in walk(obj, older):
         known.add(group_of(path))
         found = _data_sets(file, group_of(path))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kcore import ops, tree
+from kcore import config, ops, tree
 from kcore.callbacks import CallbackList
 from kcore.data import adapters
 from kcore.random.seed_generator import default_seed
@@ -26,6 +26,10 @@ class Batches:
 
     def __init__(self, adapter: Any, steps: int | None, prepare: Any) -> None:
         self.adapter, self.prepare = adapter, prepare
+        known = steps if steps is not None else adapter.num_batches
+        most = config.max_steps_per_epoch()
+        if most is not None and (known is None or known > most):
+            steps = most
         self._asked = steps
         self._running: Iterator[Any] | None = None
         self.steps: int | None = steps if steps is not None else adapter.num_batches
@@ -90,6 +94,7 @@ def fit(
     if validation_data is not None:
         validation = _validation_batches(model, validation_data, validation_batch_size or batch_size, validation_steps)
     adapter = adapters.get_adapter(x, y, sample_weight, batch_size, shuffle, default_seed)
+    epochs = min(epochs, config.max_epochs() or epochs)
     batches = Batches(adapter, steps_per_epoch, _preparation(model, class_weight))
 
     if not isinstance(callbacks, CallbackList):
@@ -100,6 +105,7 @@ def fit(
     model.stop_training = False
     logs: dict[str, Any] = {}
     callbacks.on_train_begin()
+    initial_epoch = model.__dict__.pop("_initial_epoch", initial_epoch)  # a callback may go on with a broken-off run
     function = None
     for epoch in range(initial_epoch, epochs):
         model.reset_metrics()

@@ -17,6 +17,7 @@ import numpy as np
 from kcore import backends, gradients, ops, tree
 from kcore.layers.tracking import remembered, remembering
 from kcore.state import StatelessScope, Variable
+from kcore.training.tracebacks import filtered
 
 
 class Trainer:
@@ -407,6 +408,7 @@ class Trainer:
 
     # -- fit, evaluate, predict ---------------------------------------------------------
 
+    @filtered
     def fit(
         self,
         x: Any = None,
@@ -473,6 +475,7 @@ class Trainer:
                 validation_freq=validation_freq,
             )
 
+    @filtered
     def evaluate(
         self,
         x: Any = None,
@@ -507,6 +510,7 @@ class Trainer:
             )
         return logs if return_dict else _as_list(logs)
 
+    @filtered
     def predict(
         self,
         x: Any,
@@ -521,6 +525,7 @@ class Trainer:
         with backends.use(self._backend):
             return predict(self, x, batch_size=batch_size, verbose=verbose, steps=steps, callbacks=callbacks)
 
+    @filtered
     def train_on_batch(
         self,
         x: Any,
@@ -539,11 +544,13 @@ class Trainer:
             sample_weight = class_weights_as_sample_weights(y, class_weight)
         return self._on_batch("train", (x, y, sample_weight), return_dict)
 
+    @filtered
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss and metrics on this batch, without an update."""
         self._require_compiled("test_on_batch")
         return self._on_batch("test", (x, y, sample_weight), return_dict)
 
+    @filtered
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for this batch, as NumPy arrays."""
         with backends.use(self._backend):
@@ -640,6 +647,9 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 def _batch_size(x: Any) -> Any:
+    if x.__class__ is np.ndarray or hasattr(x, "shape"):
+        size = x.shape[0]
+        return size if size.__class__ is int else ops.shape(x)[0]
     first = next(t for t in tree.flatten(x) if t is not None)
     return ops.shape(first)[0]
 

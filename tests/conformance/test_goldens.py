@@ -493,6 +493,32 @@ def test_the_command_records_and_checks(tmp_path, capsys):
     assert f"kcore golden check {folder} --backend torch --op relu" in capsys.readouterr().out
 
 
+def test_a_check_goes_on_where_it_was_interrupted_but_not_from_another_golden(small, tmp_path, monkeypatch, capsys):
+    path, html = tmp_path / "run.json", tmp_path / "r.html"
+    line = ["golden", "check", str(small), "--backend", "reference,torch", "--resume", str(path), "--html", str(html)]
+    right, done = goldens.checking._Check.run, []
+
+    def run(self, ready):
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append((self.result.op, self.result.backend))
+        return right(self, ready)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(goldens.checking._Check, "run", run)
+        assert cli.main(line) == 130
+    assert len(json.loads(path.read_text())["results"]) == 5
+    assert html.exists()
+    again = []
+    monkeypatch.setattr(goldens.checking._Check, "run", lambda self, ready: again.append(1) or right(self, ready))
+    assert cli.main(line) == 0
+    assert len(again) == 3
+    assert len(json.loads(path.read_text())["results"]) == 8
+    capsys.readouterr()
+    assert cli.main(["golden", "check", "--backend", "reference,torch", "--resume", str(path)]) == 2
+    assert "is of a run with other golden" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

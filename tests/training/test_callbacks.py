@@ -111,3 +111,110 @@ def test_the_progress_of_an_epoch_is_a_line_where_there_is_no_terminal(capsys):
     assert lines[0] == "Epoch 1/2"
     assert lines[1].startswith("4/4 - ")
     assert "loss: " in lines[1]
+
+
+# -- other states of the model ------------------------------------------------------------
+
+
+def adam_model():
+    keras.utils.set_random_seed(0)
+    made = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.Dense(1)])
+    made.compile(keras.optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9), "mse")
+    return made
+
+
+class Interrupt(callbacks.Callback):
+    def __init__(self, epoch, batch=None):
+        super().__init__()
+        self.epoch, self.batch, self._now = epoch, batch, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self._now == self.epoch and batch == self.batch:
+            raise KeyboardInterrupt
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch == self.epoch and self.batch is None:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch", [None, 1])
+def test_an_interrupted_run_goes_on_where_it_was(tmp_path, batch):
+    arguments = {"x": X, "y": Y, "batch_size": 8, "epochs": 5, "verbose": 0, "shuffle": False}
+    whole = adam_model()
+    history = whole.fit(**arguments).history
+    backup = tmp_path / "backup"
+    broken = adam_model()
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit(**arguments, callbacks=[callbacks.BackupAndRestore(backup), Interrupt(2, batch)])
+    resumed = adam_model()
+    rest = resumed.fit(**arguments, callbacks=[callbacks.BackupAndRestore(backup)])
+    assert rest.epoch == ([3, 4] if batch is None else [2, 3, 4])
+    np.testing.assert_allclose(rest.history["loss"], history["loss"][rest.epoch[0] :], rtol=1e-6)
+    for a, b in zip(resumed.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+    assert not list(tmp_path.iterdir())  # training has ended
+
+
+def test_a_damaged_copy_is_said_or_replaced_by_the_one_before(tmp_path):
+    backup = tmp_path / "backup"
+    arguments = {"x": X, "y": Y, "batch_size": 8, "epochs": 4, "verbose": 0, "shuffle": False}
+    with pytest.raises(KeyboardInterrupt):
+        adam_model().fit(
+            **arguments, callbacks=[callbacks.BackupAndRestore(backup, double_checkpoint=True), Interrupt(2)]
+        )
+    (backup / "latest.weights.h5").write_bytes(b"damaged")
+    again = adam_model()
+    assert again.fit(**arguments, callbacks=[callbacks.BackupAndRestore(backup, delete_checkpoint=False)]).epoch == [
+        2,
+        3,
+    ]
+    (backup / "training_metadata.json").write_text("{")
+    with pytest.raises(ValueError, match="no copy can be read"):
+        adam_model().fit(**arguments, callbacks=[callbacks.BackupAndRestore(backup)])
+
+
+def test_averages_are_evaluated_and_weights_trained(backend):
+    made = adam_model()
+    seen = []
+
+    class Look(callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            seen.append(self.model.get_weights()[0])
+
+    made.fit(X, Y, epochs=1, batch_size=8, verbose=0, shuffle=False)
+    made = adam_model()
+    made.fit(X, Y, epochs=2, batch_size=8, verbose=0, shuffle=False, validation_data=(X, Y),
+             callbacks=[callbacks.SwapEMAWeights(), Look()])  # fmt: skip
+    plain = adam_model()
+    plain.fit(X, Y, epochs=2, batch_size=8, verbose=0, shuffle=False)
+    for a, b in zip(made.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(seen[1], plain.get_weights()[0], rtol=1e-5, atol=1e-6)  # fit ends with the averages
+    other = model()
+    with pytest.raises(ValueError, match="use_ema"):
+        other.fit(X, Y, verbose=0, callbacks=[callbacks.SwapEMAWeights()])
+
+
+def test_epochs_are_reported_to_a_server(monkeypatch):
+    requests = pytest.importorskip("requests")
+    sent = []
+    monkeypatch.setattr(requests, "post", lambda *args, **options: sent.append((args, options)))
+    fit(callbacks.RemoteMonitor("http://here", send_as_json=True), epochs=2)
+    assert [args[0] for args, _ in sent] == ["http://here/publish/epoch/end/"] * 2
+    assert [options["json"]["epoch"] for _, options in sent] == [0, 1]
+    assert {"loss", "val_loss", "epoch"} == set(sent[0][1]["json"])
+
+    def fail(*args, **options):
+        raise requests.exceptions.ConnectionError("nobody")
+
+    monkeypatch.setattr(requests, "post", fail)
+    with pytest.warns(UserWarning, match="can't be reached"):
+        fit(callbacks.RemoteMonitor(), epochs=1)
+
+
+def test_training_that_breaks_can_be_an_error():
+    with pytest.raises(RuntimeError, match="nan|inf"), np.errstate(all="ignore"):
+        fit(callbacks.TerminateOnNaN(raise_error=True), epochs=200, rate=1e6)

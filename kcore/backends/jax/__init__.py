@@ -78,8 +78,8 @@ class JaxBackend(Backend):
             outputs, found, arrays = jax.jvp(split, tuple(leaves), tuple(tangents), has_aux=True)
         return list(outputs), joined(arrays), list(found)
 
-    def jit(self, fn: Callable) -> Callable:
-        compiled = jax.jit(fn)
+    def jit(self, fn: Callable, hastily: bool = False) -> Callable:
+        compiled = jax.jit(fn, compiler_options=_HASTILY if hastily else None)
 
         def run(*args: Any) -> Any:
             with _mode(any(isinstance(a, jax.Array) and _wide(a) for a in args)):
@@ -170,6 +170,10 @@ def _named(device: Any) -> str:
         return "cpu" if device.id == 0 else f"cpu:{device.id}"
     vendor = "rocm" if "rocm" in device.client.platform_version.lower() else "cuda"
     return f"{vendor if device.platform in ('gpu', 'cuda', 'rocm') else device.platform}:{device.id}"
+
+
+# The same program, without LLVM's optimizations of its loops.
+_HASTILY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def _wide(x: Any) -> bool:

@@ -11,6 +11,7 @@ from kcore import _native, dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.host import number, to_array
 from kcore.backends.reference import tape
+from kcore.backends.reference.quiet import quiet, quiet_throughout
 from kcore.backends.reference.tensor import Tensor, detach, wrap
 
 
@@ -80,6 +81,13 @@ class ReferenceBackend(Backend):
         np.copyto(storage.view(np.ndarray), value)
         return storage
 
+    def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
+        def run(data: Any) -> Any:
+            with quiet_throughout():
+                return step(data)
+
+        return run
+
     def increase(self, storage: Any, value: Any) -> bool:
         if value.__class__ is Tensor:
             if value._node is not None or value.dtype != storage.dtype or value.shape != storage.shape:
@@ -87,7 +95,7 @@ class ReferenceBackend(Backend):
         elif value.__class__ is not int or storage.dtype.char not in "ilqfd" or not -(2**31) <= value < 2**31:
             return False
         plain = storage.view(np.ndarray)
-        with np.errstate(all="ignore"):
+        with quiet():
             np.add(plain, value, out=plain)
         return True
 

@@ -11,6 +11,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.backends.reference import tape
 from kcore.backends.reference.curve import curve, curve_grad
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
 
 
@@ -18,7 +19,7 @@ def _silent(ufunc: Callable) -> Callable:
     """The function without NumPy's warnings: inf and nan are results here, not accidents."""
 
     def function(*args: Any) -> Any:
-        with np.errstate(all="ignore"):
+        with quiet():
             return ufunc(*args)
 
     return function
@@ -40,19 +41,19 @@ def sign(x):
 
 
 def floor_divide(x1, x2):
-    with np.errstate(all="ignore"):
+    with quiet():
         y = np.floor_divide(x1, x2)
     return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
 
 
 def mod(x1, x2):
-    with np.errstate(all="ignore"):
+    with quiet():
         y = np.remainder(x1, x2)
     return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
 
 
 def power(x1, x2):
-    with np.errstate(all="ignore"):
+    with quiet():
         if x1.dtype.kind != "i":
             return np.power(x1, x2)
         # NumPy refuses negative integer exponents; 1 / x1**|x2| truncates to 0 unless |x1| is 1.
@@ -87,7 +88,7 @@ def _(g, y, x1, x2):
 
 
 def fmod(x1, x2):
-    with np.errstate(all="ignore"):
+    with quiet():
         y = np.fmod(x1, x2)
     return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
 
@@ -152,7 +153,9 @@ def _(g, y, x):
 
 
 def divide_no_nan(x1, x2):
-    with np.errstate(all="ignore"):
+    with quiet():
+        if x2.ndim == 0:  # the count of a mean, say
+            return np.divide(x1, x2) if x2 != 0 else np.zeros_like(x1)
         return np.where(x2 == 0, np.zeros((), x1.dtype), np.divide(x1, x2))
 
 
@@ -341,7 +344,7 @@ def cast(x, dtype):
         x = x.real  # the imaginary part goes, as asked; NumPy would warn
     if x.dtype.kind == "b":
         return x.astype(to)
-    with np.errstate(all="ignore"):
+    with quiet():
         return x.astype(to)
 
 

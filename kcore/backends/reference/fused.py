@@ -9,6 +9,7 @@ from kcore._native.threads import threads_for
 from kcore.backends.reference.activate import _FEW, relu_grad, sigmoid
 from kcore.backends.reference.elementwise import tanh
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import conj, tracked, vjp
 
 
@@ -18,7 +19,7 @@ def dense(x, kernel, bias, activation):
     if bias is not None:
         if y.size > _FEW and _native.available and y.dtype.char in "fd" and y.ndim == 2 and bias.flags.c_contiguous:
             return _activated(_native.kernels.bias_add_relu(y, bias, rectified, threads_for(y.size), y), activation)
-        with np.errstate(all="ignore"):
+        with quiet():
             np.add(y, bias, out=y)
     return np.maximum(y, 0, out=y) if rectified else _activated(y, activation)
 

@@ -7,6 +7,7 @@ import string
 import numpy as np
 
 from kcore import dtypes, ops
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import conj, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
@@ -14,7 +15,7 @@ from kcore.ops.mechanism import Plan, Tensor, private_op
 def matmul(x1, x2):
     if x1.dtype.itemsize == 2 and x1.dtype.kind not in "iu":
         return np.matmul(x1.astype("float32"), x2.astype("float32")).astype(x1.dtype)
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.matmul(x1, x2)
 
 
@@ -88,7 +89,7 @@ def einsum(subscripts, operands):
     dtype = operands[0].dtype
     if dtype.itemsize == 2 and dtype.kind not in "iu":
         operands = [x.astype("float32") for x in operands]
-    with np.errstate(all="ignore"):
+    with quiet():
         x, term = operands[0], terms[0]
         for i in range(1, len(terms)):
             x, term = _contract(x, term, operands[i], terms[i], set(output).union(*terms[i + 1 :]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
@@ -40,21 +41,21 @@ def _unfold(t, shape, axes, keepdims):
 
 def _sum(x, axis, keepdims=False):
     """The sum, in the wider dtype."""
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims)
 
 
 def sum(x, axis, keepdims):
     if axis == (0,) and x.ndim == 2 and not keepdims and _native.available and x.dtype.char in "fd" and x.size:
         return _native.kernels.column_sums(np.ascontiguousarray(x), threads_for(x.size))
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims).astype(x.dtype)
 
 
 @private_op(rule=lambda g, shape, axis, count: Plan(shape, g.dtype))
 def spread(g: Tensor, shape, axis, count):
     """g / count for each element that was folded into g along `axis`: the gradient of `sum` and `mean`."""
-    with np.errstate(all="ignore"):
+    with quiet():
         part = g if count == 1 else g / g.dtype.type(count)
     if part.ndim != len(shape):
         part = part.reshape([1 if i in axis else d for i, d in enumerate(shape)])
@@ -78,7 +79,7 @@ def _(g, y, x, axis, keepdims):
 
 def mean(x, axis, keepdims):
     count = math.prod(x.shape[a] for a in axis)
-    with np.errstate(all="ignore"):
+    with quiet():
         total = _sum(x, axis, keepdims)
         return (total / np.asarray(count, total.real.dtype)).astype(x.dtype)
 
@@ -90,7 +91,7 @@ def _(g, y, x, axis, keepdims):
 
 def var(x, axis, keepdims):
     wide = x.astype(_WIDE.get(x.dtype, x.dtype))
-    with np.errstate(all="ignore"):
+    with quiet():
         centred = wide - mean(wide, axis, True)
         return mean(np.square(centred.real) + np.square(centred.imag), axis, keepdims).astype(x.real.dtype)
 
@@ -103,7 +104,7 @@ def _(g, y, x, axis, keepdims):
 
 
 def prod(x, axis, keepdims, dtype):
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.prod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims).astype(x.dtype)
 
 
@@ -184,7 +185,7 @@ def all(x, axis, keepdims):
 
 
 def cumsum(x, axis, dtype):
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
 
@@ -199,7 +200,7 @@ def _backwards(x, axis):
 
 
 def cumprod(x, axis, dtype):
-    with np.errstate(all="ignore"):
+    with quiet():
         return np.cumprod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
 

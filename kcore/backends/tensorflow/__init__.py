@@ -115,7 +115,7 @@ class TensorFlowBackend(Backend):
 
         return outputs, aux, pullback
 
-    def jit(self, fn: Callable) -> Callable:
+    def jit(self, fn: Callable, hastily: bool = False) -> Callable:
         compiled = tf.function(fn, autograph=False)
         return lambda *args: compiled.get_concrete_function(*args)(*args)  # each new shape is its own, on purpose
 

@@ -20,7 +20,10 @@ def layer_normalization(x, gamma, beta, axis, epsilon):
     if sizes is None:
         return ops.layer_normalization.op.body(x, gamma, beta, axis, epsilon)
     gamma, beta = (None if p is None else p.reshape(sizes) for p in (gamma, beta))
-    return F.layer_norm(x, sizes, gamma, beta, config.epsilon() if epsilon is None else epsilon)
+    epsilon = config.epsilon() if epsilon is None else epsilon
+    if gamma is None and beta is not None:  # torch has no second gradient then
+        return F.layer_norm(x, sizes, None, None, epsilon) + beta
+    return F.layer_norm(x, sizes, gamma, beta, epsilon)
 
 
 def rms_normalization(x, scale, axis, epsilon):

@@ -334,11 +334,11 @@
         ["device", said.device || ""],
         ["seconds", Number(r.seconds).toFixed(2)],
       ]),
-      make("figure", {}, ...histogram([r], "Errors as parts of their tolerances")),
+      ...(r.failures.length ? [make("h3", {}, `${r.failures.length} ${r.failures.length === 1 ? "failure" : "failures"}`), ...r.failures.map(failure)] : []),
       make("h3", {}, "Run it again"),
       command(againLine(r)),
-      python ? command(python) : null,
-      ...(r.failures.length ? [make("h3", {}, `${r.failures.length} ${r.failures.length === 1 ? "failure" : "failures"}`), ...r.failures.map(failure)] : []),
+      ...(python ? [command(python)] : []),
+      make("figure", {}, ...histogram([r], "Errors as parts of their tolerances")),
     );
     $("detail").focus({ preventScroll: true });
   }
