@@ -12,8 +12,8 @@ namespace KCORE_LEVEL {
 
 // `count` rows at a time, for normalize_rows: their sums do not wait for each other.
 template <int count, class T>
-KCORE_INLINE void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
-                                  double epsilon, T* y, T* mean, T* scale) {
+void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
+                     double epsilon, T* y, T* mean, T* scale) {
   constexpr index chain = 64 * Simd<T>::lanes;
   T centre[count], factor[count];
   double total[count];
