@@ -57,6 +57,7 @@ _NAMES = {
     "Sequential": "kcore.models",
     "StatelessScope": "kcore.state",
     "Variable": "kcore.state",
+    "device": "kcore.device",
     "grad": "kcore.gradients",
     "hessian": "kcore.gradients",
     "jacobian": "kcore.gradients",

@@ -55,6 +55,7 @@ from kcore.layers.core import (
     ReversibleEmbedding,
     Wrapper,
 )
+from kcore.layers.effects import RandomColorJitter, RandomErasing, RandomGaussianBlur
 from kcore.layers.encode import CategoryEncoding, Discretization
 from kcore.layers.geometry import (
     CenterCrop,

@@ -194,7 +194,7 @@ class RandomInvert(_Color):
     """Images with their values turned upside down, some of them.
 
     Args:
-        factor: The probability of an image; or two numbers, between which it is drawn.
+        factor: The probability of an image is drawn from (0, factor), or between two numbers: (1, 1) for all.
         value_range: The least and greatest value.
         seed: Makes the draws repeatable.
         data_format: "channels_last" or "channels_first".

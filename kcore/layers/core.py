@@ -11,8 +11,9 @@ from kcore import activations, dtypes, ops
 from kcore.layers.arguments import config_of, keep, known, positive
 from kcore.layers.code import dump_function, is_dumped, load_function
 from kcore.layers.input_spec import InputSpec
-from kcore.layers.layer import Layer, _specs
+from kcore.layers.layer import Layer
 from kcore.layers.lora import Adaptable
+from kcore.layers.shapes import specs
 from kcore.ops import fused
 
 # Activations that `ops.dense` does with the product.
@@ -486,7 +487,7 @@ class Lambda(Layer):
             return super().compute_output_spec(inputs, mask=mask, training=training)
         from kcore import tree
 
-        return _specs(self.compute_output_shape(tree.map_structure(lambda t: t.shape, inputs)), self.compute_dtype)
+        return specs(self.compute_output_shape(tree.map_structure(lambda t: t.shape, inputs)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if self._output_shape is None:

@@ -442,7 +442,7 @@ class RandomPerspective(ImageLayer):
     """Images seen from elsewhere.
 
     Args:
-        factor: The probability that an image is changed; or two numbers, between which it is drawn.
+        factor: The probability of an image is drawn from (0, factor), or between two numbers: (1, 1) for all.
         scale: How far corners move, as a share of their distance from the upper left one.
         interpolation: "bilinear" or "nearest".
         fill_value: What lies outside an image.

@@ -13,6 +13,7 @@ import numpy as np
 from kcore import backends, dtype_policies, dtypes, naming, ops, state, tree
 from kcore.layers import home, masks
 from kcore.layers.input_spec import assert_input_compatibility
+from kcore.layers.shapes import as_shapes, as_symbolic, shape_of, specs
 from kcore.layers.signature import build_parameters, call_signature
 from kcore.layers.tracking import Owner
 from kcore.operation import Operation, _fresh, _unrecorded
@@ -244,9 +245,9 @@ class Layer(Owner, Operation):
         if not config:
             return
         if "input_shape" in config:
-            self.build(_as_shapes(config["input_shape"]))
+            self.build(as_shapes(config["input_shape"]))
         elif "shapes_dict" in config:
-            shapes = {k: _as_shapes(v) for k, v in config["shapes_dict"].items()}
+            shapes = {k: as_shapes(v) for k, v in config["shapes_dict"].items()}
             if home.own_class(self).build is Layer.build:
                 self._build_sublayers((), shapes)
             else:
@@ -259,8 +260,8 @@ class Layer(Owner, Operation):
             self._build_shapes = named or {"input_shape": shapes[0]}
         if all(layer.built for layer in self._flatten_layers(include_self=False)):
             return
-        args = tuple(_specs(shape, self.compute_dtype) for shape in shapes)
-        kwargs = {name.removesuffix("_shape"): _specs(shape, self.compute_dtype) for name, shape in named.items()}
+        args = tuple(specs(shape, self.compute_dtype) for shape in shapes)
+        kwargs = {name.removesuffix("_shape"): specs(shape, self.compute_dtype) for name, shape in named.items()}
         try:
             with backends.use(self._backend), self._scope():
                 self._trace(args, kwargs)
@@ -281,7 +282,7 @@ class Layer(Owner, Operation):
         shapes: dict[str, Any] = {}
         for name, value in named.items():
             if name not in ("training", "mask") and any(hasattr(t, "shape") for t in tree.flatten(value)):
-                shapes[f"{name}_shape"] = tree.map_structure(_shape_of, value)
+                shapes[f"{name}_shape"] = tree.map_structure(shape_of, value)
         wanted = build_parameters(_unwrapped(own.build))
         if own.build is Layer.build:
             self._build_by_call(args, kwargs)
@@ -304,9 +305,9 @@ class Layer(Owner, Operation):
         """Without a `build` of its own, the layer's sublayers are built by tracing the call."""
         self.built = True
         if self._sublayers() and not symbolic.any_symbolic(args, kwargs):
-            specs = tree.map_structure(_as_symbolic, (args, kwargs))
+            symbols = tree.map_structure(as_symbolic, (args, kwargs))
             try:
-                self._trace(*specs)
+                self._trace(*symbols)
             except Exception:  # what can't be traced is built when it is called, just now
                 return
 
@@ -532,7 +533,7 @@ class Layer(Owner, Operation):
         if not _traceable(own):
             named = call_signature(own.call).named(args, kwargs)
             shapes = {
-                f"{n}_shape": tree.map_structure(_shape_of, v)
+                f"{n}_shape": tree.map_structure(shape_of, v)
                 for n, v in named.items()
                 if any(isinstance(t, KerasTensor) for t in tree.flatten(v)) and not n.endswith("mask")
             }
@@ -543,7 +544,7 @@ class Layer(Owner, Operation):
                 if given and len(wanted) > 1
                 else self.compute_output_shape(next(iter(shapes.values())))
             )
-            return _specs(shape, self.compute_dtype)
+            return specs(shape, self.compute_dtype)
         return self._trace(*_unrecord(args, kwargs))
 
     def _trace(self, args: tuple, kwargs: dict) -> Any:
@@ -555,10 +556,10 @@ class Layer(Owner, Operation):
         """The shape of the result for input shapes, found by tracing the call."""
         own = home.own_class(self)
         if args:
-            specs: tuple = tuple(_specs(shape, self.compute_dtype) for shape in args)
-            outputs = self._traced_from_shapes(specs, {})
+            symbols: tuple = tuple(specs(shape, self.compute_dtype) for shape in args)
+            outputs = self._traced_from_shapes(symbols, {})
         else:
-            named = {k.removesuffix("_shape"): _specs(v, self.compute_dtype) for k, v in kwargs.items()}
+            named = {k.removesuffix("_shape"): specs(v, self.compute_dtype) for k, v in kwargs.items()}
             first = call_signature(own.call).first
             if list(named) == ["input"] and first is not None:
                 named = {first: named["input"]}
@@ -767,46 +768,14 @@ def _any_mask(args: tuple, kwargs: dict) -> bool:
     return any(masks.get_mask(x) is not None for x in leaves)
 
 
-def _shape_of(x: Any) -> Any:
-    return tuple(x.shape) if hasattr(x, "shape") else None
-
-
 @functools.lru_cache(maxsize=4096)
 def _traceable(cls: type) -> bool:
     """Whether symbolic results come from a trace of `call`: kcore's own calls can all be traced, and then
     symbolic results have the checks and dtypes of real ones."""
-    shape_of = cls.compute_output_shape  # type: ignore[attr-defined]
-    own = all(f.__module__.startswith("kcore.") for f in (shape_of, cls.call))  # type: ignore[attr-defined]
-    return own or shape_of is Layer.compute_output_shape
-
-
-def _as_symbolic(x: Any) -> Any:
-    if not hasattr(x, "shape") or not hasattr(x, "dtype"):
-        return x
-    return KerasTensor(tuple(x.shape), dtypes.name_of(x.dtype), record_history=False)
+    infer = cls.compute_output_shape  # type: ignore[attr-defined]
+    own = all(f.__module__.startswith("kcore.") for f in (infer, cls.call))  # type: ignore[attr-defined]
+    return own or infer is Layer.compute_output_shape
 
 
 def _unrecord(args: tuple, kwargs: dict) -> tuple[tuple, dict]:
     return tree.map_structure(_unrecorded, (args, kwargs))
-
-
-def _is_shape(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and all(d is None or isinstance(d, (int, np.integer)) for d in value)
-
-
-def _specs(shape: Any, dtype: str) -> Any:
-    """KerasTensors for a shape, or a structure of shapes."""
-    if _is_shape(shape):
-        return KerasTensor(tuple(shape), dtype, record_history=False)
-    if isinstance(shape, dict):
-        return {k: _specs(v, dtype) for k, v in shape.items()}
-    return type(shape)(_specs(s, dtype) for s in shape)
-
-
-def _as_shapes(value: Any) -> Any:
-    """Shapes from JSON: lists of numbers become tuples."""
-    if _is_shape(value):
-        return tuple(value)
-    if isinstance(value, dict):
-        return {k: _as_shapes(v) for k, v in value.items()}
-    return [_as_shapes(v) for v in value] if isinstance(value, list) else value

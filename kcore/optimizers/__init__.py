@@ -12,6 +12,7 @@ from kcore.optimizers.ftrl import Ftrl
 from kcore.optimizers.gradient_descent import SGD
 from kcore.optimizers.lamb import Lamb, Lion
 from kcore.optimizers.loss_scale import LossScaleOptimizer
+from kcore.optimizers.muon import Muon
 from kcore.optimizers.optimizer import Optimizer
 from kcore.optimizers.rmsprop import RMSprop
 
@@ -28,6 +29,7 @@ ALL: dict[str, type[Optimizer]] = {
         Lamb,
         Lion,
         LossScaleOptimizer,
+        Muon,
         Nadam,
         RMSprop,
         SGD,

@@ -100,14 +100,10 @@ def timeseries_dataset_from_array(
     windows = Windows(data, targets, starts, np.arange(sequence_length) * sampling_rate, batch_size)
     if importlib.util.find_spec("tensorflow") is None:
         return windows
-    return _as_tf_data(windows, windows._data, targets)
+    from kcore.backends.tensorflow.data import dataset_of
 
-
-def _as_tf_data(windows: Windows, data: np.ndarray, targets: np.ndarray | None) -> Any:
-    tf = importlib.import_module("tensorflow")
-    lead: tuple[Any, ...] = () if windows._batch_size is None else (None,)
-    spec: Any = tf.TensorSpec((*lead, len(windows._offsets), *data.shape[1:]), data.dtype)
+    lead: tuple[Any, ...] = () if batch_size is None else (None,)
+    spec: Any = ((*lead, sequence_length, *data.shape[1:]), data.dtype)
     if targets is not None:
-        spec = (spec, tf.TensorSpec((*lead, *targets.shape[1:]), targets.dtype))
-    made = tf.data.Dataset.from_generator(lambda: (windows[i] for i in range(len(windows))), output_signature=spec)
-    return made.apply(tf.data.experimental.assert_cardinality(len(windows))).prefetch(tf.data.AUTOTUNE)
+        spec = (spec, ((*lead, *targets.shape[1:]), targets.dtype))
+    return dataset_of(windows, spec)

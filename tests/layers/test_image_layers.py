@@ -147,6 +147,56 @@ def test_cutmix_takes_a_rectangle_and_its_share_of_the_label():
     assert again.factor == (0, 1.0)
 
 
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "L.RandomErasing((1.0, 1.0), (0.1, 0.2), seed=3)",
+        "L.RandomGaussianBlur((1.0, 1.0), (3, 5), (0.5, 2.0), seed=3)",
+        "L.RandomColorJitter(brightness_factor=0.2, hue_factor=0.1, seed=3)",
+    ],
+)
+def test_effects_have_the_config_of_keras_and_nothing_happens_outside_of_training(both, expression):
+    ours, _ = both(expression)
+    np.testing.assert_array_equal(ours(X, training=False), X)
+    y = np.asarray(ours(X, training=True))
+    assert not np.array_equal(y, X) or not np.array_equal(ours(X, training=True), X)
+    assert type(ours).from_config(ours.get_config()).get_config() == ours.get_config()
+
+
+def test_erasing_fills_a_rectangle_of_such_an_area():
+    images = np.zeros((60, 20, 30, 2), "float32")
+    y = np.asarray(layers.RandomErasing((1.0, 1.0), (0.04, 0.25), fill_value=7.0, seed=1)(images))
+    assert set(np.unique(y)) == {0.0, 7.0}
+    shares = (y == 7).mean((1, 2, 3))
+    assert shares.max() <= 0.3
+    assert 0.05 < shares.mean() < 0.2
+    rows, columns = (y[..., 0] == 7).any(2), (y[..., 0] == 7).any(1)
+    np.testing.assert_array_equal(y[..., 0] == 7, rows[:, :, None] & columns[:, None])
+    noisy = np.asarray(layers.RandomErasing((1.0, 1.0), (0.2, 0.3), value_range=(0, 1), seed=1)(images[:4]))
+    assert 0 <= noisy.min()
+    assert noisy.max() <= 1
+    assert len(np.unique(noisy)) > 50
+
+
+def test_blur_keeps_what_is_flat_and_is_that_of_ops():
+    layer = layers.RandomGaussianBlur(1.0, (3, 5), value_range=(0, 255), seed=1)
+    drawn = {"should_apply_blur": np.array([True, False]), "blur_factor": np.float32([0.8, 1.2])}
+    y = np.asarray(layer.transform_images(ops.convert_to_tensor(X), drawn))
+    np.testing.assert_array_equal(y[1], X[1])
+    flat = np.asarray(layer.transform_images(ops.full((2, 9, 9, 1), 8.0), drawn))
+    np.testing.assert_allclose(flat[0, 2:-2, 2:-2], 8.0, rtol=1e-5)
+    again = layers.RandomGaussianBlur(1.0, (3, 5), seed=1)
+    np.testing.assert_allclose(again(X), layers.RandomGaussianBlur(1.0, (3, 5), seed=1)(X), rtol=1e-6)
+
+
+def test_jitter_is_its_parts_one_after_the_other():
+    y = layers.RandomColorJitter((0, 255), 0.3, 0.3, 0.3, 0.3, seed=4)(X)
+    want = X
+    for kind in (layers.RandomBrightness, layers.RandomContrast, layers.RandomSaturation, layers.RandomHue):
+        want = kind(0.3, seed=4)(want)
+    np.testing.assert_allclose(y, want, rtol=1e-4, atol=1e-2)
+
+
 def test_random_crop_resizes_outside_of_training():
     layer = layers.RandomCrop(4, 3)
     assert layer(X, training=False).shape == (2, 4, 3, 3)

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +44,19 @@ CASES = {
     ),
     "adafactor": ("Adafactor", {"learning_rate": 0.3}),
     "adafactor absolute": ("Adafactor", {"learning_rate": 0.1, "relative_step": False, "clip_threshold": 0.5}),
+    "muon": ("Muon", {"learning_rate": 0.1}),
+    "muon otherwise": (
+        "Muon",
+        {
+            "learning_rate": 0.1,
+            "nesterov": False,
+            "rms_rate": None,
+            "adam_lr_ratio": 0.5,
+            "weight_decay": None,
+            "adam_weight_decay": 0.1,
+            "ns_steps": 3,
+        },
+    ),
     "accumulated lamb": ("Lamb", {"learning_rate": 0.1, "gradient_accumulation_steps": 3}),
     "accumulated nadam": ("Nadam", {"learning_rate": 0.1, "gradient_accumulation_steps": 2}),
     "accumulated": ("Adam", {"learning_rate": 0.1, "gradient_accumulation_steps": 2}),
@@ -86,6 +100,26 @@ def test_updates_are_those_of_keras(case, theirs, backend):
     found = ours({case: CASES[case]})[case]
     for a, b in zip(found, theirs[case], strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5)  # Keras rounds 1 - beta**t
+
+
+def test_configs_and_slots_are_those_of_keras():
+    """The order of the slots is that of files."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    from peers import keras as theirs
+
+    for name in sorted({name for name, _ in CASES.values()}):
+        found = []
+        for library in (keras, theirs()):
+            library.utils.clear_session()
+            variables = [library.Variable(np.ones(s, "float32"), name=n) for n, s in (("b", (4,)), ("k", (3, 2)))]
+            optimizer = getattr(library.optimizers, name)()
+            optimizer.build(variables)
+            config = {
+                k: round(v, 6) if isinstance(v, float) and v > 1e-6 else v for k, v in optimizer.get_config().items()
+            }
+            slots = [(tuple(v.shape), np.asarray(v.numpy()).ravel()[:1].tolist()) for v in optimizer.variables[2:]]
+            found.append((optimizer.name, list(config.items()), slots, len(optimizer.variables)))
+        assert found[0] == found[1]
 
 
 def test_schedules_are_those_of_keras():

@@ -336,3 +336,11 @@ def test_tracebacks_lead_through_ones_own_code(settings):
     assert "loop.py" not in short
     config.disable_traceback_filtering()
     assert "loop.py" in files()
+
+
+def test_a_device_is_chosen_by_name(backend):
+    for name in ("cpu", "cpu:0", "CPU:0"):
+        with kcore.device(name):
+            np.testing.assert_array_equal(ops.convert_to_numpy(ops.add(ops.ones(2), 1)), [2, 2])
+    with pytest.raises(ValueError, match=r"no 'tpu:7'; it has .*cpu"):
+        kcore.device("tpu:7")

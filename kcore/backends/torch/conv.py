@@ -7,6 +7,7 @@ single spatial axis is a row of height 1, because torch keeps no such format for
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as _F
 
 _CONV = {2: _F.conv2d, 3: _F.conv3d}
@@ -68,6 +69,8 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
 
 def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
     x, w = _first(inputs, data_format), _kernel(kernel)
+    if x.dtype is torch.bfloat16 and x.device.type == "cpu":
+        x = x.contiguous()  # else the kernel's gradient is of memory that nothing has been written to, on one thread
     strides, dilation = _widened(strides, 1), _widened(dilation_rate, 1)
     pads, extras = _widened(padding, (0, 0)), _widened(output_padding, 0)
     both = [min(pair) for pair in pads]  # torch cuts both ends alike

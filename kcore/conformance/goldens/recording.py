@@ -88,10 +88,15 @@ def _in_order(trials: Trials, dtype: str, every: bool) -> list[Trial]:
         numbers = list(dict.fromkeys([*large[:1], *picked[:1], *large, *numbers]))
     found = []
     for number in numbers:
-        own = list(trials.samples[number].dtypes or trials.case.dtypes)
-        trial = trials.get(number, dtype if dtype in own else own[0])
-        if trial is not None and not trial.problem and not trial.refused:
-            found.append(trial)
+        sample = trials.samples[number]
+        own = list(sample.dtypes or trials.case.dtypes)
+        # Beyond the record's own dtypes an op may take more, but not where a sample was picked for its values.
+        tried = [dtype] if dtype in own or (sample.dtypes is None and not sample.why) else []
+        for each in (*tried, own[0]):
+            trial = trials.get(number, each)
+            if trial is not None and not trial.problem and not trial.refused:
+                found.append(trial)
+                break
     return found
 
 

@@ -20,6 +20,7 @@ BETWEEN = {"float64": 1e-12, "float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2,
 # Gradients of a whole network, by their largest root mean square.
 WHOLE = {"float64": 1e-9, "float32": 2e-3, "float16": 5e-2, "bfloat16": 2e-1, "complex64": 2e-3, "complex128": 1e-9}
 NEAR = 1e-2
+FORWARD = ("value", "argument", "layer", "changed", "error")
 AHEAD = 40  # how many ops further on a call is looked for
 LEAST = 1e-3
 
@@ -201,7 +202,7 @@ class Follower(Observer):
         """The next layer's call, or function differentiated; the operators' ops before it are passed."""
         for at in range(place.at, len(place.scope.children)):
             child = place.scope.children[at]
-            if isinstance(child, kind) and child.name == name:  # type: ignore[attr-defined]
+            if isinstance(child, kind) and isinstance(child, Scope) and child.name == name:
                 self._pass(place, at)
                 place.at = at + 1
                 return child
@@ -271,7 +272,8 @@ class Follower(Observer):
         if first:
             for event in reversed(list(call.ops(nested=False))):
                 self.check_gradient(event)
-        if len(self.findings) > before:
+        # Where the forward pass parts, the gradients of the whole do too: that is no news.
+        if len(self.findings) > before or any(f.kind in FORWARD for f in self.findings):
             return
         sizes = [float(np.sqrt(np.mean(np.square(np.abs(w.astype("complex128")))))) if w.size else 0.0 for w in wanted]
         rough = WHOLE[roughest(call)]

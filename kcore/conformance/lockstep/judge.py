@@ -146,8 +146,7 @@ class Exact:
         if self._moved is None:
             self._moved = [np.zeros(y.shape) for y in base]
             for seed in (0, 1):
-                rng = np.random.default_rng(seed)
-                ys = self._run(lambda x, rng=rng: x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape))) or []
+                ys = self._run(_nudge(np.random.default_rng(seed))) or []
                 for i, (y, b) in enumerate(zip(ys, base, strict=False)):
                     if y.shape == b.shape and is_inexact(y):
                         self._moved[i] = np.maximum(self._moved[i], _off(y, b) / NUDGE)
@@ -164,6 +163,10 @@ class Exact:
                 return self.call(tree.map_structure(wide, self.args))
         except Exception:  # the op takes no float64 here
             return None
+
+
+def _nudge(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: x * (1 + NUDGE * rng.choice([-1.0, 1.0], x.shape))
 
 
 def _epsilon(x: np.ndarray) -> float:

@@ -216,6 +216,7 @@ class _Models(_Runs):
         self.models = {b.name: transferred(model, b) for b in (oracle, *others)}
         # The values of all variables before the next program, and before the first.
         self.state = self.start = self._snapshot()
+        self.named: dict[int, str] = {}  # id of a tensor of the oracle -> what it is
         self.noisy: set[str] = set()
         self.rough = 0.0
         for backend in others:
@@ -256,11 +257,14 @@ class _Models(_Runs):
             return [y for y in ys if _is_float(backend, y)], [y for y in ys if not _is_float(backend, y)]
 
         primals = [v.value for v in trainable] + [leaves[i] for i in floats]
-        self.inputs_named = {id(leaves[i]): f"the input {i}" if len(floats) > 1 else "the input" for i in floats}
+        for i in floats:
+            self.named[id(leaves[i])] = f"the input {i}" if len(floats) > 1 else "the input"
         return _differentiate(backend, f, primals)
 
     def _names(self) -> dict[int, str]:
-        return {id(v._storage): v.path for v in self.models[self.oracle.name].trainable_variables}
+        self.named.clear()  # the inputs are named as the program makes tensors of them
+        self.named.update({id(v._storage): v.path for v in self.models[self.oracle.name].trainable_variables})
+        return self.named
 
     def _snapshot(self) -> list[np.ndarray]:
         return [array_of(v.backend, v.backend.read(v._storage)) for v in variables_of(self.models[self.oracle.name])]
@@ -536,7 +540,8 @@ def _formula_sides_with(finding: Finding, oracle: Any) -> bool:
     case = judge.CASES.get(event.op.name)
     if case is None or case.compare is not None:
         return False
-    positional, named = [], {}
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
     for (name, p), value in zip(event.op.signature.parameters.items(), event.args, strict=True):
         if p.kind is p.VAR_POSITIONAL:
             positional += value

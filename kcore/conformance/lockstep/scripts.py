@@ -181,8 +181,8 @@ def _numbers(x: np.ndarray) -> str:
 
 
 def _call(event: OpEvent, rendered: list[Any], imports: set[str]) -> str:
-    op = event.op
-    public = getattr(ops, op.name, None)
+    op: Any = event.op
+    public: Any = getattr(ops, op.name, None)
     if getattr(public, "op", None) is op:
         name = f"ops.{op.name}"
     else:

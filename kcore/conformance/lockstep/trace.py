@@ -109,7 +109,7 @@ class Recorder(Observer):
     def __init__(self, backend: Any, names: dict[int, str] | None = None, gradients: bool = True) -> None:
         super().__init__(backend)
         self.program = Scope("program")
-        self.names, self.gradients = names or {}, gradients
+        self.names, self.gradients = {} if names is None else names, gradients
         self.count = 0
         self._scopes: list[Scope] = [self.program]
 
