@@ -127,7 +127,7 @@ class Check:
         picked = sample.why or sample.expect is not UNSET or sample.differs or sample is self.trials.probe
         return trial.dtype == "float64" and "float32" in own and not picked
 
-    def _together(self, functions: Sequence[Callable], values: Sequence[list]) -> list[Any]:
+    def _together(self, functions: Sequence[Callable], values: Sequence[list], hastily: bool = False) -> list[Any]:
         """Results of functions of lists of tensors, from one compilation; none if one of them fails."""
         ends = np.cumsum([0, *map(len, values)])
 
@@ -135,7 +135,7 @@ class Check:
             return [f(*flat[i:j]) for f, i, j in zip(functions, ends, ends[1:])]
 
         try:
-            return self.backend.jit(run, hastily=True)(*[v for many in values for v in many])
+            return self.backend.jit(run, hastily)(*[v for many in values for v in many])
         except Exception:
             return []  # each alone will tell which
 
@@ -363,7 +363,7 @@ class Check:
         ready: list[Any] = []
         if self.thin and all(self.compilable(p.trial) for p in probes):
             functions = [p.both if p.twice else p.first for p in probes]
-            ready = self._together(functions, [p.leaves() for p in probes])
+            ready = self._together(functions, [p.leaves() for p in probes], hastily=True)
         for i, probe in enumerate(probes):
             parts = ready[i] if ready else self.attempt("gradient", probe.trial, lambda: probe.first(*probe.leaves()))  # noqa: B023
             if parts is None:

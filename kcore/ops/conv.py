@@ -427,12 +427,11 @@ def fold(
     """
     dtype, x = x.dtype, wide(x)
     batch, length, _ = ops.shape(x)
-    counts = [
-        (n + 2 * p - (k - 1) * d - 1) // s + 1
-        for n, p, k, d, s in zip(output_size, padding, kernel_size, dilation, stride, strict=True)
-    ]
+    given: Any = (output_size, padding, kernel_size, dilation, stride)
+    counts = [(n + 2 * p - (k - 1) * d - 1) // s + 1 for n, p, k, d, s in zip(*given, strict=True)]
     channels = length // math.prod(kernel_size)
-    x = ops.reshape(x, (batch, channels, *kernel_size, *counts))
+    size: Any = kernel_size
+    x = ops.reshape(x, (batch, channels, *size, *counts))
     x = ops.transpose(x, (3, 5, 2, 4, 0, 1))  # both axes of windows in front, the columns' first
     for axis in (1, 0):
         n, count = output_size[axis], counts[axis]

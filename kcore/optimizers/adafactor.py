@@ -66,11 +66,11 @@ class Adafactor(Optimizer):
         self._columns: list[Variable] = []
         self._velocities: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        for variable in variables:
+        super().build(var_list)
+        for variable in var_list:
             shape, name = variable.shape, variable.path.replace("/", "_")
             rows, columns = ((*shape[:-1],), (*shape[:-2], shape[-1])) if len(shape) > 1 else ((), ())
             self._rows.append(self._new_variable(f"{name}_rows", rows, "zeros", variable._dtype))

@@ -55,11 +55,11 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
         self._accumulators_of_squares: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        self._accumulators_of_squares = self.add_optimizer_variables(variables, "accumulator", self._start)
+        super().build(var_list)
+        self._accumulators_of_squares = self.add_optimizer_variables(var_list, "accumulator", self._start)
 
     def _start(self, shape: Any, dtype: Any) -> Any:
         return ops.full(shape, self.initial_accumulator_value, dtype)
@@ -124,12 +124,12 @@ class Adadelta(Optimizer):
         self._squares: list[Variable] = []
         self._changes: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self._squares, self._changes = self.add_optimizer_variables(
-            variables, ["accumulated_grad", "accumulated_delta_var"]
+            var_list, ["accumulated_grad", "accumulated_delta_var"]
         )
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
@@ -199,11 +199,11 @@ class Adamax(Optimizer):
         self._momentums: list[Variable] = []
         self._norms: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        self._momentums, self._norms = self.add_optimizer_variables(variables, ["momentum", "norm"])
+        super().build(var_list)
+        self._momentums, self._norms = self.add_optimizer_variables(var_list, ["momentum", "norm"])
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         dtype = variable._dtype
@@ -271,11 +271,11 @@ class Nadam(Optimizer):
         self._momentums: list[Variable] = []
         self._velocities: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        self._momentums, self._velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+        super().build(var_list)
+        self._momentums, self._velocities = self.add_optimizer_variables(var_list, ["momentum", "velocity"])
         # After the slots, as in Keras's files.
         self._u_product = self._new_variable("u_product", (), "ones", dtypes.name_of(config.floatx()))
 

@@ -78,12 +78,12 @@ class Ftrl(Optimizer):
         self._squares: list[Variable] = []
         self._linears: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
+        super().build(var_list)
         self._squares, self._linears = self.add_optimizer_variables(
-            variables, ["accumulator", "linear"], [self._start, "zeros"]
+            var_list, ["accumulator", "linear"], [self._start, "zeros"]
         )
 
     def _start(self, shape: Any, dtype: Any) -> Any:

@@ -47,11 +47,11 @@ class LossScaleOptimizer(Optimizer):
             "dynamic_scale", (), lambda shape, dtype: float(initial_scale), "float32"
         )
 
-    def build(self, variables: Sequence[Variable]) -> None:
+    def build(self, var_list: Sequence[Variable]) -> None:
         if self.built:
             return
-        super().build(variables)
-        self.inner_optimizer.build(variables)
+        super().build(var_list)
+        self.inner_optimizer.build(var_list)
 
     @property
     def variables(self) -> list[Variable]:

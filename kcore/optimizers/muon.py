@@ -91,11 +91,11 @@ class Muon(Optimizer):
             return True
         return any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        for variable in variables:
+        super().build(var_list)
+        for variable in var_list:
             self._momentums.append(self.add_variable_from_reference(variable, "momentum"))
             slot = self.add_variable_from_reference(variable, "velocity") if self._by_adam(variable) else None
             self._velocities.append(slot)

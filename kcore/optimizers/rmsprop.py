@@ -61,15 +61,15 @@ class RMSprop(Optimizer):
         self._momentums: list[Variable] = []
         self._means: list[Variable] = []
 
-    def build(self, variables: Any) -> None:
+    def build(self, var_list: Any) -> None:
         if self.built:
             return
-        super().build(variables)
-        self._velocities = self.add_optimizer_variables(variables, "velocity")
+        super().build(var_list)
+        self._velocities = self.add_optimizer_variables(var_list, "velocity")
         if self.momentum > 0:
-            self._momentums = self.add_optimizer_variables(variables, "momentum")
+            self._momentums = self.add_optimizer_variables(var_list, "momentum")
         if self.centered:
-            self._means = self.add_optimizer_variables(variables, "average_gradient")
+            self._means = self.add_optimizer_variables(var_list, "average_gradient")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         rate = ops.cast(learning_rate, variable._dtype)

@@ -50,8 +50,8 @@ class Config:
     def items(self) -> Any:
         return self.__dict__["_config"].items()
 
-    def get(self, key: str, default: Any = None) -> Any:
-        return self.__dict__["_config"].get(key, default)
+    def get(self, keyname: str, value: Any = None) -> Any:
+        return self.__dict__["_config"].get(keyname, value)
 
     def pop(self, *args: Any) -> Any:
         return self._changeable().pop(*args)

@@ -181,9 +181,9 @@ def _numbers(x: np.ndarray) -> str:
 
 
 def _call(event: OpEvent, rendered: list[Any], imports: set[str]) -> str:
-    op: Any = event.op
-    public: Any = getattr(ops, op.name, None)
-    if getattr(public, "op", None) is op:
+    op = event.op
+    public = getattr(ops, op.name, None)
+    if public is not None and public.op is op:
         name = f"ops.{op.name}"
     else:
         imports.add("from kcore.ops.mechanism import REGISTRY")
