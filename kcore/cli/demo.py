@@ -23,7 +23,13 @@ OPS = ("add", "matmul", "conv", "softmax", "logsumexp", "mean", "max_pool", "whe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--epochs", type=arguments.positive, default=15, metavar="N", help="passes over the training images (default: 15)")
+    parser.add_argument(
+        "--epochs",
+        type=arguments.positive,
+        default=15,
+        metavar="N",
+        help="passes over the training images (default: 15)",
+    )
     parser.add_argument(
         "--seed",
         type=arguments.seed,
