@@ -112,7 +112,9 @@ def extensions():
         Extension(
             "kcore._native._kernels",
             sources=[f"{NATIVE}/_kernels.pyx", *sources],
-            depends=sorted(str(p.relative_to(ROOT)) for p in (ROOT / NATIVE / "src").iterdir()),
+            depends=sorted(
+                str(p.relative_to(ROOT)) for p in [*(ROOT / NATIVE / "src").iterdir(), *(ROOT / NATIVE).glob("*.pxi")]
+            ),
             include_dirs=[numpy.get_include(), f"{NATIVE}/src"],
             define_macros=macros,
             language="c++",

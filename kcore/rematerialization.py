@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from kcore import backends, tree
-from kcore.ops import control, symbolic
+from kcore.ops import control, differentiate, symbolic
 
 MODES = ("full", "activations", "larger_than", "list_of_layers", None)
 
@@ -79,7 +79,7 @@ def remat(f: Callable) -> Callable:
             shell[0] = tree.map_structure(lambda x: None if x is None else 0, y)
             return [x for x in tree.flatten(y) if x is not None]
 
-        ys = iter(control.checkpoint(flat, [backend.convert(leaves[i]) for i in tensors]))
+        ys = iter(differentiate.checkpoint(flat, [backend.convert(leaves[i]) for i in tensors]))
         return tree.map_structure(lambda x: None if x is None else next(ys), shell[0])
 
     return call

@@ -9,7 +9,7 @@ import numpy as np
 from kcore import backends, ops, tree
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw
-from kcore.ops import control
+from kcore.ops import control, differentiate
 
 
 def rows_of(xs: Any) -> list[Any]:
@@ -251,7 +251,7 @@ internal(
     Sample(lambda x: [x[0] * x[1], x[0]], [draw(4, 3), draw(4)], dtypes=FLOATS),
 )
 internal(
-    control.custom_call,
+    differentiate.custom_call,
     lambda f, xs: f(xs)[0],
     Sample(
         lambda xs: ([xs[0] * xs[1]], lambda gs: [gs[0] * xs[1], gs[0] * xs[0]]),
@@ -261,7 +261,7 @@ internal(
     Sample(lambda xs: ([xs[0] * xs[0], xs[0]], lambda gs: [2 * gs[0] * xs[0] + gs[1]]), [draw(3)], dtypes=FLOATS),
 )
 internal(
-    control.checkpoint,
+    differentiate.checkpoint,
     lambda f, xs: f(xs),
     Sample(lambda xs: [xs[0] * xs[1] * xs[1], xs[0]], [draw(3, 2), draw(3, 2, seed=1)], dtypes=FLOATS),
 )

@@ -8,6 +8,7 @@ from kcore.ops.conv import *
 from kcore.ops.convert import *
 from kcore.ops.create import *
 from kcore.ops.decompose import *
+from kcore.ops.differentiate import *
 from kcore.ops.elementwise import *
 from kcore.ops.fourier import *
 from kcore.ops.fused import *

@@ -46,9 +46,8 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor = None, activation: str = "lin
         ValueError: The shapes don't fit, or the activation is another.
         TypeError: The operands hold integers or bools, or complex numbers that are to be activated.
 
-    Example:
-        >>> ops.dense([[1.0, -2.0]], [[1.0], [1.0]], [0.5], "relu")
-        Tensor([[0.]], dtype=float32)
+    >>> ops.dense([[1.0, -2.0]], [[1.0], [1.0]], [0.5], "relu")
+    Tensor([[0.]], dtype=float32)
     """
     y = ops.matmul(x, kernel)
     if bias is not None:

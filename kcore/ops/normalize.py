@@ -134,6 +134,10 @@ def normalize_batch(
 
     Raises:
         ValueError: An axis is out of range, or an operand does not fit it.
+
+    >>> y, mean, variance = ops.normalize_batch([[1.0], [3.0]], epsilon=0.0)
+    >>> mean, variance
+    (Tensor([2.], dtype=float32), Tensor([1.], dtype=float32))
     """
     at = (axis,) if isinstance(axis, int) else axis
     at = rules.normalize_axes(at, tuple(x.shape))
