@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import zipfile
 from collections.abc import Iterable
+from typing import Any
 
 from kcore import backends
-from kcore.cli.errors import UserError
+from kcore.cli.errors import DamagedFile, UserError
 
 
 def positive(text: str) -> int:
@@ -29,6 +31,24 @@ def seed(text: str) -> int:
     if not 0 <= value < 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2**32 - 1")
     return value
+
+
+def read_arrays(path: Any) -> dict[str, Any]:
+    """The arrays of a .npz file by name; that of a .npy file as "x".
+
+    Raises:
+        DamagedFile: It is missing, or holds something else.
+    """
+    import numpy as np
+
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            return dict(loaded)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DamagedFile(f"--inputs {path} can't be read: {error}.") from None
 
 
 def add_report_options(parser: argparse.ArgumentParser) -> None:

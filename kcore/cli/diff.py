@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kcore.cli.arguments import backend_name, listed, positive
-from kcore.cli.errors import UserError
+from kcore.cli.arguments import backend_name, listed, positive, read_arrays
+from kcore.cli.errors import DamagedFile, UserError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     import kcore
     from kcore import conformance
 
-    arrays = _arrays(args.inputs)
+    arrays = read_arrays(args.inputs)
     targets, weights = arrays.pop("y", None), arrays.pop("sample_weight", None)
     if args.steps and targets is None:
         raise UserError(f"--steps needs targets; put an array called y into {args.inputs}.")
@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
     try:
         with kcore.backend("reference"):
             model = keras.models.load_model(args.model)
+    except (ValueError, TypeError, OSError) as error:
+        raise DamagedFile(str(error)) from None
+    try:
         found = conformance.compare(
             model,
             _as_inputs(model, arrays),
@@ -66,16 +69,6 @@ def run(args: argparse.Namespace) -> int:
     if args.script and first is not None:
         _write(args.script, first.script or f"# {first}\n".replace("\n", "\n# "))
     return 0 if found else 1
-
-
-def _arrays(path: str) -> dict[str, Any]:
-    import numpy as np
-
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise UserError(f"--inputs {path} can't be read: {error}") from None
-    return {"x": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
 
 
 def _as_inputs(model: Any, arrays: dict[str, Any]) -> Any:

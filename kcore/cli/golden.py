@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kcore.cli import arguments
-from kcore.cli.arguments import add_report_options, backend_name, listed
+from kcore.cli.arguments import add_report_options, backend_name, listed, read_arrays
 from kcore.cli.errors import EXIT_CODES, DamagedFile, UserError
 
 if TYPE_CHECKING:
@@ -117,17 +117,9 @@ def _record(args: argparse.Namespace) -> int:
 
 
 def _of_model(args: argparse.Namespace) -> Golden:
-    import numpy as np
-
     from kcore.conformance import goldens
 
-    inputs = None
-    if args.inputs is not None:
-        try:
-            with np.load(args.inputs, allow_pickle=False) as found:
-                inputs = {name: found[name] for name in found.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise DamagedFile(f"--inputs {args.inputs} can't be read: {error}.") from None
+    inputs = None if args.inputs is None else read_arrays(args.inputs)
     try:
         golden, model = goldens.record_model(
             args.model, inputs, seed=args.seed or 0, batch=args.batch or 2, gradients=args.gradients

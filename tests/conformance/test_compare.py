@@ -296,8 +296,15 @@ def test_diff_tells_what_is_wrong_with_its_arguments(tmp_path, capsys):
     small().save(tmp_path / "net.keras")
     np.save(tmp_path / "x.npy", X)
     model, data = str(tmp_path / "net.keras"), str(tmp_path / "x.npy")
-    assert main(["diff", model, "--inputs", str(tmp_path / "none.npy")]) == 2
+    assert main(["diff", model, "--inputs", str(tmp_path / "none.npy")]) == 3
     assert "can't be read" in capsys.readouterr().err
+    np.savez(tmp_path / "cut.npz", x=X)
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-40])
+    assert main(["diff", model, "--inputs", str(tmp_path / "cut.npz")]) == 3
+    assert "can't be read" in capsys.readouterr().err
+    (tmp_path / "cut.keras").write_bytes((tmp_path / "net.keras").read_bytes()[:-40])
+    assert main(["diff", str(tmp_path / "cut.keras"), "--inputs", data]) == 3
+    assert "cut.keras" in capsys.readouterr().err
     assert main(["diff", model, "--inputs", data, "--steps", "1"]) == 2
     assert "put an array called y" in capsys.readouterr().err
     assert main(["diff", model, "--inputs", data, "--backends", "tourch"]) == 2
