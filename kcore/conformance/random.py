@@ -275,7 +275,11 @@ Case(
 Case(
     keyed.random_truncated_normal,
     truncated,
-    samples=[*FLOATS, Sample(KEY, (4, 33), 3.0, 0.5)],
+    samples=[
+        *FLOATS,
+        Sample(KEY, (4, 33), 3.0, 0.5),
+        Sample(KEY, (2, 3), draw(3), draw(2, 1, low=0.5, high=2.0), why="arrays that broadcast"),
+    ],
     errors=BAD_FLOATS,
     tol={"float32": 2e-6, "float64": 1e-13},
     dtypes=("float32",),

@@ -187,11 +187,8 @@ class Functional(Model):
                 return None
             raise ValueError(f"{self.name}: the input {layer.name} is None.")
         shape = tuple(x.shape)
-        if (
-            shape[1:] == wanted.shape[1:]
-            and len(shape) == len(wanted.shape)
-            and dtypes.name_of(x.dtype) == wanted.dtype
-        ):
+        alike = shape[1:] == wanted.shape[1:] and len(shape) == len(wanted.shape)
+        if alike and wanted.dtype != "string" and dtypes.name_of(x.dtype) == wanted.dtype:
             return x  # as it mostly is
         if len(shape) == len(wanted.shape) + 1 and shape[-1] == 1:
             x = ops.squeeze(x, -1)

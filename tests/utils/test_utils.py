@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import kcore
-from kcore import config, ops, tree, utils
+from kcore import config, naming, ops, tree, utils
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import peers
@@ -131,6 +131,9 @@ def test_a_progress_bar_says_what_it_was_told(capsys):
 
 
 def test_functions_are_those_of_keras():
+    naming.reset_names()
+    peers.keras().backend.clear_session()
+
     def make(keras):
         x = keras.Input((3,))
         dense = keras.layers.Dense(2, kernel_initializer="ones")

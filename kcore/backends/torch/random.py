@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch.fx.experimental import proxy_tensor
 
@@ -52,6 +53,7 @@ def random_mask(key, shape, probability):
 def _tensor(x):
     from kcore.backends.torch import backend
 
+    x = np.asarray(x)  # a scalar of shape () is no array to torch
     return backend.convert(x) if x.dtype.itemsize == 2 else torch.from_numpy(x)  # it reads no bfloat16 from NumPy
 
 
