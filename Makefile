@@ -15,7 +15,7 @@ SANITIZE := .venv-sanitize
 STAMPS := build/stamps
 
 BUILD_NEEDS := setuptools cython numpy
-BASE_TEST_NEEDS := pytest pytest-xdist hypothesis
+BASE_TEST_NEEDS := pytest pytest-xdist hypothesis mpmath
 # Idle OpenMP threads sleep: two pytest workers share the processors.
 QUIET_THREADS := OMP_WAIT_POLICY=passive
 # Nothing here reads or writes the user's own Keras settings; Keras makes a file where none is.
