@@ -21,7 +21,7 @@ from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
 from kcore.conformance.trials import Trials
 from kcore.ops.mechanism import REGISTRY
 
-FORGET_AFTER = 16
+FORGET_AFTER = 64
 checked: Counter[str] = Counter()  # backend -> ops checked in this process
 
 Progress = Callable[[Result, int, int], None]

@@ -114,7 +114,7 @@ def _curved(case: Case) -> bool:
     reference = backends.load("reference")
     with backends.use(reference), np.errstate(all="ignore"):
         for probe in Check(Trials(case), reference).probes():
-            if probe.twice and any(q.any() for q in probe.arrays(probe.both(*probe.leaves()))[2]):
+            if probe.twice and any(q.any() for q in probe.arrays(probe.both(*probe.tensors()))[2]):
                 return True
     return False
 
