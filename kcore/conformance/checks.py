@@ -27,6 +27,8 @@ VARIED, COMPILED, TWICE_DIFFERENTIATED = 2, 2, 2
 # On a backend that compiles an op anew for each shape and dtype, or whose calls are slow, fewer do, and fewer are
 # differentiated.
 THIN_VARIED, THIN_COMPILED, THIN_DIFFERENTIATED = 1, 1, 3
+# How many calls are compiled as one, at most: the time grows faster than their number.
+TOGETHER = 64
 
 
 class Unsupported(Exception):
@@ -41,8 +43,8 @@ class Check:
         self.trials, self.case, self.backend, self.full = trials, trials.case, backend, trials.full
         self.op = getattr(self.case.op, "op", None)
         self.result = Result(self.case.name, backend.name)
-        self.batched = backend.compiles_shapes and not self.full
-        self.thin = self.batched or (backend.slow_calls and not self.full)
+        self.batched = backend.compiles_shapes
+        self.thin = (self.batched or backend.slow_calls) and not self.full
         # Whether the backend has a function for it; else it is other ops, with records of their own.
         self.own = self.op is None or self.op.body is None or self.op.name in backend.ops
         self.ready: dict[tuple[str, Trial], Any] = {}  # (check, trial) -> what it gives, computed ahead
@@ -87,11 +89,14 @@ class Check:
     # -- ahead, on a backend that compiles each shape -----------------------------------
 
     def ahead(self) -> None:
-        """Computes what it can from two compilations, one of them in 64 bits; the rest is run one by one later."""
+        """Computes what it can from few compilations, two of most records; the rest is run one by one later.
+
+        In full runs too. It leaves one trial of an op's own function to be run eagerly.
+        """
         eager = next(self._chosen(THIN_VARIED), next(iter(self.trials), None)) if self.own else None
         groups: dict[bool, dict[tuple[str, Trial], tuple[Callable, list]]] = {False: {}, True: {}}
         for trial in self.trials:
-            if not self.compilable(trial) or self._spared(trial):
+            if not self.compilable(trial) or (self.thin and self._spared(trial)):
                 continue
             group = groups[any(dtypes.is_wide(dtypes.name_of(a.dtype)) for a in trial.call.arrays())]
             if trial is not eager:
@@ -102,7 +107,7 @@ class Check:
             if self.compilable(probe.trial):
                 groups[True]["gradient", probe.trial] = (probe.both if probe.twice else probe.first, probe.inputs)
         for group in groups.values():
-            for (check, trial), got in self._together(list(group.items())):
+            for (check, trial), got in self._in_batches(list(group.items())):
                 # What is off is run again by itself, as users run it: some functions need the compiler's fused
                 # multiply-add to round once, and a hasty compilation has none.
                 if check == "gradient" or self._agrees(trial, got):
@@ -118,6 +123,10 @@ class Check:
             if found.problem or not found.error <= tol:
                 return False
         return True
+
+    def _in_batches(self, jobs: list[Any]) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(jobs), TOGETHER):
+            yield from self._together(jobs[start : start + TOGETHER])
 
     def _together(self, jobs: Sequence[tuple[Any, tuple[Callable, list[np.ndarray]]]]) -> list[tuple[Any, Any]]:
         """(key, function(*arrays)) for each (key, (function, arrays)), from one compilation, without those that fail."""
@@ -354,7 +363,7 @@ class Check:
 
     def variants(self) -> None:
         """Lists, strided, reversed and read-only arrays must give the same as plain ones, and stay as they are."""
-        if self.thin and not self.own:
+        if not self.own and (self.thin or self.batched):
             return
         for trial in self._chosen(THIN_VARIED if self.thin else VARIED):
             for name, leaf in variants(self.backend).items():
