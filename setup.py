@@ -74,6 +74,7 @@ class BuildKernels(build_ext):
             # vptr needs type information that a module of plain functions does not have
             sanitizers = "-fsanitize=address,undefined"
             flags += [sanitizers, "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-g", "-O1"]
+            flags.append("-fexpensive-optimizations")  # else no multiply-adds are fused, and errors are larger
             link.append(sanitizers)
         for extension in self.extensions:
             extension.extra_compile_args += flags
