@@ -2,6 +2,7 @@
 
 from kcore.backends.reference import (
     activate,
+    attention,
     control,
     conv,
     convert,
@@ -25,6 +26,7 @@ from kcore.backends.reference import (
 
 MODULES = (
     activate,
+    attention,
     control,
     conv,
     convert,
