@@ -12,7 +12,7 @@ from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.control import scan
 from kcore.ops.mechanism import Plan, Tensor, op
-from kcore.ops.symbolic import Spec
+from kcore.ops.symbolic import Shape, Spec
 
 __all__ = ["gru", "lstm"]
 
@@ -42,20 +42,21 @@ def _sequence(gates: int, x: Spec, states: dict, kernel: Spec, recurrent: Spec, 
     """The plan for an op of so many gates; raises ValueError where the shapes don't fit."""
     rules.require_ndim(x, 3)
     batch, steps, size = x.shape
-    if recurrent.ndim != 2 or recurrent.shape[1] != gates * recurrent.shape[0]:
+    rules.require_ndim(recurrent, 2, "recurrent_kernel")
+    units, wide = recurrent.shape
+    if units is None and wide is not None:
+        units = wide // gates
+    if units is None:
+        units = next((s.shape[-1] for s in states.values() if s.ndim and s.shape[-1] is not None), None)
+    batch = next((s.shape[0] for s in states.values() if s.ndim), None) if batch is None else batch
+    many = None if units is None else gates * units
+    if not _fits(recurrent.shape, (units, many)):
         raise ValueError(f"recurrent_kernel should have shape (units, {gates} * units), not {recurrent.shape}.")
-    units = recurrent.shape[0]
-    if kernel.ndim != 2 or kernel.shape[1] != gates * units or (size is not None and kernel.shape[0] != size):
-        raise ValueError(f"kernel should have shape ({size}, {gates * units}), not {kernel.shape}.")
-    wide = (gates * units,) if rank == 1 else (2, gates * units)
-    if bias is not None and bias.shape != wide:
-        raise ValueError(f"bias should have shape {wide}, not {bias.shape}.")
-    for name, state in states.items():
-        if state.ndim != 2 or state.shape[1] != units or not _same(state.shape[0], batch):
-            raise ValueError(f"{name} should have shape {(batch, units)}, not {state.shape}.")
-        batch = state.shape[0] if batch is None else batch
-    if mask is not None and (mask.ndim != 2 or not _same(mask.shape[0], batch) or not _same(mask.shape[1], steps)):
-        raise ValueError(f"mask should have shape {(batch, steps)}, not {mask.shape}.")
+    wanted = {name: (state, (batch, units)) for name, state in states.items()}
+    wanted |= {"kernel": (kernel, (size, many)), "bias": (bias, (many,) if rank == 1 else (2, many))}
+    for name, (given, shape) in (wanted | {"mask": (mask, (batch, steps))}).items():
+        if given is not None and not _fits(given.shape, shape):
+            raise ValueError(f"{name} should have shape {shape}, not {given.shape}.")
     floats = [s for s in (x, *states.values(), kernel, recurrent, bias) if s is not None]
     dtype = dtypes.promote(*(s.dtype for s in floats))
     if not dtypes.is_float(dtype):
@@ -66,8 +67,9 @@ def _sequence(gates: int, x: Spec, states: dict, kernel: Spec, recurrent: Spec, 
     return Plan.many(tuple(outputs), cast=cast | dict.fromkeys(states, dtype))
 
 
-def _same(size: int | None, other: int | None) -> bool:
-    return None in (size, other) or size == other
+def _fits(shape: Shape, wanted: Shape) -> bool:
+    """Whether the shapes are the same, as far as is known."""
+    return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted, strict=True))
 
 
 def _lstm(x, h, c, kernel, recurrent_kernel, bias=None, mask=None, reverse=False, sequence=True) -> Plan:
@@ -187,7 +189,7 @@ def gru(
         return (gru_step(gates, ops.dense(h, recurrent_kernel, second), h, ops.sigmoid, ops.tanh),)
 
     def before(gates: Tensor, h: Tensor) -> tuple[Tensor]:
-        units = recurrent_kernel.shape[0]
+        units = h.shape[-1]
         x_gates, x_candidate = ops.split(gates, [2 * units], axis=-1)
         for_gates, for_candidate = ops.split(recurrent_kernel, [2 * units], axis=-1)
         update, reset = ops.split(ops.sigmoid(ops.add(x_gates, ops.matmul(h, for_gates))), 2, axis=-1)

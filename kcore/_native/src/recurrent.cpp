@@ -116,6 +116,13 @@ class StateProducts {
   const T* packed_ = nullptr;
 };
 
+// Has what the next step reads or writes at p on its way: a step's rows lie too far apart for the
+// processor to foresee.
+template <class T>
+KCORE_INLINE void fetch(const T* p, int gates, index units) {
+  for (int j = 0; j < gates; ++j) __builtin_prefetch(p + j * units, 1, 2);
+}
+
 // The rows of the batch for each thread; whole tiles where there are enough.
 template <class F>
 KCORE_INLINE void over_batch(index batch, int threads, F&& f) {
@@ -155,13 +162,16 @@ bool lstm(index steps, index batch, index units, const T* recurrent, const T* bi
   over_batch(batch, threads, [&](index begin, index end) {
     const T *h_old = h0, *c_old = c0;
     for (index i = 0; i < steps; ++i) {
-      const index t = course.at(i);
+      const index t = course.at(i), next = course.at(min_of(i + 1, steps - 1)) - t;
       T* h_new = h + t * size;
       T* c_new = keep ? cells + t * size : cells;
       products.over(h_old, begin, end, [&](index row, index u, const T* sums) {
         over_block<T>(u, units, [&](auto part) {
           T* gate = gates + (t * batch + row) * 4 * units + u;
           const index at = row * units + u;
+          fetch(gate + next * batch * 4 * units, 4, units);
+          fetch(h_new + next * size + at, 1, units);
+          if (keep) fetch(c_new + next * size + at, 1, units);
           const Vec<T> before = part.get(c_old + at);
           if (left_out(mask, t, batch, row)) {
             part.put(h_new + at, part.get(h_old + at));
@@ -208,7 +218,7 @@ bool lstm_grad(index steps, index batch, index units, const T* recurrent, const 
       for (index u = units; u < width; ++u) carry[row * width + u] = 0;
     }
     for (index i = steps - 1; i >= 0; --i) {
-      const index t = course.at(i);
+      const index t = course.at(i), next = course.at(max_of<index>(i - 1, 0)) - t;
       const T* c_old = i ? cells + course.at(i - 1) * size : c0;
       for (index row = begin; row < end; ++row) {
         const bool skipped = left_out(mask, t, batch, row);
@@ -219,6 +229,8 @@ bool lstm_grad(index steps, index batch, index units, const T* recurrent, const 
           const T* gate = gate_row + u;
           T* d = d_row + u;
           T* dh_at = carry + row * width + u;
+          fetch(gate + next * batch * 4 * units, 4, units);
+          fetch(d + next * batch * 4 * units, 4, units);
           Vec<T> dh_now = part.get(dh_at);
           if (g) dh_now += part.get(g + t * size + at);
           if (skipped) {
@@ -262,12 +274,15 @@ bool gru_after(index steps, index batch, index units, const T* recurrent, const 
   over_batch(batch, threads, [&](index begin, index end) {
     const T* h_old = h0;
     for (index i = 0; i < steps; ++i) {
-      const index t = course.at(i);
+      const index t = course.at(i), next = course.at(min_of(i + 1, steps - 1)) - t;
       T* h_new = h + t * size;
       products.over(h_old, begin, end, [&](index row, index u, const T* sums) {
         over_block<T>(u, units, [&](auto part) {
           T* gate = gates + (t * batch + row) * 3 * units + u;
           const index at = row * units + u;
+          fetch(gate + next * batch * 3 * units, 3, units);
+          fetch(h_new + next * size + at, 1, units);
+          if (keep) fetch(extra + (t + next) * size + at, 1, units);
           const Vec<T> before = part.get(h_old + at);
           if (left_out(mask, t, batch, row)) {
             part.put(h_new + at, before);
@@ -312,13 +327,15 @@ bool gru_before(index steps, index batch, index units, const T* recurrent, const
   over_batch(batch, threads, [&](index begin, index end) {
     const T* h_old = h0;
     for (index i = 0; i < steps; ++i) {
-      const index t = course.at(i);
+      const index t = course.at(i), next = course.at(min_of(i + 1, steps - 1)) - t;
       T* h_new = h + t * size;
       T* kept = keep ? extra + t * size : extra;
       first.over(h_old, begin, end, [&](index row, index u, const T* sums) {
         over_block<T>(u, units, [&](auto part) {
           T* gate = gates + (t * batch + row) * 3 * units + u;
           const index at = row * units + u;
+          fetch(gate + next * batch * 3 * units, 3, units);
+          fetch(h_new + next * size + at, 1, units);
           const auto given = [&](index j) {
             return with_bias(part, gate, bias, j * units, u) + load(sums + j * lanes);
           };
@@ -383,7 +400,7 @@ bool gru_grad(index steps, index batch, index units, const T* recurrent, const T
       for (index u = 0; u < width; ++u) inner_carry[row * width + u] = 0;
     }
     for (index i = steps - 1; i >= 0; --i) {
-      const index t = course.at(i);
+      const index t = course.at(i), next = course.at(max_of<index>(i - 1, 0)) - t;
       const T* h_old = i ? h + course.at(i - 1) * size : h0;
       for (index row = begin; row < end; ++row) {
         const bool skipped = left_out(mask, t, batch, row);
@@ -394,6 +411,9 @@ bool gru_grad(index steps, index batch, index units, const T* recurrent, const T
           T* d = dgates + gates_at + u;
           T* d_state = reset_after ? dstate + gates_at + u : nullptr;
           T* dh_at = carry + row * width + u;
+          fetch(gate + next * batch * wide, 3, units);
+          fetch(d + next * batch * wide, 3, units);
+          if (d_state) fetch(d_state + next * batch * wide, 3, units);
           Vec<T> dh_now = part.get(dh_at);
           if (g) dh_now += part.get(g + t * size + at);
           if (skipped) {

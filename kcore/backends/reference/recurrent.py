@@ -36,7 +36,7 @@ def _run(step, x, states, kernel, bias, mask, reverse):
     return hs, states
 
 
-def plain_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse):
+def _lstm_definition(x, h, c, kernel, recurrent_kernel, bias, mask, reverse):
     """(hs, h, c): `ops.lstm`, step by step."""
 
     def step(gates, states):
@@ -49,7 +49,7 @@ def plain_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse):
     return np.swapaxes(hs, 0, 1), h, c
 
 
-def plain_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after):
+def _gru_definition(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after):
     """(hs, h): `ops.gru`, step by step."""
     first, second = _biases(bias, reset_after)
     units = len(recurrent_kernel)
@@ -263,7 +263,7 @@ def lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse), cells
     else:
         with quiet():
-            made = plain_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse)
+            made = _lstm_definition(x, h, c, kernel, recurrent_kernel, bias, mask, reverse)
     return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
 
 
@@ -365,7 +365,7 @@ def gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_aft
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse)
     else:
         with quiet():
-            made = plain_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after)
+            made = _gru_definition(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after)
     return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
 
 
