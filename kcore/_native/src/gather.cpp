@@ -1,7 +1,6 @@
 // Rows of a matrix picked by number, and rows added up where numbers say: embeddings and their
 // gradient, sums by segment.
-#pragma once
-
+#include "api/gather.h"
 #include "simd.h"
 
 namespace kcore {
@@ -65,6 +64,8 @@ void add_rows(index rows, index cols, const T* base, index count, const std::int
     }
   });
 }
+
+KCORE_EXPORT(gather, GatherKernels, KCORE_GATHER_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

@@ -1,31 +1,13 @@
-// Elementwise kernels over flat arrays: activations and optimizer steps, one pass each.
+// Optimizer steps over flat arrays, one pass each.
 //
 // Plain loops: the compiler vectorizes them for the level at hand.
-#pragma once
-
+#include "api/steps.h"
 #include "simd.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
 
-constexpr index flat_block = 16384;
-
-// !(x <= 0) rather than x > 0, so that nan passes; -0 becomes 0.
-template <class T>
-void relu(index size, const T* x, T* y, int threads) {
-  parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
-#pragma GCC ivdep
-    for (index i = begin; i < end; ++i) y[i] = x[i] <= 0 ? T(0) : x[i];
-  });
-}
-
-template <class T>
-void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
-  parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
-#pragma GCC ivdep
-    for (index i = begin; i < end; ++i) dx[i] = y[i] <= 0 ? T(0) : g[i];
-  });
-}
+constexpr index step_block = 16384;
 
 KCORE_INLINE float root(float x) { return __builtin_sqrtf(x); }
 KCORE_INLINE double root(double x) { return __builtin_sqrt(x); }
@@ -52,7 +34,7 @@ void adam(index size, T* param, const T* grad, T* m, T* v, double step_size, dou
   const T step = static_cast<T>(step_size), gain1 = static_cast<T>(1 - beta1),
           gain2 = static_cast<T>(1 - beta2);
   const T eps = static_cast<T>(epsilon), decay = static_cast<T>(weight_decay);
-  parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, step_block, threads, [&](index begin, index end) {
     if (weight_decay != 0)
       adam_block<true>(begin, end, param, grad, m, v, step, gain1, gain2, eps, decay);
     else
@@ -64,7 +46,7 @@ template <class T>
 void sgd(index size, T* param, const T* grad, T* velocity, double learning_rate, double decay,
          bool nesterov, int threads) {
   const T rate = static_cast<T>(learning_rate), momentum = static_cast<T>(decay);
-  parallel_blocks(size, flat_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, step_block, threads, [&](index begin, index end) {
     if (!velocity) {
 #pragma GCC ivdep
       for (index i = begin; i < end; ++i) param[i] -= rate * grad[i];
@@ -86,6 +68,8 @@ void sgd(index size, T* param, const T* grad, T* velocity, double learning_rate,
     }
   });
 }
+
+KCORE_EXPORT(steps, StepKernels, KCORE_STEPS_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

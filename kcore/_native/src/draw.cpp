@@ -1,8 +1,7 @@
 // Random numbers: Threefry 2x32 with 20 rounds on the counters 0, 1, 2...
 //
 // Plain loops: the compiler vectorizes them for the level at hand.
-#pragma once
-
+#include "api/draw.h"
 #include "simd.h"
 
 namespace kcore {
@@ -94,6 +93,9 @@ inline void draw_below(std::uint32_t k0, std::uint32_t k1, index size, std::uint
     }
   });
 }
+
+extern const Draws draws;
+const Draws draws = {draw_words, draw_bits, draw_units, draw_below};
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

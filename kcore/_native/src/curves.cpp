@@ -1,7 +1,6 @@
 // Elementwise functions and their gradients over flat arrays: `value(x)` and `slope(given)`, where
-// `given` is what api.h says. `a` and `b` are the function's parameters.
-#pragma once
-
+// `given` is what api/curves.h says. `a` and `b` are the function's parameters.
+#include "api/curves.h"
 #include "transcendental.h"
 
 namespace kcore {
@@ -224,18 +223,61 @@ KCORE_INLINE void fill_curve(index size, T* y, int threads, F&& f) {
   });
 }
 
+// !(x <= 0) rather than x > 0, so that nan passes; -0 becomes 0.
+template <class T>
+void relu(index size, const T* x, T* y, int threads) {
+  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+#pragma GCC ivdep
+    for (index i = begin; i < end; ++i) y[i] = x[i] <= 0 ? T(0) : x[i];
+  });
+}
+
+template <class T>
+void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
+  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+#pragma GCC ivdep
+    for (index i = begin; i < end; ++i) dx[i] = y[i] <= 0 ? T(0) : g[i];
+  });
+}
+
 template <class C, class T>
-void curve_value(index size, const T* x, T* y, T a, T b, int threads) {
+void values(index size, const T* x, T* y, T a, T b, int threads) {
   fill_curve<T>(size, y, threads,
                 [&](index i, auto part) { return C::template value<T>(part.get(x + i), a, b); });
 }
 
 template <class C, class T>
-void curve_grad(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
+void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
   fill_curve<T>(size, dx, threads, [&](index i, auto part) {
     return part.get(g + i) * C::template slope<T>(part.get(given + i), a, b);
   });
 }
+
+template <class T>
+struct CurveEntry {
+  void (*values)(index size, const T* x, T* y, T a, T b, int threads);
+  void (*slopes)(index size, const T* g, const T* given, T* dx, T a, T b, int threads);
+};
+template <class T>
+constexpr CurveEntry<T> curve_entries[] = {
+#define KCORE_CURVE(name) {values<curves::name, T>, slopes<curves::name, T>},
+    KCORE_CURVES(KCORE_CURVE)
+#undef KCORE_CURVE
+};
+
+template <class T>
+void curve(int which, index size, const T* x, T* y, double a, double b, int threads) {
+  curve_entries<T>[which].values(size, x, y, static_cast<T>(a), static_cast<T>(b), threads);
+}
+
+template <class T>
+void curve_grad(int which, index size, const T* g, const T* given, T* dx, double a, double b,
+                int threads) {
+  curve_entries<T>[which].slopes(size, g, given, dx, static_cast<T>(a), static_cast<T>(b),
+                                 threads);
+}
+
+KCORE_EXPORT(curves, CurveKernels, KCORE_CURVES_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

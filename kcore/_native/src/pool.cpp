@@ -2,8 +2,7 @@
 //
 // Gradients are gathered: each row of dx is written by one task, which visits the windows over
 // that row, in order. So threads share nothing and the sums do not depend on their number.
-#pragma once
-
+#include "api/pool.h"
 #include "depthwise.h"
 
 namespace kcore {
@@ -200,6 +199,8 @@ void avg_pool_grad(const Pool& s, const T* g, T* dx, bool count_pads, int thread
         }
       });
 }
+
+KCORE_EXPORT(pool, PoolKernels, KCORE_POOL_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

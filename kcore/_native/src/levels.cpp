@@ -1,5 +1,5 @@
 // The levels of this build and the working memory. Compiled for the baseline CPU.
-#include "api.h"
+#include "levels.h"
 
 #include <cassert>
 #include <cstdlib>
@@ -34,31 +34,28 @@ bool has_avx2() {
 
 }  // namespace
 
+#define KCORE_DECLARE(family, Type, KERNELS) extern const Both<Type> family##_table;
+#define KCORE_F32(family, Type, KERNELS) , family##_table.f32
+#define KCORE_F64(family, Type, KERNELS) , family##_table.f64
+#define KCORE_LEVEL_OF(name, supported)                                                 \
+  namespace name {                                                                      \
+  KCORE_FAMILIES(KCORE_DECLARE)                                                         \
+  extern const Draws draws;                                                             \
+  const Level level = {#name, supported, {{} KCORE_FAMILIES(KCORE_F32)}, {{} KCORE_FAMILIES(KCORE_F64)}, &draws}; \
+  }
 #ifdef KCORE_X86_LEVELS
-namespace avx512 {
-extern const Kernels<float> f32;
-extern const Kernels<double> f64;
-extern const Draws draws;
-}  // namespace avx512
-namespace avx2 {
-extern const Kernels<float> f32;
-extern const Kernels<double> f64;
-extern const Draws draws;
-}  // namespace avx2
+KCORE_LEVEL_OF(avx512, has_avx512)
+KCORE_LEVEL_OF(avx2, has_avx2)
 #endif
-namespace baseline {
-extern const Kernels<float> f32;
-extern const Kernels<double> f64;
-extern const Draws draws;
-}  // namespace baseline
+KCORE_LEVEL_OF(baseline, always)
 
-const Level levels[] = {
+const Level* const levels[] = {
 #ifdef KCORE_X86_LEVELS
-    {"avx512", has_avx512, &avx512::f32, &avx512::f64, &avx512::draws},
-    {"avx2", has_avx2, &avx2::f32, &avx2::f64, &avx2::draws},
+    &avx512::level,
+    &avx2::level,
 #endif
-    {"baseline", always, &baseline::f32, &baseline::f64, &baseline::draws},
-    {nullptr, nullptr, nullptr, nullptr, nullptr},
+    &baseline::level,
+    nullptr,
 };
 
 namespace {
@@ -66,9 +63,9 @@ const Level* widest() {
 #ifdef KCORE_X86_LEVELS
   __builtin_cpu_init();
 #endif
-  const Level* level = levels;
-  while (!level->supported()) ++level;
-  return level;
+  const Level* const* level = levels;
+  while (!(*level)->supported()) ++level;
+  return *level;
 }
 }  // namespace
 
