@@ -55,6 +55,7 @@ class Row:
         threads: For BLAS, OpenMP and the frameworks alike; a peer named "... one thread" has one.
         unit: "s", or "MiB", of which a smaller number is better, too.
         seconds: To spend on timing all peers, warming up aside.
+        numerics: kcore's setting of that name.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Row:
     threads: int = 1
     unit: str = "s"
     seconds: float = 1.5
+    numerics: str = "standard"
     family: str = ""
 
     @property

@@ -21,6 +21,13 @@ from .runner import Result
 BLOCK = re.compile(r"<!-- table: (?P<family>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 MACHINE = re.compile(r"<!-- machine -->\n.*?<!-- end -->", re.DOTALL)
 UNEXPLAINED = ""
+# Families with so many rows that a page has them as a grid: how a name falls apart into line and column.
+GRIDS = {
+    "conv": re.compile(r"(?P<line>.+), (?P<column>batch \d+.*)"),
+    "elementwise": re.compile(r"(?P<line>.+) (?P<column>\d+M.*)"),
+}
+PAIRS = re.compile(r"<!-- pairs -->\n.*?<!-- end -->", re.DOTALL)
+FRAMEWORKS = ("jax", "tensorflow", "torch")
 UNITS = (("s", 1.0), ("ms", 1e-3), ("us", 1e-6))
 
 
@@ -79,6 +86,9 @@ def summary(results: Sequence[Result], seconds: float) -> str:
 
 def markdown(results: Sequence[Result], limits: dict[str, str]) -> str:
     """One family for a page: `limits` has the last column by row."""
+    family = results[0].key.partition("/")[0]
+    if family in GRIDS:
+        return _grid(results, limits, GRIDS[family])
     lines = [
         "| what | kcore | fastest peer | ratio | goal | what limits it |",
         "|---|---|---|---|---|---|",
@@ -90,18 +100,55 @@ def markdown(results: Sequence[Result], limits: dict[str, str]) -> str:
             lines.append(f"| {name} | not measured | | | | {limit} |")
             continue
         peer = "" if r.fastest is None else f"{amount(r.best[r.fastest], r.unit)} ({r.fastest})"
-        ratio = "" if r.ratio is None else f"{r.ratio:.2f}"
-        if r.goal is not None and r.ratio is not None and r.ratio < r.goal:
-            ratio = f"**{ratio}**"
         goal = "" if r.goal is None else f"{r.goal:.2g}"
-        lines.append(f"| {name} | {amount(r.best[OWN], r.unit)} | {peer} | {ratio} | {goal} | {limit} |")
+        lines.append(f"| {name} | {amount(r.best[OWN], r.unit)} | {peer} | {_marked(r)} | {goal} | {limit} |")
     return "\n".join(lines) + "\n"
+
+
+def _marked(r: Result) -> str:
+    """The ratio, in bold where it misses its goal."""
+    if r.ratio is None:
+        return ""
+    return f"**{r.ratio:.2f}**" if r.goal is not None and r.ratio < r.goal else f"{r.ratio:.2f}"
+
+
+def _grid(results: Sequence[Result], limits: dict[str, str], form: re.Pattern) -> str:
+    """A line for each thing, a column for each way to do it: ratio, and kcore's time. The rest are lines of their own."""
+    cells: dict[str, dict[str, str]] = {}
+    for r in results:
+        name = r.key.partition("/")[2]
+        found = form.fullmatch(name)
+        line, column = (found["line"], found["column"]) if found else (name, "")
+        text = f"{_marked(r)} ({amount(r.best[OWN], r.unit)})" if OWN in r.rounds else "not measured"
+        cells.setdefault(line, {})[column] = text
+    columns = list(dict.fromkeys(column for line in cells.values() for column in line))
+    lines = [f"| what | {' | '.join(columns)} | what limits it |", "|---" * (len(columns) + 2) + "|"]
+    for line, by_column in cells.items():
+        texts = " | ".join(by_column.get(column, "") for column in columns)
+        lines.append(f"| {line} | {texts} | {limits.get(line, UNEXPLAINED)} |")
+    return "\n".join(lines) + "\n"
+
+
+def pairs(results: Sequence[Result]) -> str:
+    """For a page: `fit` of kcore on each framework beside Keras on the same one."""
+    lines = ["| what | on JAX | on TensorFlow | on torch |", "|---|---|---|---|"]
+    for r in results:
+        best = r.best
+        if any(f"keras-{name}" in best for name in FRAMEWORKS):
+            texts = [_pair(best, name) for name in FRAMEWORKS]
+            lines.append(f"| {r.key.partition('/')[2]} | {' | '.join(texts)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _pair(best: dict[str, float], name: str) -> str:
+    own, peer = best.get(f"kcore-{name}"), best.get(f"keras-{name}")
+    return "" if not own or not peer else f"{peer / own:.2f} ({amount(own, 's')})"
 
 
 def _limits(body: str) -> dict[str, str]:
     """The hand-written column of a table that stands on the page."""
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in body.splitlines()[2:] if line]
-    return {cells[0]: cells[-1] for cells in rows if len(cells) == 6}
+    rows = [[cell.strip() for cell in line.strip()[1:-1].split("|")] for line in body.splitlines()[2:] if line]
+    return {cells[0]: cells[-1] for cells in rows}
 
 
 def filled(page: str, results: Sequence[Result], machine: str) -> str:
@@ -113,6 +160,8 @@ def filled(page: str, results: Sequence[Result], machine: str) -> str:
             return found[0]
         return f"<!-- table: {found['family']} -->\n{markdown(mine, _limits(found['body']))}<!-- end -->"
 
+    if any(r.key.startswith("models/") for r in results):
+        page = PAIRS.sub(lambda _: f"<!-- pairs -->\n{pairs(results)}<!-- end -->", page)
     page = MACHINE.sub(lambda _: f"<!-- machine -->\n{machine}\n<!-- end -->", page)
     return BLOCK.sub(replaced, page)
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from . import measure, peers
-from .rows import OWN, Subject, by_key
+from .rows import OWN, Row, Subject, by_key
 
 # Loads this package by whatever name it has, and waits for requests.
 START = "import sys; from kcore.cli import bench; bench.package('worker').serve()"
@@ -130,6 +130,14 @@ def serve() -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
+def _prepared(key: str) -> Row:
+    """The row, with kcore set up for it."""
+    row = by_key(key)
+    if hasattr(peers.kcore_package.config, "numerics") and peers.kcore_package.config.numerics() != row.numerics:
+        peers.kcore_package.config.set_numerics(row.numerics)
+    return row
+
+
 class _Desk:
     """What can be asked for."""
 
@@ -139,7 +147,7 @@ class _Desk:
 
     def together(self, row: str, names: Sequence[str], seconds: float) -> dict[str, Any]:
         """Times those peers of a row in turns, in this process, after their results were compared."""
-        one = by_key(row)
+        one = _prepared(row)
         subjects = {name: one.peers[name]() for name in names}
         results = {name: subject.result() for name, subject in subjects.items()}
         gaps = {name: measure.difference(results[OWN], found) for name, found in results.items() if name != OWN}
@@ -152,7 +160,7 @@ class _Desk:
     def build(self, row: str, peer: str, folder: str) -> dict[str, Any]:
         """Builds a subject, and writes its result to a file."""
         self.subject = None  # what was built before may go first
-        one = by_key(row)
+        one = _prepared(row)
         self.subject, self.unit, self.beside = one.peers[peer](), one.unit, measure.threaded(peer)
         file = Path(folder) / "result.npz"
         np.savez(file, *self.subject.result())

@@ -299,25 +299,44 @@ PAGE = """# Page
 old
 <!-- end -->
 
-<!-- table: conv -->
+<!-- table: norms -->
 | what | kcore | fastest peer | ratio | goal | what limits it |
 |---|---|---|---|---|---|
-| 3x3, batch 1 | 9.00 s | 9.00 s (torch) | 1.00 | 1 | the peak |
+| layer 2x2 | 9.00 s | 9.00 s (torch) | 1.00 | 1 | the peak |
 | gone | 9.00 s | 9.00 s (torch) | 1.00 | 1 | nothing |
+<!-- end -->
+<!-- table: conv -->
+| what | batch 1 | what limits it |
+|---|---|---|
+| 3x3 | 1.00 (9.00 s) | loads |
 <!-- end -->
 <!-- table: pool -->
 kept
+<!-- end -->
+<!-- pairs -->
 <!-- end -->
 """
 
 
 def test_the_page_gets_new_numbers_and_keeps_what_was_written_by_hand():
-    fresh = [result(), result("conv/new", own=(4.0,)), result("conv/failed", rounds={}, problem="x")]
+    fresh = [
+        result("norms/layer 2x2"),
+        result("norms/new", own=(4.0,)),
+        result("norms/failed", rounds={}, problem="x"),
+        result("conv/3x3, batch 1"),
+        result("conv/3x3, batch 8, fast", own=(4.0,)),
+        result("conv/alone"),
+        result("models/fit", rounds={"kcore": [1.0], "kcore-jax": [2.0], "keras-jax": [3.0]}),
+    ]
     page = tables.filled(PAGE, fresh, "a machine")
     assert "<!-- machine -->\na machine\n<!-- end -->" in page
-    assert "| 3x3, batch 1 | 2.00 s | 3.00 s (torch) | 1.50 | 1 | the peak |" in page
+    assert "| layer 2x2 | 2.00 s | 3.00 s (torch) | 1.50 | 1 | the peak |" in page
     assert "| new | 4.00 s | 3.00 s (torch) | **0.75** | 1 |  |" in page
     assert "| failed | not measured | | | |  |" in page
+    assert "| what | batch 1 | batch 8, fast |  | what limits it |" in page
+    assert "| 3x3 | 1.50 (2.00 s) | **0.75** (4.00 s) |  | loads |" in page
+    assert "| alone |  |  | 1.50 (2.00 s) |  |" in page
+    assert "| fit | 1.50 (2.00 s) |  |  |" in page
     assert "gone" not in page
     assert "<!-- table: pool -->\nkept\n<!-- end -->" in page
     assert tables.filled(page, fresh, "a machine") == page
