@@ -13,8 +13,6 @@ from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
 def matmul(x1, x2):
-    if x1.dtype.itemsize == 2 and x1.dtype.kind not in "iu":
-        return np.matmul(x1.astype("float32"), x2.astype("float32")).astype(x1.dtype)
     with quiet():
         return np.matmul(x1, x2)
 
@@ -86,14 +84,11 @@ def _right(g, a, x2):
 
 def einsum(subscripts, operands):
     terms, output, operands = _lettered(subscripts, operands, np.reshape)
-    dtype = operands[0].dtype
-    if dtype.itemsize == 2 and dtype.kind not in "iu":
-        operands = [x.astype("float32") for x in operands]
     with quiet():
         x, term = operands[0], terms[0]
         for i in range(1, len(terms)):
             x, term = _contract(x, term, operands[i], terms[i], set(output).union(*terms[i + 1 :]))
-        return _alone(x, term, output).astype(dtype, copy=False)
+        return _alone(x, term, output)
 
 
 def _lettered(subscripts, operands, reshape):

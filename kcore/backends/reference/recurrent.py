@@ -256,24 +256,22 @@ def _(g, g_h, g_c, hs, gates, cells, x, h, c, kernel, recurrent_kernel, bias, ma
 
 
 def lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
-    dtype = x.dtype
-    x, h, c, kernel, recurrent_kernel, bias = _wide(x, h, c, kernel, recurrent_kernel, bias)
     if _fits(x, recurrent_kernel):
         hs, _, cells = _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, False)
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse), cells
     else:
         with quiet():
             made = _lstm_definition(x, h, c, kernel, recurrent_kernel, bias, mask, reverse)
-    return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
+    return made if sequence else made[1:]
 
 
 @recorded_as(ops.lstm)
 def _(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
     if not (_native.available and recurrent_kernel.size):
         return ops.lstm.op.body(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence)
-    given = _wide_recorded(x, h, c, kernel, recurrent_kernel, bias)
+    given = _wide(x, h, c, kernel, recurrent_kernel, bias)
     made = lstm_sequence(*given, mask, reverse, sequence)[:3]
-    return _narrow_recorded(made if sequence else made[1:], x)
+    return _narrow(made if sequence else made[1:], x)
 
 
 # -- gru --------------------------------------------------------------------------------
@@ -358,42 +356,34 @@ def _(g, g_h, hs, gates, extra, x, h, kernel, recurrent_kernel, bias, mask, reve
 
 
 def gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
-    dtype = x.dtype
-    x, h, kernel, recurrent_kernel, bias = _wide(x, h, kernel, recurrent_kernel, bias)
     if _fits(x, recurrent_kernel):
         hs, _, _ = _run_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after, False)
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse)
     else:
         with quiet():
             made = _gru_definition(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after)
-    return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
+    return made if sequence else made[1:]
 
 
 @recorded_as(ops.gru)
 def _(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
     if not (_native.available and recurrent_kernel.size):
         return ops.gru.op.body(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after)
-    given = _wide_recorded(x, h, kernel, recurrent_kernel, bias)
+    given = _wide(x, h, kernel, recurrent_kernel, bias)
     made = gru_sequence(*given, mask, reverse, sequence, reset_after)[:2]
-    return _narrow_recorded(made if sequence else made[1:], x)
+    return _narrow(made if sequence else made[1:], x)
 
 
 # -- 16-bit floats ----------------------------------------------------------------------
 
 
-def _wide(*arrays):
-    """16-bit floats are computed in float32: one rounding, at the end."""
-    if arrays[0].dtype.itemsize > 2:
-        return arrays
-    return tuple(None if a is None else a.astype("float32") for a in arrays)
-
-
-def _wide_recorded(*tensors):
+def _wide(*tensors):
+    """What is kept for the gradients is in float32."""
     if tensors[0].dtype.itemsize > 2:
         return tensors
     return tuple(None if t is None else ops.cast(t, "float32") for t in tensors)
 
 
-def _narrow_recorded(made, like):
+def _narrow(made, like):
     name = dtypes.name_of(like.dtype)
     return tuple(y if dtypes.name_of(y.dtype) == name else ops.cast(y, name) for y in made)
