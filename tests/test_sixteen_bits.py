@@ -77,7 +77,10 @@ def test_a_gradient_is_near_that_in_float32(name, dtype):
     positions = tuple(range(len(arrays)))
     with kcore.backend("reference"):
         narrow, wide = to_half(arrays, dtype)
-        loss = lambda *xs: ops.sum(ops.cast(function(*xs), "float32"))
+
+        def loss(*xs):
+            return ops.sum(ops.cast(function(*xs), "float32"))
+
         for got, want in zip(kcore.grad(loss, positions)(*narrow), kcore.grad(loss, positions)(*wide), strict=True):
             assert dtypes.name_of(got.dtype) == dtype
             scale = max(1.0, float(np.max(abs(np.asarray(want)))))

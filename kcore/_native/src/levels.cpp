@@ -78,6 +78,12 @@ const char* const curve_names[] = {
 #undef KCORE_NAME
         nullptr};
 
+const char* const bias_curve_names[] = {
+#define KCORE_NAME(name) #name,
+    KCORE_BIAS_CURVES(KCORE_NAME)
+#undef KCORE_NAME
+        nullptr};
+
 bool has_openmp() {
 #ifdef _OPENMP
   return true;

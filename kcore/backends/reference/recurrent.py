@@ -11,11 +11,11 @@ import numpy as np
 from kcore import _native, dtypes, gradients, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.activate import _sigmoid_definition
+from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
-
 
 # -- definitions ------------------------------------------------------------------------
 
@@ -93,15 +93,9 @@ def _plain(*arrays):
     return [None if a is None else np.ascontiguousarray(a) for a in arrays]
 
 
-def _product(a, b):
-    """a @ b for matrices, in memory that has been used before where the result is large."""
-    with quiet():
-        return np.matmul(a, b, out=_native.kernels.new_array((a.shape[0], b.shape[1]), a.dtype.name))
-
-
 def _projected(x, kernel):
     """x @ kernel for all steps; x is time-major."""
-    return _product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:2], kernel.shape[1])
+    return matmul(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:2], kernel.shape[1])
 
 
 def _threads(gates, recurrent_kernel):
@@ -141,12 +135,12 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     rows, state_rows = dgates.reshape(-1, wide), dstate.reshape(-1, wide)
     steps, batch, units = hs.shape
     x = _time_major(x)
-    dx = [np.swapaxes(_product(rows, kernel.T).reshape(x.shape), 0, 1)] if of_x else []
-    dkernel = _product(x.reshape(-1, x.shape[-1]).T, rows)
+    dx = [np.swapaxes(matmul(rows, kernel.T).reshape(x.shape), 0, 1)] if of_x else []
+    dkernel = matmul(x.reshape(-1, x.shape[-1]).T, rows)
     # The state before the first step is h, before the others their neighbour's.
     before, first = (hs[1:], dstate[-1:]) if reverse else (hs[:-1], dstate[:1])
     later = state_rows[: (steps - 1) * batch] if reverse else state_rows[batch:]
-    drecurrent = _product(before.reshape(-1, units).T, later)
+    drecurrent = matmul(before.reshape(-1, units).T, later)
     with quiet():
         drecurrent += h.T @ first.reshape(-1, wide) if steps else 0
     sums = _native.kernels.column_sums(rows, threads_for(rows.size))
@@ -229,7 +223,7 @@ def lstm_sequence_grad(
 
     The first of them counts only with `sequence`. By x only if `of_x`, by the bias only if there is one.
     """
-    hs, recurrent_kernel, c = _time_major(hs), *_plain(recurrent_kernel, c)
+    hs, (recurrent_kernel, c) = _time_major(hs), _plain(recurrent_kernel, c)
     g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
     threads = _threads(gates, recurrent_kernel)
     dgates, dh, dc = _native.kernels.lstm_grad(
@@ -323,7 +317,7 @@ def gru_sequence_grad(
     of_x,
 ):
     """The gradients of `gru_sequence` by its tensors, as `lstm_sequence_grad`."""
-    hs, recurrent_kernel, h = _time_major(hs), *_plain(recurrent_kernel, h)
+    hs, (recurrent_kernel, h) = _time_major(hs), _plain(recurrent_kernel, h)
     g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
     threads = _threads(gates, recurrent_kernel)
     dgates, dstate, dh = _native.kernels.gru_grad(
@@ -332,7 +326,7 @@ def gru_sequence_grad(
     dx, dkernel, drecurrent, *sums = _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x)
     if not reset_after:
         units = len(recurrent_kernel)
-        drecurrent[:, 2 * units :] = _product(
+        drecurrent[:, 2 * units :] = matmul(
             extra.reshape(-1, units).T, np.ascontiguousarray(dgates[..., 2 * units :]).reshape(-1, units)
         )
     dbias = [] if bias is None else [np.stack(sums) if reset_after else sums[0]]
