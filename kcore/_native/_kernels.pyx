@@ -241,6 +241,7 @@ cdef int check_classes(cnp.ndarray target, index rows) except -1:
 
 # The families, each beside the C++ file of its name
 
+include "_attention.pxi"
 include "_conv.pxi"
 include "_crossentropy.pxi"
 include "_curves.pxi"

@@ -1,6 +1,7 @@
 // What the Cython wrappers see: the SIMD levels of this build, and each kernel of the active one.
 #pragma once
 
+#include "api/attention.h"
 #include "api/conv.h"
 #include "api/crossentropy.h"
 #include "api/curves.h"
@@ -16,6 +17,7 @@
 namespace kcore {
 
 #define KCORE_FAMILIES(F)                                        \
+  F(attention, AttentionKernels, KCORE_ATTENTION_KERNELS)        \
   F(conv, ConvKernels, KCORE_CONV_KERNELS)                       \
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \

@@ -2,6 +2,7 @@
 
 from kcore.backends.reference import (
     activate,
+    attention,
     control,
     conv,
     convert,
@@ -26,6 +27,7 @@ from kcore.backends.reference import (
 
 MODULES = (
     activate,
+    attention,
     control,
     conv,
     convert,

@@ -213,6 +213,27 @@ def _batch(x, offset, scale, epsilon):
     return y.reshape(x.shape), mean, variance
 
 
+def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
+    if _by_channel(x, axis, mean, variance, offset, scale):
+        columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        factor = _factor(_flat(variance), scale, epsilon)
+        y = _native.kernels.column_affine(columns, _flat(mean), factor, _flat(offset), threads_for(x.size))
+        return y.reshape(x.shape)
+    wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
+    parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
+    y, mean, variance, offset, scale = parts
+    with np.errstate(all="ignore"):
+        factor = 1 / np.sqrt(variance + wide.type(epsilon))
+        factor = factor if scale is None else factor * scale
+        y = _scaled(y - _along(mean, y, axis), factor, offset, axis)
+    return y.astype(x.dtype, copy=False)
+
+
+@recorded_as(ops.batch_normalization)
+def _(*arguments):
+    return ops.batch_normalization.op.body(*arguments)
+
+
 def _factor(variance, scale, epsilon):
     with np.errstate(all="ignore"):
         factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
