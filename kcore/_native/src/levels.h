@@ -7,6 +7,7 @@
 #include "api/curves.h"
 #include "api/draw.h"
 #include "api/gather.h"
+#include "api/half.h"
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/recurrent.h"
@@ -39,6 +40,7 @@ struct Level {
   Kernels<float> f32;
   Kernels<double> f64;
   const Draws* draws;
+  const Halves* halves;
 };
 
 // The levels of this build, widest first; null-terminated.
