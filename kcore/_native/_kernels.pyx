@@ -237,6 +237,7 @@ cdef int check_classes(cnp.ndarray target, index rows) except -1:
 
 # The families, each beside the C++ file of its name
 
+include "_attention.pxi"
 include "_conv.pxi"
 include "_crossentropy.pxi"
 include "_curves.pxi"
@@ -244,5 +245,6 @@ include "_draw.pxi"
 include "_gather.pxi"
 include "_norms.pxi"
 include "_pool.pxi"
+include "_recurrent.pxi"
 include "_rows.pxi"
 include "_steps.pxi"

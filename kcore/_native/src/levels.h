@@ -1,6 +1,7 @@
 // What the Cython wrappers see: the SIMD levels of this build, and each kernel of the active one.
 #pragma once
 
+#include "api/attention.h"
 #include "api/conv.h"
 #include "api/crossentropy.h"
 #include "api/curves.h"
@@ -8,18 +9,21 @@
 #include "api/gather.h"
 #include "api/norms.h"
 #include "api/pool.h"
+#include "api/recurrent.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
 namespace kcore {
 
 #define KCORE_FAMILIES(F)                                        \
+  F(attention, AttentionKernels, KCORE_ATTENTION_KERNELS)        \
   F(conv, ConvKernels, KCORE_CONV_KERNELS)                       \
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
+  F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 
