@@ -16,7 +16,6 @@ from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
 
-
 # -- definitions ------------------------------------------------------------------------
 
 
