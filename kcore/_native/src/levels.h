@@ -9,6 +9,7 @@
 #include "api/gather.h"
 #include "api/norms.h"
 #include "api/pool.h"
+#include "api/reduce.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -22,6 +23,7 @@ namespace kcore {
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
+  F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 
