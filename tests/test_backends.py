@@ -14,6 +14,7 @@ import pytest
 
 import kcore
 from kcore import backends, config, ops
+from kcore.random.keyed import random_categorical
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -127,3 +128,28 @@ def test_arrays_of_one_backend_are_taken_by_another(backend):
         y = ops.add(x, 1)
         assert backend.is_tensor(y)
         assert backend.numpy(y).tolist() == [2.0, 3.0]
+
+
+def test_an_argmax_inside_an_op_of_int64_is_compiled_where_jax_has_32_bits():
+    jax = pytest.importorskip("jax")
+    logits, key = np.array([[0.0, 50.0, 0.0]], "float32"), np.array([1, 2], "uint32")
+    with kcore.backend("jax"):
+        found = jax.jit(lambda x, key: random_categorical(x, key, 4, "int64"))(logits, key)
+    np.testing.assert_array_equal(found, [[1, 1, 1, 1]])
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(0, 3), (3, 0)])
+def test_a_product_over_nothing_and_a_bias_is_the_bias_in_a_graph(inner, outer):
+    tf = pytest.importorskip("tensorflow")
+    x, kernel, bias = np.ones((2, inner), "float32"), np.ones((inner, outer), "float32"), np.ones(outer, "float32")
+    with kcore.backend("tensorflow"):
+        found = tf.function(ops.dense, autograph=False)(*map(tf.constant, (x, kernel, bias)))
+    np.testing.assert_array_equal(found, np.ones((2, outer)))
+
+
+def test_uint64_is_computed_on_the_host_in_a_graph():
+    tf = pytest.importorskip("tensorflow")
+    x, y = np.array([7, 200, 2**63 + 5], "uint64"), np.array([2, 30, 10], "uint64")
+    with kcore.backend("tensorflow"):
+        found = tf.function(ops.fmod, autograph=False)(tf.constant(x), tf.constant(y))
+    np.testing.assert_array_equal(found, x % y)

@@ -35,7 +35,7 @@ def argmin(x, axis, keepdims):
 
 
 def _place(find, x, axis, keepdims):
-    # Not jnp.argmax, which counts in int64 for 64-bit x, and can't be lowered where the outer trace is in 32 bits.
+    # Not jnp.argmax: inside an op of 64 bits it counts in int64, and can't be lowered where the outer trace has 32.
     if axis is None:
         place = find(jnp.ravel(x), 0, jnp.int32)
         return jnp.reshape(place, (1,) * x.ndim) if keepdims else place
