@@ -10,6 +10,7 @@
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/reduce.h"
+#include "api/resample.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -24,6 +25,7 @@ namespace kcore {
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
+  F(resample, ResampleKernels, KCORE_RESAMPLE_KERNELS)           \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 
