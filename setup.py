@@ -15,6 +15,7 @@ from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 NATIVE = "kcore/_native"
@@ -41,6 +42,26 @@ if X86:
     LEVELS["avx512"] = (64, ["-march=x86-64-v4", "-mprefer-vector-width=512"])
 # These are compiled once; every other source in src/ is a family of kernels, compiled for each level.
 COMMON = ("levels", "memory")
+
+
+class BuildPackage(build_py):
+    """Takes the benchmarks along, as kcore.benchmarks: `kcore bench` runs them wherever kcore is installed."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:  # a checkout has them beside kcore
+            target = Path(self.build_lib) / "kcore" / "benchmarks"
+            target.mkdir(parents=True, exist_ok=True)
+            for source in self.benchmarks():
+                self.copy_file(str(source), str(target / source.name))
+
+    @staticmethod
+    def benchmarks():
+        files = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "benchmarks").glob("*.json")]
+        return sorted(f for f in files if f.name != "conftest.py")
+
+    def get_source_files(self):
+        return [*super().get_source_files(), *(str(f.relative_to(ROOT)) for f in self.benchmarks())]
 
 
 class BuildKernels(build_ext):
@@ -74,6 +95,7 @@ class BuildKernels(build_ext):
             # vptr needs type information that a module of plain functions does not have
             sanitizers = "-fsanitize=address,undefined"
             flags += [sanitizers, "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-g", "-O1"]
+            flags.append("-fexpensive-optimizations")  # else no multiply-adds are fused, and errors are larger
             link.append(sanitizers)
         for extension in self.extensions:
             extension.extra_compile_args += flags
@@ -195,7 +217,7 @@ setup(
             "jsonschema",
             "selenium",  # drives the report page where a chromium and its chromedriver are installed
         ],
-        "bench": ["pytest-benchmark", "onnxruntime"],
+        "bench": ["pytest-benchmark", "onnx", "onnxruntime", "matplotlib"],
     },
     packages=find_packages(include=["kcore", "kcore.*"]),
     package_data={
@@ -205,7 +227,7 @@ setup(
         "": ["*.csv.gz", "*.md"],
     },
     ext_modules=extensions(),
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "build_py": BuildPackage},
     entry_points={"console_scripts": ["kcore = kcore.cli:main"]},
     zip_safe=False,
 )
