@@ -11,6 +11,14 @@ from .peers import forward, jax, jnp, normal, torch
 from .rows import Row
 
 SHAPE = (1024, 1000)
+# Other views, for some of the reductions: shape and axis.
+VIEWS = {
+    "all of 1M": ((1_000_000,), 0),
+    "the middle of 10x1000x100": ((10, 1000, 100), 1),
+    "rows of 100000x10": ((100_000, 10), 1),
+    "rows of 3162x3162": ((3162, 3162), 1),
+    "columns of 3162x3162": ((3162, 3162), 0),
+}
 
 # name: (kcore, NumPy, torch, jax), each a function of (x, axis)
 FOLDS = {
@@ -33,31 +41,39 @@ def functions(name, axis):
     return {library: (lambda x, f=f: f(x, axis)) for library, f in zip(("kcore", "numpy", "torch", "jax"), FOLDS[name])}
 
 
-ROWS = [
-    Row(f"{name} of 1024x1000, axis {axis}", forward(normal(SHAPE), **functions(name, axis)), seconds=1)
-    for name in FOLDS
-    for axis in (1, 0)
-] + [
-    Row(
-        "sort 1024x1000",
-        forward(
-            normal(SHAPE),
-            kcore=ops.sort,
-            numpy=np.sort,
-            torch=lambda x: torch.sort(x)[0],
-            jax=lambda x: jnp.sort(x),
+ROWS = (
+    [
+        Row(f"{name} of 1024x1000, axis {axis}", forward(normal(SHAPE), **functions(name, axis)), seconds=1)
+        for name in FOLDS
+        for axis in (1, 0)
+    ]
+    + [
+        Row(f"{name}, {view}", forward(normal(shape), **functions(name, axis)), seconds=1)
+        for name in ("sum", "max", "variance", "logsumexp")
+        for view, (shape, axis) in VIEWS.items()
+    ]
+    + [
+        Row(
+            "sort 1024x1000",
+            forward(
+                normal(SHAPE),
+                kcore=ops.sort,
+                numpy=np.sort,
+                torch=lambda x: torch.sort(x)[0],
+                jax=lambda x: jnp.sort(x),
+            ),
         ),
-    ),
-    Row(
-        "top 10 of 1024x1000",
-        forward(
-            normal(SHAPE),
-            kcore=lambda x: ops.top_k(x, 10)[0],
-            torch=lambda x: torch.topk(x, 10)[0],
-            jax=lambda x: jax.lax.top_k(x, 10)[0],
+        Row(
+            "top 10 of 1024x1000",
+            forward(
+                normal(SHAPE),
+                kcore=lambda x: ops.top_k(x, 10)[0],
+                torch=lambda x: torch.topk(x, 10)[0],
+                jax=lambda x: jax.lax.top_k(x, 10)[0],
+            ),
         ),
-    ),
-]
+    ]
+)
 
 
 def test_reduce(timed):
