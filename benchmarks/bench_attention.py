@@ -10,17 +10,28 @@ from kcore import ops
 from .peers import Call, Layout, backward, forward, functional, nn, normal
 from .rows import Row
 
-BATCH, HEADS, LENGTH, DEPTH = 8, 8, 512, 64
+HEADS, DEPTH = 8, 64
 WIDTH = HEADS * DEPTH
 GOAL = 1.0
 
+# batch x heads x queries x depth: batch, heads, queries, keys, depth, heads of the keys, causal
+SHAPES = {
+    "8x8x512x64": (8, 8, 512, 512, 64, 8, False),
+    "8x8x512x64, causal": (8, 8, 512, 512, 64, 8, True),
+    "2x8x2048x64": (2, 8, 2048, 2048, 64, 8, False),
+    "32x4x64x32": (32, 4, 64, 64, 32, 4, False),
+    "4x8x256x128, 2 key heads": (4, 8, 256, 256, 128, 2, False),
+    "8x8x1x64 to 512 keys": (8, 8, 1, 512, 64, 8, False),
+}
 
-def attention(causal: bool) -> dict:
+
+def attention(heads: int, key_heads: int, causal: bool) -> dict:
     """(batch, length, heads, depth) in kcore and JAX; torch has heads before length."""
     swapped = Layout(lambda x: x.transpose(1, 2).contiguous(), lambda x: x.transpose(1, 2))
+    grouped = heads != key_heads
 
     def in_torch(q, k, v):
-        return functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        return functional.scaled_dot_product_attention(q, k, v, is_causal=causal, enable_gqa=grouped)
 
     def strided(q, k, v):
         return in_torch(*(a.transpose(1, 2) for a in (q, k, v))).transpose(1, 2)
@@ -62,7 +73,6 @@ def layer():
     return {"kcore": in_kcore, "torch": in_torch, "jax": in_jax}
 
 
-SHAPE = (BATCH, LENGTH, HEADS, DEPTH)
 X = (2, 128, WIDTH)
 WEIGHTS = [(WIDTH, WIDTH), (WIDTH,)] * 4
 
@@ -73,15 +83,11 @@ def layer_inputs(rng, gradient=False):
 
 
 def rows():
-    for name, causal in (("", False), ("causal ", True)):
-        how = attention(causal)
-        yield Row(f"{name}attention 8x8x512x64", forward(normal(*[SHAPE] * 3), **how), goal=GOAL, seconds=4)
-        yield Row(
-            f"{name}attention 8x8x512x64, backward",
-            backward(normal(*[SHAPE] * 4), (0, 1, 2), **how),
-            goal=GOAL,
-            seconds=6,
-        )
+    for name, (batch, heads, queries, keys, depth, key_heads, causal) in SHAPES.items():
+        q, k = (batch, queries, heads, depth), (batch, keys, key_heads, depth)
+        how = attention(heads, key_heads, causal)
+        yield Row(f"attention {name}", forward(normal(q, k, k), **how), goal=GOAL, seconds=2)
+        yield Row(f"attention {name}, backward", backward(normal(q, k, k, q), (0, 1, 2), **how), goal=GOAL, seconds=3)
     yield Row("MultiHeadAttention 2x128x512, 8 heads", forward(layer_inputs, **layer()), goal=GOAL)
     yield Row(
         "MultiHeadAttention 2x128x512, 8 heads, backward",

@@ -13,7 +13,6 @@ from .rows import Row
 SQUARE = [(256, 256, 256), (512, 512, 512), (1024, 1024, 1024), (4096, 768, 768)]
 SMALL = [(64, 256, 128), (32, 128, 784), (32, 10, 128)]
 DENSE = [(128, 784, 512), (512, 512, 2048), (2048, 768, 768)]
-HALF = (512, 512, 512)
 
 
 def shape(m, n, k):
@@ -53,19 +52,6 @@ def dense(make, m, units, width, by=()):
 
 
 TRANSPOSED = Layout(lambda w: w.T.contiguous(), lambda w: w.T)  # as torch.nn.Linear keeps its weight
-HALVED = Layout(lambda x: x.to(torch.bfloat16), lambda x: x)
-HALVED_JAX = Layout(lambda x: x.astype("bfloat16"), lambda x: x)
-WIDE = Layout(lambda x: x, lambda x: x.float())
-HALVED_OWN = Layout(lambda x: ops.cast(x, "bfloat16"), lambda x: x)
-
-
-def halved(m, n, k):
-    return forward(
-        normal((m, k), (k, n)),
-        kcore=Of(ops.matmul, [HALVED_OWN] * 2, Layout(lambda x: x, lambda x: ops.cast(x, "float32"))),
-        torch=Of(torch_matmul, [HALVED] * 2, WIDE),
-        jax=Of(jax_matmul, [HALVED_JAX] * 2, Layout(lambda x: x, lambda x: x.astype("float32"))),
-    )
 
 
 def threads(m, n, k):
@@ -78,7 +64,6 @@ ROWS = [
     *(Row(f"matmul {shape(*s)}", product(*s)) for s in SMALL),
     *(Row(f"dense relu {shape(*s)}", dense(forward, *s), goal=0.95) for s in DENSE),
     *(Row(f"dense relu {shape(*s)}, backward", dense(backward, *s, (0, 1, 2)), goal=0.95) for s in DENSE),
-    Row(f"matmul {shape(*HALF)}, bfloat16", halved(*HALF), tolerance=1e-2),
     Row(
         "matmul 1024x1024x1024, two threads against one",
         threads(1024, 1024, 1024),

@@ -11,7 +11,7 @@ from .recurrence import GRU_LAYOUTS, LSTM_LAYOUTS, jax_gru, jax_lstm, torch_gru,
 from .rows import Row
 
 # batch, length, inputs, units
-SIZES = [(32, 64, 64, 128), (1, 64, 64, 128), (128, 28, 28, 128), (32, 64, 128, 128), (64, 32, 256, 256)]
+SIZES = [(32, 40, 64, 64), (32, 64, 64, 128), (1, 64, 64, 128), (128, 28, 28, 128), (64, 100, 128, 256)]
 KINDS = {
     "LSTM": (4, Call(torch_lstm, LSTM_LAYOUTS), jax_lstm),
     "GRU": (3, Call(torch_gru, GRU_LAYOUTS), jax_gru),

@@ -22,6 +22,7 @@ FAMILIES = (
     "attention",
     "recurrent",
     "optimize",
+    "half",
     "models",
     "memory",
 )

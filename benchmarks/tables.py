@@ -1,8 +1,9 @@
 """Results as tables: for a terminal, and for docs/performance.md.
 
-    python -m benchmarks.tables build/bench.json docs/performance.md
+    python -m benchmarks.tables docs/performance.md build/bench.json [more.json ...]
 
-puts the numbers of a file of results into the page's tables, whose last columns, written by hand, stay.
+puts the numbers of files of results into the page's tables; of a row that several have, the last one's. The
+tables' last columns, written by hand, stay.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from .rows import OWN
+from .rows import OWN, chosen
 from .runner import Result
 
 BLOCK = re.compile(r"<!-- table: (?P<family>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
@@ -175,10 +176,16 @@ def machine(about: dict) -> str:
 def main(arguments: Sequence[str]) -> None:
     from . import results
 
-    source, target = arguments
-    found, about = results.read(source)
+    target, *sources = arguments
+    found: dict[str, Result] = {}
+    about: dict = {}
+    for source in sources:
+        rows, about = results.read(source)
+        found |= {r.key: r for r in rows}
+    order = {row.key: i for i, row in enumerate(chosen())}
+    ordered = sorted((r for r in found.values() if r.key in order), key=lambda r: order[r.key])
     page = Path(target)
-    page.write_text(filled(page.read_text(encoding="utf-8"), found, machine(about)), encoding="utf-8")
+    page.write_text(filled(page.read_text(encoding="utf-8"), ordered, machine(about)), encoding="utf-8")
 
 
 if __name__ == "__main__":

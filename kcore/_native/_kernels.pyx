@@ -12,7 +12,7 @@ Padding counts as zeros: nan and infinities in images come out as the sums have 
 weight that is not finite may or may not turn the padding beside it into nan.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 from libcpp cimport bool as cbool
 
 import numpy as np
@@ -251,5 +251,6 @@ include "_half.pxi"
 include "_norms.pxi"
 include "_pool.pxi"
 include "_recurrent.pxi"
+include "_reduce.pxi"
 include "_rows.pxi"
 include "_steps.pxi"

@@ -11,6 +11,7 @@
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/recurrent.h"
+#include "api/reduce.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -25,6 +26,7 @@ namespace kcore {
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \
+  F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 

@@ -183,6 +183,8 @@ bool lstm(index steps, index batch, index units, index features, const T* x, con
           if (left_out(mask, t, batch, row)) {
             part.put(h_new + at, part.get(h_old + at));
             part.put(c_new + at, before);
+            if (keep && x)
+              for (int j = 0; j < 4; ++j) part.put(gate + j * units, Vec<T>{});
             return;
           }
           const auto given = [&](index j) {

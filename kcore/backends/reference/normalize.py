@@ -207,7 +207,7 @@ def _by_channel(x, axis, *parts) -> bool:
 def _batch(x, offset, scale, epsilon):
     columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     threads = threads_for(x.size)
-    mean, variance = _native.kernels.column_moments(columns, threads)
+    mean, variance = (t[0] for t in _native.kernels.moments(columns, 1, *columns.shape, threads))
     factor = _factor(variance, scale, epsilon)
     y = _native.kernels.column_affine(columns, mean, factor, _flat(offset), threads)
     return y.reshape(x.shape), mean, variance
