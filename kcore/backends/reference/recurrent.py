@@ -86,6 +86,9 @@ def _fits(x, recurrent_kernel) -> bool:
     return _native.available and x.dtype.char in "fd" and recurrent_kernel.size > 0
 
 
+_NEAR = 4 << 20  # bytes of weights that a core still reads fast enough in each step
+
+
 def _time_major(x):
     return None if x is None else np.ascontiguousarray(np.swapaxes(x, 0, 1))
 
@@ -110,12 +113,15 @@ def _last(hs, h, reverse):
 
 def _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, keep):
     """(hs, gates, cells): the last two as the gradients need them with `keep`."""
-    gates = _projected(_time_major(x), kernel)
-    recurrent_kernel, bias, h, c = _plain(recurrent_kernel, bias, h, c)
-    threads = _threads(gates, recurrent_kernel)
-    hs, cells = _native.kernels.lstm(
-        gates, recurrent_kernel, bias, h, c, _time_major(mask), reverse=reverse, keep=keep, threads=threads
-    )
+    x = _time_major(x)
+    kernel, recurrent_kernel, bias, h, c = _plain(kernel, recurrent_kernel, bias, h, c)
+    threads = threads_for(x.shape[0] * x.shape[1] * recurrent_kernel.size)
+    # With some rows to a step, the weights of the inputs are used where they are met; with fewer, or with many weights,
+    # reading them in each step would take longer than a product for all steps that writes its result.
+    fused = x.shape[1] >= 4 and x.shape[2] > 0 and kernel.nbytes + recurrent_kernel.nbytes <= _NEAR
+    gates, inputs = (None, {"x": x, "kernel": kernel}) if fused else (_projected(x, kernel), {})
+    mask = _time_major(mask)
+    hs, cells, gates = _native.kernels.lstm(gates, recurrent_kernel, bias, h, c, mask, reverse, keep, threads, **inputs)
     return hs, gates, cells
 
 
