@@ -12,7 +12,7 @@ Padding counts as zeros: nan and infinities in images come out as the sums have 
 weight that is not finite may or may not turn the padding beside it into nan.
 """
 cimport numpy as cnp
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
 from libcpp cimport bool as cbool
 
 import numpy as np
@@ -28,10 +28,14 @@ cdef extern from "levels.h" namespace "kcore" nogil:
         void (*bits)(uint32_t, uint32_t, index, uint32_t*, int) noexcept nogil
         void (*units)(uint32_t, uint32_t, index, float*, int) noexcept nogil
         void (*below)(uint32_t, uint32_t, index, uint32_t, unsigned char*, int) noexcept nogil
+    cdef struct Halves:
+        void (*widen)(cbool, index, const uint16_t*, float*, int) noexcept nogil
+        void (*narrow)(cbool, index, const float*, uint16_t*, int) noexcept nogil
     cdef struct Level:
         const char* name
         cbool (*supported)() noexcept
         const Draws* draws
+        const Halves* halves
     const Level** levels
     const Level* active
     cbool has_openmp() noexcept
@@ -137,11 +141,11 @@ cdef class Block:
 
 cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind):
     """A new array, not filled."""
-    cdef size_t bytes = 4 if kind == cnp.NPY_FLOAT32 else 8
+    cdef size_t bytes = 2 if kind == cnp.NPY_UINT16 else 4 if kind == cnp.NPY_FLOAT32 else 8
     cdef int i
     for i in range(ndim):
         bytes *= dims[i]
-    if bytes < pooled_bytes or (kind != cnp.NPY_FLOAT32 and kind != cnp.NPY_FLOAT64):
+    if bytes < pooled_bytes or kind not in (cnp.NPY_UINT16, cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
         return cnp.PyArray_EMPTY(ndim, dims, kind, 0)
     cdef Block block = Block.__new__(Block)
     block.base = take_block(bytes, &block.bytes)
@@ -243,8 +247,10 @@ include "_crossentropy.pxi"
 include "_curves.pxi"
 include "_draw.pxi"
 include "_gather.pxi"
+include "_half.pxi"
 include "_norms.pxi"
 include "_pool.pxi"
 include "_recurrent.pxi"
+include "_reduce.pxi"
 include "_rows.pxi"
 include "_steps.pxi"

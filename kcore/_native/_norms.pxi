@@ -5,7 +5,6 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
         void*, void*, int)
     cbool c_normalize_rows_grad "kcore::call::normalize_rows_grad"(cbool, index, index, void*, void*, void*,
         void*, void*, void*, void*, void*, int)
-    cbool c_column_moments "kcore::call::column_moments"(cbool, index, index, void*, void*, void*, int)
     void c_column_affine "kcore::call::column_affine"(cbool, index, index, void*, void*, void*, void*, void*,
         int)
     cbool c_column_dots "kcore::call::column_dots"(cbool, index, index, void*, void*, void*, double*, double*,
@@ -53,22 +52,8 @@ def normalize_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndar
                                    data(dgamma), data(dbeta), threads)
     finished(ok)
     if mean is None:
-        dbeta = column_sums(g, threads)
+        dbeta = sums(g, 1, rows, cols, threads=threads).reshape(cols)
     return dx, dgamma, dbeta
-
-
-def column_moments(cnp.ndarray x not None, int threads=1):
-    """(mean, variance) of each column of x[r, c]; the variance is that of the rows, not an estimate."""
-    cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 2, kind)
-    cdef index rows = x.shape[0], cols = x.shape[1]
-    cdef cnp.ndarray mean = vector(cols, kind), variance = vector(cols, kind)
-    cdef bint ok
-    threads = team(threads)
-    with nogil:
-        ok = c_column_moments(single(x), rows, cols, data(x), data(mean), data(variance), threads)
-    finished(ok)
-    return mean, variance
 
 
 def column_affine(cnp.ndarray x not None, cnp.ndarray mean not None, cnp.ndarray factor not None, cnp.ndarray offset,

@@ -1,11 +1,10 @@
-# Rows of a matrix, and sums down its columns. Included in _kernels.pyx, whose helpers it uses.
+# Rows of a matrix. Included in _kernels.pyx, whose helpers it uses.
 
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     void softmax(cbool, index, index, void*, void*, int)
     void softmax_grad(cbool, index, index, void*, void*, void*, int)
     void log_softmax(cbool, index, index, void*, void*, int)
     void log_softmax_grad(cbool, index, index, void*, void*, void*, int)
-    cbool c_column_sums "kcore::call::column_sums"(cbool, index, index, void*, void*, int)
     void bias_add(cbool, index, index, void*, void*, cbool, void*, int)
 
 
@@ -57,19 +56,6 @@ def log_softmax_rows_grad(cnp.ndarray g not None, cnp.ndarray y not None, int th
     with nogil:
         log_softmax_grad(single(g), rows, cols, data(g), data(y), data(dx), threads)
     return dx
-
-
-def column_sums(cnp.ndarray x not None, int threads=1):
-    """sum(x, axis=0) for x[r, c], summed blockwise with the blocks added in double."""
-    check(x, 2, cnp.PyArray_TYPE(x))
-    cdef index rows = x.shape[0], cols = x.shape[1]
-    cdef cnp.ndarray out = allocated(1, cnp.PyArray_DIMS(x) + 1, cnp.PyArray_TYPE(x))
-    cdef bint ok
-    threads = team(threads)
-    with nogil:
-        ok = c_column_sums(single(x), rows, cols, data(x), data(out), threads)
-    finished(ok)
-    return out
 
 
 def bias_add_relu(cnp.ndarray x not None, cnp.ndarray bias not None, bint relu=True, int threads=1,

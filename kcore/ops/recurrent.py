@@ -38,7 +38,17 @@ def blended(update: Tensor, h: Tensor, candidate: Tensor) -> Tensor:
     return ops.add(ops.multiply(update, h), ops.multiply(ops.subtract(1, update), candidate))
 
 
-def _sequence(gates: int, x: Spec, states: dict, kernel: Spec, recurrent: Spec, bias, mask, sequence, rank=1) -> Plan:
+def _sequence(
+    gates: int,
+    x: Spec,
+    states: dict[str, Spec],
+    kernel: Spec,
+    recurrent: Spec,
+    bias: Spec | None,
+    mask: Spec | None,
+    sequence: bool,
+    rank: int = 1,
+) -> Plan:
     """The plan for an op of so many gates; raises ValueError where the shapes don't fit."""
     rules.require_ndim(x, 3)
     batch, steps, size = x.shape
@@ -52,9 +62,9 @@ def _sequence(gates: int, x: Spec, states: dict, kernel: Spec, recurrent: Spec, 
     many = None if units is None else gates * units
     if not _fits(recurrent.shape, (units, many)):
         raise ValueError(f"recurrent_kernel should have shape (units, {gates} * units), not {recurrent.shape}.")
-    wanted = {name: (state, (batch, units)) for name, state in states.items()}
-    wanted |= {"kernel": (kernel, (size, many)), "bias": (bias, (many,) if rank == 1 else (2, many))}
-    for name, (given, shape) in (wanted | {"mask": (mask, (batch, steps))}).items():
+    wanted: list[tuple[str, Spec | None, Shape]] = [(name, state, (batch, units)) for name, state in states.items()]
+    wanted += [("kernel", kernel, (size, many)), ("bias", bias, (many,) if rank == 1 else (2, many))]
+    for name, given, shape in [*wanted, ("mask", mask, (batch, steps))]:
         if given is not None and not _fits(given.shape, shape):
             raise ValueError(f"{name} should have shape {shape}, not {given.shape}.")
     floats = [s for s in (x, *states.values(), kernel, recurrent, bias) if s is not None]
@@ -72,13 +82,32 @@ def _fits(shape: Shape, wanted: Shape) -> bool:
     return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted, strict=True))
 
 
-def _lstm(x, h, c, kernel, recurrent_kernel, bias=None, mask=None, reverse=False, sequence=True) -> Plan:
+def _lstm(
+    x: Spec,
+    h: Spec,
+    c: Spec,
+    kernel: Spec,
+    recurrent_kernel: Spec,
+    bias: Spec | None = None,
+    mask: Spec | None = None,
+    reverse: bool = False,
+    sequence: bool = True,
+) -> Plan:
     return _sequence(4, x, {"h": h, "c": c}, kernel, recurrent_kernel, bias, mask, sequence)
 
 
-def _gru(x, h, kernel, recurrent_kernel, bias=None, mask=None, reverse=False, sequence=True, reset_after=True) -> Plan:
-    rank = 2 if reset_after else 1
-    return _sequence(3, x, {"h": h}, kernel, recurrent_kernel, bias, mask, sequence, rank)
+def _gru(
+    x: Spec,
+    h: Spec,
+    kernel: Spec,
+    recurrent_kernel: Spec,
+    bias: Spec | None = None,
+    mask: Spec | None = None,
+    reverse: bool = False,
+    sequence: bool = True,
+    reset_after: bool = True,
+) -> Plan:
+    return _sequence(3, x, {"h": h}, kernel, recurrent_kernel, bias, mask, sequence, 2 if reset_after else 1)
 
 
 def _scanned(step: Callable, states: tuple, gates: Tensor, mask: Tensor | None, reverse: bool, sequence: bool) -> tuple:

@@ -35,7 +35,8 @@ def mask_for(rng, size, masked):
 
 def close(got, want, dtype, units=200):
     got, want = np.asarray(got), np.asarray(want)
-    assert got.dtype == want.dtype and got.shape == want.shape
+    assert got.dtype == want.dtype
+    assert got.shape == want.shape
     scale = max(1.0, float(np.max(np.abs(want), initial=0)))
     np.testing.assert_allclose(got, want, rtol=0, atol=units * EPS[dtype] * scale)
 
@@ -46,11 +47,12 @@ def close(got, want, dtype, units=200):
 def test_lstm_is_its_definition(kernels, rng, size, reverse, masked, dtype):
     x, h, c, kernel, recurrent, bias = tensors(rng, size, 4, dtype)
     mask = mask_for(rng, size, masked)
-    for bias in (bias, None):
-        wants = reference._lstm_definition(x, h, c, kernel, recurrent, bias, mask, reverse)
-        for got, want in zip(reference.lstm(x, h, c, kernel, recurrent, bias, mask, reverse, True), wants, strict=True):
+    for offset in (bias, None):
+        given = x, h, c, kernel, recurrent, offset, mask, reverse
+        wants = reference._lstm_definition(*given)
+        for got, want in zip(reference.lstm(*given, True), wants, strict=True):
             close(got, want, dtype)
-        for got, want in zip(reference.lstm(x, h, c, kernel, recurrent, bias, mask, reverse, False), wants[1:]):
+        for got, want in zip(reference.lstm(*given, False), wants[1:], strict=True):
             close(got, want, dtype)
 
 
@@ -61,8 +63,8 @@ def test_lstm_is_its_definition(kernels, rng, size, reverse, masked, dtype):
 def test_gru_is_its_definition(kernels, rng, size, reset_after, reverse, masked, dtype):
     x, h, _, kernel, recurrent, bias = tensors(rng, size, 3, dtype, 2 if reset_after else 1)
     mask = mask_for(rng, size, masked)
-    for bias in (bias, None):
-        given = x, h, kernel, recurrent, bias, mask, reverse
+    for offset in (bias, None):
+        given = x, h, kernel, recurrent, offset, mask, reverse
         wants = reference._gru_definition(*given, reset_after)
         for got, want in zip(reference.gru(*given, True, reset_after), wants, strict=True):
             close(got, want, dtype)
@@ -158,7 +160,8 @@ def test_no_steps_leave_the_states(kernels, rng):
     np.testing.assert_array_equal(last_c, c)
     with kcore.backend("reference"):
         dx, dh = kcore.grad(lambda x, h: ops.sum(ops.lstm(x, h, c, kernel, recurrent, bias)[1]), (0, 1))(x, h)
-    assert dx.shape == x.shape and np.all(dh == 1)
+    assert dx.shape == x.shape
+    assert np.all(dh == 1)
 
 
 def test_an_empty_batch_is_fine(kernels, rng):
@@ -176,6 +179,6 @@ def test_wrong_arrays_raise(kernels):
         kernels.lstm(gates, recurrent, None, h, h, np.ones((2, 3), "int8"))
     with pytest.raises(ValueError, match=r"expected shape \(2, 3\)"):
         kernels.lstm(gates, recurrent, None, h, h, np.ones((3, 2), bool))
+    narrow = np.zeros((2, 3, 12), "float32"), np.zeros((4, 12), "float32")
     with pytest.raises(ValueError, match="without reset_after"):
-        narrow = np.zeros((2, 3, 12), "float32"), np.zeros((4, 12), "float32")
         kernels.gru(*narrow, None, np.zeros(12, "float32"), h, reset_after=False)

@@ -1,7 +1,7 @@
 // Elementwise functions and their gradients over flat arrays: `value(x)` and `slope(given)`, where
 // `given` is what api/curves.h says. `a` and `b` are the function's parameters.
 #include "api/curves.h"
-#include "transcendental.h"
+#include "rows.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
@@ -275,6 +275,115 @@ void curve_grad(int which, index size, const T* g, const T* given, T* dx, double
                 int threads) {
   curve_entries<T>[which].slopes(size, g, given, dx, static_cast<T>(a), static_cast<T>(b),
                                  threads);
+}
+
+namespace bias_curves {
+
+struct linear {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return x;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T>) {
+    return g;
+  }
+};
+
+struct relu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return x <= 0 ? Vec<T>{} : x;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
+    return y <= 0 ? Vec<T>{} : g;
+  }
+};
+
+template <class C>
+struct of_curve {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return C::template value<T>(x, T(0), T(0));
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
+    return g * C::template slope<T>(y, T(0), T(0));
+  }
+};
+using sigmoid = of_curve<curves::sigmoid>;
+using tanh = of_curve<curves::tanh>;
+
+}  // namespace bias_curves
+
+template <class C, class T>
+void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> v = part.get(x + at + j);
+      part.put(y + at + j, C::template value<T>(bias ? v + part.get(bias + j) : v));
+    });
+  });
+}
+
+// Summed as column_sums does: 64 rows in T, the rest in double.
+template <class C, class T>
+bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads) {
+  constexpr index chain = 64;
+  const index block =
+      max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
+  const index blocks = ceil_div(rows, block), team = max_of(threads, 1);
+  Scratch scratch(room<double>(blocks * cols) + team * room<T>(cols));
+  if (!scratch) return false;
+  double* parts = take<double>(scratch, blocks * cols);
+  T* chains = take<T>(scratch, static_cast<index>(team * room<T>(cols) / sizeof(T)));
+  parallel_for(blocks, threads, [&](index b, int slot) {
+    double* part_sums = parts + b * cols;
+    T* chain_sums = chains + slot * static_cast<index>(room<T>(cols) / sizeof(T));
+    for (index j = 0; j < cols; ++j) part_sums[j] = 0;
+    const index end = min_of(rows, (b + 1) * block);
+    for (index r0 = b * block; r0 < end; r0 += chain) {
+      for (index j = 0; j < cols; ++j) chain_sums[j] = 0;
+      for (index r = r0; r < min_of(end, r0 + chain); ++r)
+        over_lanes<T>(0, cols, [&](index j, auto part) {
+          const index at = r * cols + j;
+          const Vec<T> d = C::template pulled<T>(part.get(g + at), part.get(y + at));
+          part.put(dx + at, d);
+          part.put(chain_sums + j, part.get(chain_sums + j) + d);
+        });
+      for (index j = 0; j < cols; ++j) part_sums[j] += chain_sums[j];
+    }
+  });
+  for (index j = 0; j < cols; ++j) {
+    double total = 0;
+    for (index b = 0; b < blocks; ++b) total += parts[b * cols + j];
+    sums[j] = static_cast<T>(total);
+  }
+  return true;
+}
+
+template <class T>
+struct BiasEntry {
+  void (*values)(index rows, index cols, const T* x, const T* bias, T* y, int threads);
+  bool (*slopes)(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads);
+};
+template <class T>
+constexpr BiasEntry<T> bias_entries[] = {
+#define KCORE_CURVE(name) {bias_values<bias_curves::name, T>, bias_slopes<bias_curves::name, T>},
+    KCORE_BIAS_CURVES(KCORE_CURVE)
+#undef KCORE_CURVE
+};
+
+template <class T>
+void bias_curve(int which, index rows, index cols, const T* x, const T* bias, T* y, int threads) {
+  bias_entries<T>[which].values(rows, cols, x, bias, y, threads);
+}
+
+template <class T>
+bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums,
+                     int threads) {
+  return bias_entries<T>[which].slopes(rows, cols, g, y, dx, sums, threads);
 }
 
 KCORE_EXPORT(curves, CurveKernels, KCORE_CURVES_KERNELS)

@@ -41,7 +41,8 @@ bool has_avx2() {
   namespace name {                                                                      \
   KCORE_FAMILIES(KCORE_DECLARE)                                                         \
   extern const Draws draws;                                                             \
-  const Level level = {#name, supported, {{} KCORE_FAMILIES(KCORE_F32)}, {{} KCORE_FAMILIES(KCORE_F64)}, &draws}; \
+  extern const Halves halves;                                                           \
+  const Level level = {#name, supported, {{} KCORE_FAMILIES(KCORE_F32)}, {{} KCORE_FAMILIES(KCORE_F64)}, &draws, &halves}; \
   }
 #ifdef KCORE_X86_LEVELS
 KCORE_LEVEL_OF(avx512, has_avx512)
@@ -74,6 +75,12 @@ const Level* active = widest();
 const char* const curve_names[] = {
 #define KCORE_NAME(name) #name,
     KCORE_CURVES(KCORE_NAME)
+#undef KCORE_NAME
+        nullptr};
+
+const char* const bias_curve_names[] = {
+#define KCORE_NAME(name) #name,
+    KCORE_BIAS_CURVES(KCORE_NAME)
 #undef KCORE_NAME
         nullptr};
 

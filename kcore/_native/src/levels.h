@@ -7,9 +7,11 @@
 #include "api/curves.h"
 #include "api/draw.h"
 #include "api/gather.h"
+#include "api/half.h"
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/recurrent.h"
+#include "api/reduce.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -24,6 +26,7 @@ namespace kcore {
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \
+  F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 
@@ -39,6 +42,7 @@ struct Level {
   Kernels<float> f32;
   Kernels<double> f64;
   const Draws* draws;
+  const Halves* halves;
 };
 
 // The levels of this build, widest first; null-terminated.

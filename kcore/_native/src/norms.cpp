@@ -219,34 +219,6 @@ KCORE_INLINE void over_column_blocks(index rows, index cols, int threads, F&& f)
 }
 
 template <class T, class Part, int n>
-void block_moments(index cols, const T* x, index r0, index r1, T* sums, T* centres, T* squares,
-                   Part part, Count<n>) {
-  constexpr index lanes = Simd<T>::lanes;
-  Vec<T> centre[n], sum[n], square[n];
-#pragma GCC unroll 4
-  for (int k = 0; k < n; ++k) centre[k] = sum[k] = square[k] = Vec<T>{};
-  for (index r = r0; r < r1; ++r)
-#pragma GCC unroll 4
-    for (int k = 0; k < n; ++k) centre[k] += part.get(x + r * cols + k * lanes);
-#pragma GCC unroll 4
-  for (int k = 0; k < n; ++k) centre[k] /= static_cast<T>(r1 - r0);
-  // What the rounding of the centre left is in `sum`.
-  for (index r = r0; r < r1; ++r)
-#pragma GCC unroll 4
-    for (int k = 0; k < n; ++k) {
-      const Vec<T> d = part.get(x + r * cols + k * lanes) - centre[k];
-      sum[k] += d;
-      square[k] += d * d;
-    }
-#pragma GCC unroll 4
-  for (int k = 0; k < n; ++k) {
-    part.put(sums + k * lanes, sum[k]);
-    part.put(centres + k * lanes, centre[k]);
-    part.put(squares + k * lanes, square[k]);
-  }
-}
-
-template <class T, class Part, int n>
 void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, index r1, T* sums,
                 T* dots, Part part, Count<n>) {
   constexpr index lanes = Simd<T>::lanes;
@@ -268,49 +240,6 @@ void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, ind
     part.put(sums + k * lanes, sum[k]);
     part.put(dots + k * lanes, dot[k]);
   }
-}
-
-// Mean and variance (by the count) of each column. Each block's squares are taken about its own
-// mean, and the blocks joined in double.
-template <class T>
-bool column_moments(index rows, index cols, const T* x, T* mean, T* variance, int threads) {
-  const index blocks = ceil_div(rows, column_chain);
-  Scratch scratch(3 * room<T>(blocks * cols) + 2 * room<double>(cols));
-  if (!scratch) return false;
-  double* middle = take<double>(scratch, cols);
-  double* square = take<double>(scratch, cols);
-  T* sums = take<T>(scratch, blocks * cols);
-  T* centres = take<T>(scratch, blocks * cols);
-  T* squares = take<T>(scratch, blocks * cols);
-  over_column_blocks<T>(
-      rows, cols, threads, [&](index b, index r0, index r1, index j, auto part, auto count) {
-        const index at = b * cols + j;
-        block_moments(cols, x + j, r0, r1, sums + at, centres + at, squares + at, part, count);
-      });
-  const auto count_of = [&](index b) {
-    return static_cast<double>(min_of(rows, (b + 1) * column_chain) - b * column_chain);
-  };
-  for (index j = 0; j < cols; ++j) middle[j] = square[j] = 0;
-  for (index b = 0; b < blocks; ++b) {
-    const double count = count_of(b);
-    for (index j = 0; j < cols; ++j) {
-      const double centre = centres[b * cols + j];
-      middle[j] += __builtin_isfinite(centre) ? count * centre + sums[b * cols + j] : centre;
-    }
-  }
-  for (index j = 0; j < cols; ++j) middle[j] /= rows;
-  for (index b = 0; b < blocks; ++b) {
-    const double count = count_of(b);
-    for (index j = 0; j < cols; ++j) {
-      const double off = centres[b * cols + j] - middle[j];
-      square[j] += squares[b * cols + j] + off * (2.0 * sums[b * cols + j] + count * off);
-    }
-  }
-  for (index j = 0; j < cols; ++j) {
-    mean[j] = static_cast<T>(middle[j]);
-    variance[j] = static_cast<T>(square[j] / rows);
-  }
-  return true;
 }
 
 // y = (x - mean) * factor + offset, column by column; offset may be null.

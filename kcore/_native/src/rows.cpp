@@ -1,4 +1,4 @@
-// Softmax and its kin over the rows of a matrix, and sums down its columns.
+// Softmax and its kin over the rows of a matrix.
 #include "rows.h"
 
 #include "api/rows.h"
@@ -55,36 +55,6 @@ void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int
       part.put(dx + at + i, part.get(g + at + i) - exp_of<T>(part.get(y + at + i)) * total);
     });
   });
-}
-
-// out[j] = sum over i of x[i, j]: 64 rows in T, the rest in double.
-template <class T>
-bool column_sums(index rows, index cols, const T* x, T* out, int threads) {
-  constexpr index chain = 64;
-  const index block =
-      max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
-  const index blocks = ceil_div(rows, block);
-  Scratch scratch(room<double>(blocks * cols));
-  if (!scratch) return false;
-  double* parts = take<double>(scratch, blocks * cols);
-  parallel_for(blocks, threads, [&](index b, int) {
-    double* part_sums = parts + b * cols;
-    for (index j = 0; j < cols; ++j) part_sums[j] = 0;
-    for (index r0 = b * block; r0 < min_of(rows, (b + 1) * block); r0 += chain) {
-      const index r1 = min_of(min_of(rows, (b + 1) * block), r0 + chain);
-      over_lanes<T>(0, cols, [&](index j, auto part) {
-        Vec<T> s{};
-        for (index r = r0; r < r1; ++r) s += part.get(x + r * cols + j);
-        for (index i = 0; i < min_of(Simd<T>::lanes, cols - j); ++i) part_sums[j + i] += s[i];
-      });
-    }
-  });
-  for (index j = 0; j < cols; ++j) {
-    double total = 0;
-    for (index b = 0; b < blocks; ++b) total += parts[b * cols + j];
-    out[j] = static_cast<T>(total);
-  }
-  return true;
 }
 
 template <class T>

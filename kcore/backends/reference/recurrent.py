@@ -11,6 +11,7 @@ import numpy as np
 from kcore import _native, dtypes, gradients, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.activate import _sigmoid_definition
+from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -92,15 +93,9 @@ def _plain(*arrays):
     return [None if a is None else np.ascontiguousarray(a) for a in arrays]
 
 
-def _product(a, b):
-    """a @ b for matrices, in memory that has been used before where the result is large."""
-    with quiet():
-        return np.matmul(a, b, out=_native.kernels.new_array((a.shape[0], b.shape[1]), a.dtype.name))
-
-
 def _projected(x, kernel):
     """x @ kernel for all steps; x is time-major."""
-    return _product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:2], kernel.shape[1])
+    return matmul(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:2], kernel.shape[1])
 
 
 def _threads(gates, recurrent_kernel):
@@ -140,12 +135,12 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     rows, state_rows = dgates.reshape(-1, wide), dstate.reshape(-1, wide)
     steps, batch, units = hs.shape
     x = _time_major(x)
-    dx = [np.swapaxes(_product(rows, kernel.T).reshape(x.shape), 0, 1)] if of_x else []
-    dkernel = _product(x.reshape(-1, x.shape[-1]).T, rows)
+    dx = [np.swapaxes(matmul(rows, kernel.T).reshape(x.shape), 0, 1)] if of_x else []
+    dkernel = matmul(x.reshape(-1, x.shape[-1]).T, rows)
     # The state before the first step is h, before the others their neighbour's.
     before, first = (hs[1:], dstate[-1:]) if reverse else (hs[:-1], dstate[:1])
     later = state_rows[: (steps - 1) * batch] if reverse else state_rows[batch:]
-    drecurrent = _product(before.reshape(-1, units).T, later)
+    drecurrent = matmul(before.reshape(-1, units).T, later)
     with quiet():
         drecurrent += h.T @ first.reshape(-1, wide) if steps else 0
     sums = _native.kernels.column_sums(rows, threads_for(rows.size))
@@ -228,7 +223,7 @@ def lstm_sequence_grad(
 
     The first of them counts only with `sequence`. By x only if `of_x`, by the bias only if there is one.
     """
-    hs, recurrent_kernel, c = _time_major(hs), *_plain(recurrent_kernel, c)
+    hs, (recurrent_kernel, c) = _time_major(hs), _plain(recurrent_kernel, c)
     g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
     threads = _threads(gates, recurrent_kernel)
     dgates, dh, dc = _native.kernels.lstm_grad(
@@ -255,24 +250,22 @@ def _(g, g_h, g_c, hs, gates, cells, x, h, c, kernel, recurrent_kernel, bias, ma
 
 
 def lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
-    dtype = x.dtype
-    x, h, c, kernel, recurrent_kernel, bias = _wide(x, h, c, kernel, recurrent_kernel, bias)
     if _fits(x, recurrent_kernel):
         hs, _, cells = _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, False)
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse), cells
     else:
         with quiet():
             made = _lstm_definition(x, h, c, kernel, recurrent_kernel, bias, mask, reverse)
-    return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
+    return made if sequence else made[1:]
 
 
 @recorded_as(ops.lstm)
 def _(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
     if not (_native.available and recurrent_kernel.size):
         return ops.lstm.op.body(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence)
-    given = _wide_recorded(x, h, c, kernel, recurrent_kernel, bias)
+    given = _wide(x, h, c, kernel, recurrent_kernel, bias)
     made = lstm_sequence(*given, mask, reverse, sequence)[:3]
-    return _narrow_recorded(made if sequence else made[1:], x)
+    return _narrow(made if sequence else made[1:], x)
 
 
 # -- gru --------------------------------------------------------------------------------
@@ -324,7 +317,7 @@ def gru_sequence_grad(
     of_x,
 ):
     """The gradients of `gru_sequence` by its tensors, as `lstm_sequence_grad`."""
-    hs, recurrent_kernel, h = _time_major(hs), *_plain(recurrent_kernel, h)
+    hs, (recurrent_kernel, h) = _time_major(hs), _plain(recurrent_kernel, h)
     g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
     threads = _threads(gates, recurrent_kernel)
     dgates, dstate, dh = _native.kernels.gru_grad(
@@ -333,7 +326,7 @@ def gru_sequence_grad(
     dx, dkernel, drecurrent, *sums = _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x)
     if not reset_after:
         units = len(recurrent_kernel)
-        drecurrent[:, 2 * units :] = _product(
+        drecurrent[:, 2 * units :] = matmul(
             extra.reshape(-1, units).T, np.ascontiguousarray(dgates[..., 2 * units :]).reshape(-1, units)
         )
     dbias = [] if bias is None else [np.stack(sums) if reset_after else sums[0]]
@@ -357,42 +350,34 @@ def _(g, g_h, hs, gates, extra, x, h, kernel, recurrent_kernel, bias, mask, reve
 
 
 def gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
-    dtype = x.dtype
-    x, h, kernel, recurrent_kernel, bias = _wide(x, h, kernel, recurrent_kernel, bias)
     if _fits(x, recurrent_kernel):
         hs, _, _ = _run_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after, False)
         made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse)
     else:
         with quiet():
             made = _gru_definition(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after)
-    return tuple(y.astype(dtype, copy=False) for y in (made if sequence else made[1:]))
+    return made if sequence else made[1:]
 
 
 @recorded_as(ops.gru)
 def _(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
     if not (_native.available and recurrent_kernel.size):
         return ops.gru.op.body(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after)
-    given = _wide_recorded(x, h, kernel, recurrent_kernel, bias)
+    given = _wide(x, h, kernel, recurrent_kernel, bias)
     made = gru_sequence(*given, mask, reverse, sequence, reset_after)[:2]
-    return _narrow_recorded(made if sequence else made[1:], x)
+    return _narrow(made if sequence else made[1:], x)
 
 
 # -- 16-bit floats ----------------------------------------------------------------------
 
 
-def _wide(*arrays):
-    """16-bit floats are computed in float32: one rounding, at the end."""
-    if arrays[0].dtype.itemsize > 2:
-        return arrays
-    return tuple(None if a is None else a.astype("float32") for a in arrays)
-
-
-def _wide_recorded(*tensors):
+def _wide(*tensors):
+    """What is kept for the gradients is in float32."""
     if tensors[0].dtype.itemsize > 2:
         return tensors
     return tuple(None if t is None else ops.cast(t, "float32") for t in tensors)
 
 
-def _narrow_recorded(made, like):
+def _narrow(made, like):
     name = dtypes.name_of(like.dtype)
     return tuple(y if dtypes.name_of(y.dtype) == name else ops.cast(y, name) for y in made)
