@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, dtypes, tree
+from kcore.backends.coo import is_sparse
 
 
 def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:

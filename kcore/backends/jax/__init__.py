@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from kcore import backends, dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 from kcore.state import StatelessScope
 
@@ -26,6 +28,7 @@ class JaxBackend(Backend):
 
     name = "jax"
     compiles_shapes = True
+    pads_sparse = True
     tensor_types = (jax.Array,)
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
@@ -36,6 +39,8 @@ class JaxBackend(Backend):
                 if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
                     x = jnp.real(x)
                 return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -45,6 +50,23 @@ class JaxBackend(Backend):
         # Inside a transformation too it is a value, not a part of the trace: what is kept of it does not leak.
         with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))), jax.ensure_compile_time_eval():
             return jnp.asarray(array)
+
+    def coo(self, x: Any) -> Coo:
+        x = x if hasattr(x, "n_batch") and type(x).__name__ == "BCOO" else x.to_bcoo()
+        with _mode(_wide(x.data) or _wide(x.indices)):
+            if x.n_batch or x.n_dense:
+                x = x.update_layout(n_batch=0, n_dense=0)
+            if not x.unique_indices:
+                x = x.sum_duplicates(nse=x.nse)
+        return Coo(x.indices, x.data, x.shape, ordered=x.indices_sorted)
+
+    def from_coo(self, x: Coo) -> Any:
+        from jax.experimental.sparse import BCOO
+
+        with _mode(_wide(x.values)):
+            indices = x.indices.astype("int32")
+            y = BCOO((x.values, indices), shape=x.shape, indices_sorted=x.ordered, unique_indices=x.unique)
+            return y if x.unique else y.sum_duplicates(nse=min(y.nse, math.prod(x.shape)))
 
     def numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x) if isinstance(x, jax.Array) else to_array(x)
@@ -225,3 +247,7 @@ backend = JaxBackend()
 from kcore.backends.jax import families  # noqa: E402 - the op modules may use the backend
 
 JaxBackend.ops = collect(*families.MODULES)
+
+from kcore.backends.jax import sparse  # noqa: E402 - as above
+
+JaxBackend.sparse_ops = collect(sparse)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kcore import dtypes
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(tf, name, None) or tf.as_dtype(dtypes.to_numpy(name)) for name in dtypes.ALL}
@@ -51,6 +52,8 @@ class TensorFlowBackend(Backend):
             return tf.cast(x, DTYPES[dtype])
         if isinstance(x, tf.IndexedSlices):
             return self.convert(tf.convert_to_tensor(x), dtype)
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -62,6 +65,32 @@ class TensorFlowBackend(Backend):
     def numpy(self, x: Any) -> np.ndarray:
         return x.numpy() if isinstance(x, (tf.Tensor, tf.Variable)) else to_array(x)
 
+    def coo(self, x: Any) -> Coo:
+        shape = self.shape(x)
+        c = Coo(x.indices, x.values, shape, self.sizes(x))
+        if getattr(x, "_kcore_canonical", False) or not shape:
+            return c
+        flat = sparse_ops.places(c)
+        fine = tf.reduce_all(flat[1:] > flat[:-1])
+        c.unique = c.ordered = False
+
+        def put_right() -> tuple[Any, Any]:
+            y = sparse_ops.canonical(c)
+            return tf.cast(y.indices, tf.int64), y.values
+
+        if tf.executing_eagerly():
+            indices, values = (c.indices, c.values) if bool(fine) else put_right()
+        else:
+            indices, values = tf.cond(fine, lambda: (c.indices, c.values), put_right)
+        return Coo(indices, values, shape, c.sizes)
+
+    def from_coo(self, x: Coo) -> tf.SparseTensor:
+        x = sparse_ops.canonical(x)
+        sizes = [tf.cast(d, tf.int64) for d in x.sizes] if None in x.shape else tf.constant(x.shape, tf.int64)
+        y = tf.SparseTensor(tf.cast(x.indices, tf.int64), x.values, sizes)
+        y._kcore_canonical = True
+        return y
+
     def shape(self, x: Any) -> tuple[int | None, ...]:
         return tuple(x.shape.as_list()) if isinstance(x.shape, tf.TensorShape) else tuple(x.shape)
 
@@ -69,7 +98,7 @@ class TensorFlowBackend(Backend):
         known = self.shape(x)
         if None not in known:
             return known
-        found = tf.shape(x)
+        found = tf.cast(x.dense_shape, tf.int32) if isinstance(x, tf.SparseTensor) else tf.shape(x)
         return tuple(found[i] if d is None else d for i, d in enumerate(known))
 
     def dtype(self, x: Any) -> str:
@@ -192,3 +221,8 @@ backend = TensorFlowBackend()
 from kcore.backends.tensorflow import families  # noqa: E402 - the op modules may use the backend
 
 TensorFlowBackend.ops = collect(*families.MODULES)
+
+from kcore.backends.tensorflow import sparse  # noqa: E402 - as above
+from kcore.ops import sparse as sparse_ops  # noqa: E402
+
+TensorFlowBackend.sparse_ops = collect(sparse)

@@ -10,11 +10,14 @@ import torch
 
 from kcore import dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _NUMBERS = (bool, int, float)
+# torch's own functions that take a sparse tensor for a dense one, and give what the op does not say.
+_WITHOUT_COMPLAINT: frozenset[str] = frozenset()
 _depth = 0  # how many gradients are being taken: above 0, backward passes are differentiable
 
 
@@ -25,6 +28,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    hides_sparse = True
     _lacking = set()
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
@@ -55,6 +59,8 @@ class TorchBackend(Backend):
                 return torch.tensor(x, dtype=DTYPES[dtype])
             except (RuntimeError, TypeError, OverflowError):  # out of range: it wraps around, as in NumPy
                 return from_numpy(to_array(x, dtype), dtype)
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -62,6 +68,38 @@ class TorchBackend(Backend):
 
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)
+
+    def coo(self, x: Any) -> Coo:
+        known = getattr(x, "_kcore_coo", None)
+        if known is not None:  # gradients have flowed through dense tensors only, and can be differentiated again
+            return known
+        if x.layout is not torch.sparse_coo:
+            x = x.to_sparse_coo()
+        if x.dense_dim():
+            x = x.to_dense().to_sparse()
+        x = x.coalesce()
+        return Coo(x.indices().T, x.values(), tuple(x.shape))
+
+    def from_coo(self, x: Coo) -> torch.Tensor:
+        x = sparse_ops.canonical(x)
+        indices = x.indices.to(torch.int64)
+        y = torch.sparse_coo_tensor(indices.T, x.values, x.sizes, is_coalesced=True, check_invariants=False)
+        y._kcore_coo = Coo(indices, x.values, x.shape)
+        return y
+
+    def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
+        run = super().bind(op, plan, sources, once)
+        if op.name in self.ops and op.name not in _WITHOUT_COMPLAINT:
+            return run
+
+        def guarded(*args: Any) -> Any:
+            # A plan for dense tensors can be looked up for sparse ones: torch has one class for both. Its own
+            # functions then fail, and the op looks again; bodies would go on.
+            if any(a.layout is not torch.strided for a in args if a.__class__ is torch.Tensor):
+                return op.look_again(args)
+            return run(*args)
+
+        return guarded
 
     def shape(self, x: Any) -> tuple[int, ...]:
         return tuple(x.shape)
@@ -207,3 +245,8 @@ backend = TorchBackend()
 from kcore.backends.torch import families  # noqa: E402 - the op modules may use the backend
 
 TorchBackend.ops = collect(*families.MODULES)
+
+from kcore.backends.torch import sparse  # noqa: E402 - as above
+from kcore.ops import sparse as sparse_ops  # noqa: E402
+
+TorchBackend.sparse_ops = collect(sparse)
