@@ -8,6 +8,7 @@ framework to another. Nothing here imports a framework: its tensors are known by
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ _CLASSES = {
 _BY_LAYOUT = "torch"  # torch's sparse tensors are of the same class as dense ones
 
 _homes: dict[type, str | None] = {}
+_met: list[str] = []
+_on_meeting: list[Callable[[], None]] = []
 
 
 class Coo:
@@ -72,7 +75,25 @@ def home_of(x: Any) -> str | None:
         home = _homes[kind]
     except KeyError:
         home = _homes[kind] = _home(kind)
-    return home if home != _BY_LAYOUT or str(x.layout).startswith("torch.sparse") else None
+    if home != _BY_LAYOUT:
+        return home
+    if not str(x.layout).startswith("torch.sparse"):
+        return None
+    if not _met:
+        _met.append(home)
+        for listener in _on_meeting:
+            listener()
+    return home
+
+
+def met_by_layout() -> bool:
+    """Whether a sparse tensor of a class that dense ones have too was ever seen in this process."""
+    return bool(_met)
+
+
+def on_meeting(listener: Callable[[], None]) -> None:
+    """Has `listener()` called when the first one is seen."""
+    _on_meeting.append(listener)
 
 
 def is_sparse(x: Any) -> bool:

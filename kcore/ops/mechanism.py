@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kcore import backends, config, dtypes, naming, tree
-from kcore.backends.coo import home_of, is_sparse
+from kcore.backends.coo import home_of, is_sparse, on_meeting
 from kcore.backends.host import to_array
 from kcore.ops import sparsity, symbolic
 from kcore.ops.class_names import class_name
@@ -569,4 +569,5 @@ def forget_plans() -> None:
 
 
 backends.on_default_change(forget_plans)
+on_meeting(forget_plans)
 config.on_change(forget_plans)

@@ -150,6 +150,13 @@ def found(c: Coo, flat: Any) -> tuple[Any, Any]:
     return there, ops.where(there, values, ops.zeros_like(values))
 
 
+def values_at(x: Any, c: Coo) -> Any:
+    """The elements of x, dense or sparse, where c has stored ones."""
+    if not is_sparse(x):
+        return where_stored(c, picked(x, c))
+    return found(coo(x), places(c))[1]
+
+
 def spread(c: Coo, shape: Sequence[Any], sizes: Sequence[Any] | None = None) -> Coo:
     """c broadcast to a shape: what is stored along an axis of size 1 is stored again for each place of it."""
     sizes = tuple(shape) if sizes is None else tuple(sizes)
@@ -169,9 +176,8 @@ def spread(c: Coo, shape: Sequence[Any], sizes: Sequence[Any] | None = None) -> 
         else:
             i = c.indices[:, a - lead] if a >= lead else ops.zeros((stored,), "int32")
             i = ops.broadcast_to(ops.expand_dims(ops.cast(i, "int32"), 0), (count, stored))
-        cols.append(ops.reshape(i, (-1,) if 0 not in (count, stored) else (0,)))
-    values = ops.broadcast_to(ops.expand_dims(c.values, 0), (count, stored))
-    values = ops.reshape(values, (-1,) if 0 not in (count, stored) else (0,))
+        cols.append(ops.reshape(i, (count * stored,)))
+    values = ops.reshape(ops.broadcast_to(ops.expand_dims(c.values, 0), (count, stored)), (count * stored,))
     return Coo(ops.stack(cols, 1), values, shape, sizes, c.unique, False)
 
 

@@ -104,7 +104,7 @@ class JaxBackend(Backend):
         compiled = jax.jit(fn, compiler_options=_HASTILY if hastily else None)
 
         def run(*args: Any) -> Any:
-            with _mode(any(isinstance(a, jax.Array) and _wide(a) for a in args)):
+            with _mode(any(_has_wide(a) for a in args)):
                 return compiled(*args)
 
         return run
@@ -143,7 +143,7 @@ class JaxBackend(Backend):
         wide = any(dtypes.is_wide(v._dtype) for v in (*assigned, *read))
 
         def run(data: Any) -> Any:
-            with _mode(wide or any(isinstance(x, (jax.Array, np.ndarray)) and _wide(x) for x in tree.flatten(data))):
+            with _mode(wide or any(map(_has_wide, tree.flatten(data)))):
                 leaves, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
             for variable, value in zip(assigned, state, strict=True):
                 variable._storage = value
@@ -202,6 +202,10 @@ def _wide(x: Any) -> bool:
     return (x.dtype.itemsize == 8 and x.dtype.kind in "iuf") or x.dtype == np.complex128
 
 
+def _has_wide(x: Any) -> bool:
+    return (isinstance(x, (jax.Array, np.ndarray)) or is_sparse(x)) and _wide(x)
+
+
 def _aside(fn: Callable) -> tuple[Callable, Callable]:
     """`fn(*xs) -> (outputs, aux)` with only the arrays of aux as its second result, and what makes aux of these again.
 
@@ -211,8 +215,8 @@ def _aside(fn: Callable) -> tuple[Callable, Callable]:
 
     def split(*xs: Any) -> tuple[list[Any], list[Any]]:
         outputs, aux = fn(*xs)
-        aside[:] = [tree.map_structure(lambda a: _ARRAY if isinstance(a, jax.Array) else a, aux)]
-        return outputs, [a for a in tree.flatten(aux) if isinstance(a, jax.Array)]
+        aside[:] = [tree.map_structure(lambda a: _ARRAY if isinstance(a, jax.Array) or is_sparse(a) else a, aux)]
+        return outputs, [a for a in tree.flatten(aux) if isinstance(a, jax.Array) or is_sparse(a)]
 
     def joined(arrays: Any) -> Any:
         found = iter(arrays)

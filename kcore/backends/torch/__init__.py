@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from kcore import dtypes, tree
+from kcore.backends import coo
 from kcore.backends.contract import Backend, collect
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
@@ -16,8 +17,6 @@ from kcore.backends.host import to_array
 DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 _NUMBERS = (bool, int, float)
-# torch's own functions that take a sparse tensor for a dense one, and give what the op does not say.
-_WITHOUT_COMPLAINT: frozenset[str] = frozenset()
 _depth = 0  # how many gradients are being taken: above 0, backward passes are differentiable
 
 
@@ -89,14 +88,19 @@ class TorchBackend(Backend):
 
     def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
         run = super().bind(op, plan, sources, once)
-        if op.name in self.ops and op.name not in _WITHOUT_COMPLAINT:
+        if not coo.met_by_layout():  # dense tensors alone: nothing is asked of them
             return run
 
         def guarded(*args: Any) -> Any:
-            # A plan for dense tensors can be looked up for sparse ones: torch has one class for both. Its own
-            # functions then fail, and the op looks again; bodies would go on.
-            if any(a.layout is not torch.strided for a in args if a.__class__ is torch.Tensor):
-                return op.look_again(args)
+            # torch has one class for dense and sparse tensors, so the plan for dense ones is looked up for both.
+            for a in args:
+                if a.__class__ is torch.Tensor:
+                    if a.layout is not torch.strided:
+                        return op.look_again(args)
+                elif a.__class__ is list or a.__class__ is tuple:
+                    for e in a:
+                        if e.__class__ is torch.Tensor and e.layout is not torch.strided:
+                            return op.look_again(args)
             return run(*args)
 
         return guarded
