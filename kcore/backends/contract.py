@@ -117,7 +117,7 @@ class Backend:
     def convert_sparse(self, x: Any, dtype: str | None = None) -> Any:
         """A sparse tensor of any framework as one of this backend's: what `convert` does with one."""
         if coo.home_of(x) != self.name:
-            x = coo.to_coo(x)
+            x = x if isinstance(x, coo.Coo) else coo.to_coo(x)
             # The indices' own dtype is the backend's affair.
             x = self.from_coo(coo.Coo(self.convert(x.indices), self.convert(x.values, dtype), x.shape))
         if dtype is None or self.dtype(x) == dtype:

@@ -17,6 +17,7 @@ from typing import Any
 
 from kcore import backends, dtypes, ops
 from kcore.backends.coo import Coo, is_sparse
+from kcore.ops import rules
 from kcore.ops.index import flat_indices
 from kcore.ops.mechanism import REGISTRY
 from kcore.ops.sparsity import DENSE, MADE_DENSE, SPARSE, Entry
@@ -326,7 +327,9 @@ def _sparse_product(c1: Coo, c2: Coo) -> Any:
     count = ops.searchsorted(keys, wanted, "right") - start
     ends = ops.cumsum(count)
     total = ops.sum(count)
-    number = ops.arange(int(ops.convert_to_numpy(total)) if not ops.rules.is_traced(total) else total, dtype="int32")
+    if rules.is_traced(total) and backends.active().pads_sparse:
+        return _all_pairs(c1, c2)
+    number = ops.arange(total if rules.is_traced(total) else int(ops.convert_to_numpy(total)), dtype="int32")
     first = ops.searchsorted(ends, number, "right")
     second = ops.take(start, first, 0) + number - (ops.take(ends, first, 0) - ops.take(count, first, 0))
     second = second if order is None else ops.take(order, second, 0)
@@ -334,6 +337,23 @@ def _sparse_product(c1: Coo, c2: Coo) -> Any:
     cols = [ops.take(c1.indices[:, 0], first, 0), ops.take(c2.indices[:, 1], second, 0)]
     cols = [ops.cast(i, _index_dtype(c1, c2)) for i in cols]
     return tensor(cols, values, (c1.shape[0], c2.shape[1]), (c1.sizes[0], c2.sizes[1]), unique=False, ordered=False)
+
+
+def _all_pairs(c1: Coo, c2: Coo) -> Any:
+    """The same where the run alone tells how many elements meet: each with each, and those that don't are padding."""
+    pairs = [ops.shape(c.values)[0] for c in (c1, c2)]
+
+    def first(a: Any) -> Any:
+        return ops.reshape(ops.broadcast_to(ops.expand_dims(a, 1), pairs), (-1,))
+
+    def second(a: Any) -> Any:
+        return ops.reshape(ops.broadcast_to(ops.expand_dims(a, 0), pairs), (-1,))
+
+    meet = ops.equal(first(c1.indices[:, 1]), second(c2.indices[:, 0]))
+    cols = [ops.where(meet, i, n) for i, n in ((first(c1.indices[:, 0]), c1.sizes[0]), (second(c2.indices[:, 1]), c2.sizes[1]))]
+    values = ops.multiply(first(c1.values), second(c2.values))
+    values = ops.where(meet, values, ops.zeros_like(values))
+    return tensor(cols, values, (c1.shape[0], c2.shape[1]), unique=False, ordered=False)
 
 
 def _body(name: str) -> Callable:

@@ -64,6 +64,8 @@ class KerasTensor:
         self.dtype = "string" if getattr(dtype, "name", dtype) == "string" else dtypes.name_of(dtype)
         self.sparse = bool(sparse)
         self.ragged = bool(ragged)
+        if sparse and ragged:
+            raise ValueError("KerasTensor: sparse=True and ragged=True don't go together.")
         self.record_history = record_history
         self.name = name or "keras_tensor"
         self._keras_history: History | None = None

@@ -13,7 +13,7 @@ import numpy as np
 
 from kcore import backends, dtypes, tree
 from kcore.backends.contract import Backend, collect
-from kcore.backends.coo import Coo, is_sparse
+from kcore.backends.coo import Coo, is_sparse, to_coo
 from kcore.backends.host import to_array
 from kcore.state import StatelessScope
 
@@ -157,7 +157,11 @@ class JaxBackend(Backend):
 
     def as_step_input(self, x: Any) -> Any:
         # jit takes NumPy arrays, and puts them on the device without the Python of jnp.asarray.
-        return x if type(x) is np.ndarray and x.dtype.kind in "fiub" else self.convert(x)
+        if type(x) is np.ndarray and x.dtype.kind in "fiub":
+            return x
+        if is_sparse(x) and not self.is_sparse(x):
+            return self.convert(_rounded_up(to_coo(x)))
+        return self.convert(x)
 
     def synchronize(self, x: Any) -> None:
         jax.block_until_ready(x)
@@ -200,6 +204,14 @@ _HASTILY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_pas
 
 def _wide(x: Any) -> bool:
     return (x.dtype.itemsize == 8 and x.dtype.kind in "iuf") or x.dtype == np.complex128
+
+
+def _rounded_up(x: Coo) -> Coo:
+    """With padding up to a power of 2, so that batches that store unlike numbers of elements share a program."""
+    stored = len(x.values)
+    more = max(8, 1 << (stored - 1).bit_length()) - stored if x.ndim else 0
+    indices = np.concatenate([x.indices, np.full((more, x.ndim), x.shape)])
+    return Coo(indices, np.concatenate([x.values, np.zeros(more, x.values.dtype)]), x.shape)
 
 
 def _has_wide(x: Any) -> bool:
@@ -251,7 +263,3 @@ backend = JaxBackend()
 from kcore.backends.jax import families  # noqa: E402 - the op modules may use the backend
 
 JaxBackend.ops = collect(*families.MODULES)
-
-from kcore.backends.jax import sparse  # noqa: E402 - as above
-
-JaxBackend.sparse_ops = collect(sparse)

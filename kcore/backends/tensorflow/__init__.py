@@ -11,7 +11,7 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices are not for our users
 import tensorflow as tf
 
-from kcore import dtypes
+from kcore import dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
@@ -170,16 +170,18 @@ class TensorFlowBackend(Backend):
         if jit != "auto":
             return function(jit is True)
         # XLA is faster, but lacks some ops (strings, dynamic shapes). It says so before it runs anything.
-        chosen = function(True)
+        chosen, uncompiled = function(True), function(False)
 
         def run(data: Any) -> Any:
             nonlocal chosen
+            if any(isinstance(x, tf.SparseTensor) for x in tree.flatten(data)):  # XLA needs to know how much is stored
+                return uncompiled(data)
             try:
                 return chosen(data)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError) as error:
                 if not any(s in str(error) for s in ("XLA", "compile", "tf2xla")):
                     raise
-            chosen = function(False)
+            chosen = uncompiled
             return chosen(data)
 
         return run
