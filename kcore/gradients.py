@@ -178,7 +178,7 @@ def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     @functools.wraps(fn)
     def derivatives(*args: Any, **kwargs: Any) -> Any:
         from kcore import ops
-        from kcore.ops import sparse
+        from kcore.ops import stored
 
         several, at = _positions(argnums, args, "jacobian")
 
@@ -192,7 +192,7 @@ def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
         if any(is_sparse(x) for i in at for x in tree.flatten(args[i])):
             raise TypeError("jacobian: an argument is sparse; make it dense, or write the function in its values.")
         y, pullback = vjp(partial, *(args[i] for i in at))
-        outputs = [sparse.dense(o) for o in tree.flatten(y)]
+        outputs = [stored.dense(o) for o in tree.flatten(y)]
         if any(dtypes.is_complex(backend.dtype(o)) for o in outputs):
             raise TypeError("jacobian: the function's result is complex; differentiate its real and imaginary parts.")
         zeros = [ops.zeros_like(o) for o in outputs]
@@ -288,9 +288,9 @@ class Leaves:
 
     def like(self, tensors: list[Any]) -> list[Any]:
         """Of other tensors, dense or sparse, what stands where these have their values."""
-        from kcore.ops import sparse
+        from kcore.ops import stored
 
-        return [sparse.dense(x) if c is None else sparse.values_at(x, c) for x, c in zip(tensors, self._patterns)]
+        return [stored.dense(x) if c is None else stored.values_at(x, c) for x, c in zip(tensors, self._patterns)]
 
 
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:

@@ -123,6 +123,8 @@ def _unrecorded(x: Any) -> Any:
 def _fresh(outputs: Any) -> Any:
     """New KerasTensors like these: a result may be an argument handed back."""
     return tree.map_structure(
-        lambda t: KerasTensor(t.shape, t.dtype, getattr(t, "sparse", False) or is_sparse(t)) if hasattr(t, "shape") else t,
+        lambda t: (
+            KerasTensor(t.shape, t.dtype, getattr(t, "sparse", False) or is_sparse(t)) if hasattr(t, "shape") else t
+        ),
         outputs,
     )

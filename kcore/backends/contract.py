@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kcore import dtypes, tree
-from kcore.backends import coo
+from kcore.backends.coo import Coo, home_of, to_coo
 
 Fn = Callable[..., Any]
 _NO_CONTEXT = contextlib.nullcontext()
@@ -57,7 +57,7 @@ class Backend:
         name: How users ask for it.
         ops: Functions by op name; each primitive op is here or in `unsupported`.
         sparse_ops: Functions by op name for calls on sparse tensors, where they do better than those of
-            `kcore.ops.sparse`; they get sparse tensors as they are. `matrix_product` is that of a sparse and a dense
+            `kcore.ops.stored`; they get sparse tensors as they are. `matrix_product` is that of a sparse and a dense
             matrix, which the others lead back to.
         unsupported: Primitives that this backend does not have, each with the reason.
         tensor_types: Classes of its own tensors, tracers included.
@@ -91,17 +91,17 @@ class Backend:
 
     def is_tensor(self, x: Any) -> bool:
         """Whether `x` is one of this backend's own tensors, dense or sparse."""
-        return isinstance(x, self.tensor_types) or coo.home_of(x) == self.name
+        return isinstance(x, self.tensor_types) or home_of(x) == self.name
 
     def is_sparse(self, x: Any) -> bool:
         """Whether `x` is one of this backend's own sparse tensors."""
-        return coo.home_of(x) == self.name
+        return home_of(x) == self.name
 
-    def coo(self, x: Any) -> coo.Coo:
+    def coo(self, x: Any) -> Coo:
         """The stored elements of one of its sparse tensors, each once; gradients flow through the values."""
         raise NotImplementedError(f"The {self.name} backend has no sparse tensors.")
 
-    def from_coo(self, x: coo.Coo) -> Any:
+    def from_coo(self, x: Coo) -> Any:
         """The sparse tensor with these stored elements, as `coo` gives them or with some stored twice or out of order."""
         raise NotImplementedError(f"The {self.name} backend has no sparse tensors.")
 
@@ -116,10 +116,10 @@ class Backend:
 
     def convert_sparse(self, x: Any, dtype: str | None = None) -> Any:
         """A sparse tensor of any framework as one of this backend's: what `convert` does with one."""
-        if coo.home_of(x) != self.name:
-            x = x if isinstance(x, coo.Coo) else coo.to_coo(x)
+        if home_of(x) != self.name:
+            x = x if isinstance(x, Coo) else to_coo(x)
             # The indices' own dtype is the backend's affair.
-            x = self.from_coo(coo.Coo(self.convert(x.indices), self.convert(x.values, dtype), x.shape))
+            x = self.from_coo(Coo(self.convert(x.indices), self.convert(x.values, dtype), x.shape))
         if dtype is None or self.dtype(x) == dtype:
             return x
         c = self.coo(x)

@@ -65,7 +65,9 @@ class Coo:
         return Coo(self.indices, values, self.shape, self.sizes, self.unique, self.ordered)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} shape={self.shape}, dtype={dtypes.name_of(self.dtype)}, stored={len(self.values)}>"
+        return (
+            f"<{type(self).__name__} shape={self.shape}, dtype={dtypes.name_of(self.dtype)}, stored={len(self.values)}>"
+        )
 
 
 def home_of(x: Any) -> str | None:
@@ -199,7 +201,9 @@ def checked(indices: Any, values: Any, shape: Any) -> Coo:
             f"they have shape {indices.shape}."
         )
     if values.shape != indices.shape[:1]:
-        raise ValueError(f"values should have shape {indices.shape[:1]}, one for each row of indices, not {values.shape}.")
+        raise ValueError(
+            f"values should have shape {indices.shape[:1]}, one for each row of indices, not {values.shape}."
+        )
     outside = (indices < 0) | (indices >= np.array(shape, "int64"))
     if outside.any():
         row = int(outside.any(1).argmax())

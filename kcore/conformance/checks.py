@@ -13,6 +13,7 @@ import numpy as np
 
 from kcore import _native, backends, dtypes, tree
 from kcore.backends.contract import Backend
+from kcore.conformance import sparse_calls
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
 from kcore.conformance.gradients import Gradients
@@ -54,6 +55,7 @@ class Check:
             with backends.use(self.backend), np.errstate(all="ignore"):
                 for part in (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients):
                     self._guarded(part)
+                self._guarded(self.sparse)
         except Unsupported as error:
             result.verdict, result.reason = UNSUPPORTED, str(error)
             result.failures.clear()
@@ -415,6 +417,10 @@ class Check:
         self.result.note(error, allowed, "float64", gradient=True)
         if not error <= allowed:
             self.fail(order, trial, problem or "off by more than the tolerance", error=error, tolerance=allowed)
+
+    def sparse(self) -> None:
+        """Sparse operands must give what dense ones do."""
+        sparse_calls.check(self)
 
     # -- pieces -------------------------------------------------------------------------
 

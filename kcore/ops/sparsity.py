@@ -62,7 +62,9 @@ def decide(op: Any, plan: Any, given: Sequence[Any], args: Sequence[Any]) -> Non
     if not asked and not any(getattr(s, "sparse", False) for s in tree.flatten(list(given))):
         return
     if op.name in REFUSED:
-        raise ValueError(f"a sparse tensor is refused: {REFUSED[op.name]}. Make it dense: convert_to_tensor(x, sparse=False).")
+        raise ValueError(
+            f"a sparse tensor is refused: {REFUSED[op.name]}. Make it dense: convert_to_tensor(x, sparse=False)."
+        )
     if op.sparse is None:
         plan.sparse = MADE_DENSE
         return
@@ -96,6 +98,6 @@ def _all_dense(op: Any, backend: Any, args: Sequence[Any]) -> list[Any]:
 
 def to_dense(backend: Any, x: Any) -> Any:
     """A sparse tensor of any framework as a dense one of the backend; gradients flow to the stored values."""
-    from kcore.ops import sparse
+    from kcore.ops import stored
 
-    return sparse.dense_of(backend.coo(backend.convert(x)))
+    return stored.dense_of(backend.coo(backend.convert(x)))

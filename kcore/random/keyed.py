@@ -298,7 +298,11 @@ def _sparse_dropout(inputs: Any, key: Tensor, rate: float, noise_shape: Any = No
     return ops.multiply(ops.divide(inputs, 1 - rate) if rate < 1 else inputs, ops.sign(kept))
 
 
-random_dropout.op.sparse = sparsity.Entry(lambda *_: sparsity.SPARSE, _sparse_dropout, "sparse")  # type: ignore[attr-defined]
+def _dropped_sparsely(inputs: Spec, key: Spec, rate: float, noise_shape: Any) -> str:
+    return sparsity.MADE_DENSE if key.sparse else sparsity.SPARSE
+
+
+random_dropout.op.sparse = sparsity.Entry(_dropped_sparsely, _sparse_dropout, "sparse")  # type: ignore[attr-defined]
 
 _TINY = 2.0**-126  # the smallest normal float32
 

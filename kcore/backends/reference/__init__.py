@@ -48,7 +48,7 @@ class ReferenceBackend(Backend):
         return x
 
     def from_coo(self, x: Coo) -> SparseTensor:
-        x = sparse_ops.canonical(x)
+        x = stored.canonical(x)
         return SparseTensor(np.asarray(x.indices, "int64"), x.values, x.shape)
 
     def bind(self, op: Any, plan: Any, sources: Sequence[Any], once: bool = False) -> Callable:
@@ -209,8 +209,7 @@ from kcore.backends.reference import families  # noqa: E402 - the definitions' g
 ReferenceBackend.ops = collect(*families.MODULES)
 
 from kcore.backends.reference import sparse  # noqa: E402 - as above
-from kcore.ops import operators  # noqa: E402
-from kcore.ops import sparse as sparse_ops  # noqa: E402
+from kcore.ops import operators, stored  # noqa: E402
 
 ReferenceBackend.sparse_ops = collect(sparse)
 operators.attach(Tensor, backend=lambda _: backend)

@@ -6,13 +6,13 @@ import numpy as np
 
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
-from kcore.ops import sparse
+from kcore.ops import stored
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
 def matrix_product(x, y):
     if x.values.dtype.char not in "fd":  # SciPy has no 16-bit floats, and adds bools up
-        return sparse.matrix_product(x, y)
+        return stored.matrix_product(x, y)
     return times(x.values, x.indices, y, x.shape[0])
 
 

@@ -70,12 +70,12 @@ class TensorFlowBackend(Backend):
         c = Coo(x.indices, x.values, shape, self.sizes(x))
         if getattr(x, "_kcore_canonical", False) or not shape:
             return c
-        flat = sparse_ops.places(c)
+        flat = stored.places(c)
         fine = tf.reduce_all(flat[1:] > flat[:-1])
         c.unique = c.ordered = False
 
         def put_right() -> tuple[Any, Any]:
-            y = sparse_ops.canonical(c)
+            y = stored.canonical(c)
             return tf.cast(y.indices, tf.int64), y.values
 
         if tf.executing_eagerly():
@@ -85,7 +85,7 @@ class TensorFlowBackend(Backend):
         return Coo(indices, values, shape, c.sizes)
 
     def from_coo(self, x: Coo) -> tf.SparseTensor:
-        x = sparse_ops.canonical(x)
+        x = stored.canonical(x)
         sizes = [tf.cast(d, tf.int64) for d in x.sizes] if None in x.shape else tf.constant(x.shape, tf.int64)
         y = tf.SparseTensor(tf.cast(x.indices, tf.int64), x.values, sizes)
         y._kcore_canonical = True
@@ -225,6 +225,6 @@ from kcore.backends.tensorflow import families  # noqa: E402 - the op modules ma
 TensorFlowBackend.ops = collect(*families.MODULES)
 
 from kcore.backends.tensorflow import sparse  # noqa: E402 - as above
-from kcore.ops import sparse as sparse_ops  # noqa: E402
+from kcore.ops import stored  # noqa: E402
 
 TensorFlowBackend.sparse_ops = collect(sparse)

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 
 from kcore import dtypes, tree
-from kcore.backends import coo
 from kcore.backends.contract import Backend, collect
-from kcore.backends.coo import Coo, is_sparse
+from kcore.backends.coo import Coo, is_sparse, met_by_layout
 from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
@@ -80,7 +79,7 @@ class TorchBackend(Backend):
         return Coo(x.indices().T, x.values(), tuple(x.shape))
 
     def from_coo(self, x: Coo) -> torch.Tensor:
-        x = sparse_ops.canonical(x)
+        x = stored.canonical(x)
         indices = x.indices.to(torch.int64)
         y = torch.sparse_coo_tensor(indices.T, x.values, x.sizes, is_coalesced=True, check_invariants=False)
         y._kcore_coo = Coo(indices, x.values, x.shape)
@@ -88,7 +87,7 @@ class TorchBackend(Backend):
 
     def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
         run = super().bind(op, plan, sources, once)
-        if not coo.met_by_layout():  # dense tensors alone: nothing is asked of them
+        if not met_by_layout():  # dense tensors alone: nothing is asked of them
             return run
 
         def guarded(*args: Any) -> Any:
@@ -251,6 +250,6 @@ from kcore.backends.torch import families  # noqa: E402 - the op modules may use
 TorchBackend.ops = collect(*families.MODULES)
 
 from kcore.backends.torch import sparse  # noqa: E402 - as above
-from kcore.ops import sparse as sparse_ops  # noqa: E402
+from kcore.ops import stored  # noqa: E402
 
 TorchBackend.sparse_ops = collect(sparse)
