@@ -19,6 +19,7 @@ from kcore import ops, tree
 from kcore.backends import coo
 from kcore.conformance.calls import Call
 from kcore.conformance.trials import Trial
+from kcore.ops.sparse import MAPS
 from kcore.ops.symbolic import KerasTensor
 
 SAMPLES, THIN_SAMPLES = 2, 1
@@ -39,11 +40,13 @@ def check(run: Any) -> None:
             got = ready[number] if number in ready else run.attempt("sparse", trial, native.run)
             if got is not None:
                 _judge(run, trial, call, native, got)
-        for trial, call, native in calls[:1] if run.thin else calls:
+        # Where shapes are compiled, one of the ops that map the stored values stands for all of them.
+        spared = run.thin and run.case.name in MAPS and run.case.name != "tanh"
+        for trial, call, native in [] if spared else calls[:1] if run.thin else calls:
             if trial.sample.grad and run.case.grad and run.case.name not in OVER_STORED:
                 _gradients(run, trial, call, native)
         if not run.thin and type(run.backend).jit is not kcore.backends.contract.Backend.jit:
-            for trial, call, native in calls[:2]:
+            for trial, call, native in calls[:1]:
                 if run.compilable(trial):
                     function, tensors = _opened(native, run.backend)
                     got = run.attempt("sparse, compiled", trial, lambda: run.backend.jit(function)(*tensors))  # noqa: B023

@@ -52,7 +52,7 @@ def encoded(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None
     flat = ops.reshape(ops.cast(indices, "int32"), (rows, -1) if rows else (0, 1))
     known = ops.logical_and(flat >= 0, flat < depth)
     places = ops.where(known, flat, depth) + ops.expand_dims(ops.arange(rows, dtype="int32"), -1) * (depth + 1)
-    each = ops.ones_like(flat, dtype) if weights is None else ops.cast(ops.reshape(weights, flat.shape), dtype)
+    each = ops.ones_like(flat, dtype) if weights is None else ops.cast(ops.reshape(weights, tuple(flat.shape)), dtype)
     total = ops.segment_sum(ops.reshape(each, (-1,)), ops.reshape(places, (-1,)), rows * (depth + 1))
     total = ops.reshape(total, (*lead, depth + 1))[..., :depth]
     return ops.cast(total > 0, dtype) if mode == "multi_hot" else total

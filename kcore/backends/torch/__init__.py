@@ -83,6 +83,7 @@ class TorchBackend(Backend):
         indices = x.indices.to(torch.int64)
         y = torch.sparse_coo_tensor(indices.T, x.values, x.sizes, is_coalesced=True, check_invariants=False)
         y._kcore_coo = Coo(indices, x.values, x.shape)
+        is_sparse(y)  # from the first one on, plans look at what they are given
         return y
 
     def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
