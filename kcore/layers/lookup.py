@@ -481,7 +481,7 @@ class IntegerLookup(Lookup):
         keys, first = np.array(self._tokens, "int64")[order], len(self._special())
         at = ops.minimum(ops.searchsorted(keys, x), len(keys) - 1)
         known = ops.equal(ops.take(keys, at, 0), x)
-        unknown = ops.mod(x, self.num_oov_indices) + (first - self.num_oov_indices)
+        unknown = ops.add(ops.mod(x, self.num_oov_indices), first - self.num_oov_indices)
         found = ops.where(known, ops.take(order + first, at, 0), unknown)
         if self.mask_token is not None:
             found = ops.where(ops.equal(x, self.mask_token), 0 if self.output_mode == "int" else -1, found)
