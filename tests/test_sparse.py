@@ -76,7 +76,9 @@ def test_elements_in_any_order_and_in_parts_are_put_in_order_and_summed(backend)
     assert ops.dtype(x) == "float64"
 
 
-@pytest.mark.parametrize("op", ["absolute", "square", "add", "multiply", "sum", "max", "matmul", "softmax", "concatenate"])
+@pytest.mark.parametrize(
+    "op", ["absolute", "square", "add", "multiply", "sum", "max", "matmul", "softmax", "concatenate"]
+)
 def test_a_framework_tensor_with_duplicates_counts_their_sum(backend, op):
     x, y = native(backend.name, A, duplicated=True), native(backend.name, B)
     call = getattr(ops, op)
@@ -89,7 +91,10 @@ def test_a_framework_tensor_with_duplicates_counts_their_sum(backend, op):
             "sum": (lambda: call(x, 0), A.sum(0)),
             "max": (lambda: call(x, 1), A.max(1)),
             "matmul": (lambda: call(x, B.T), A @ B.T),
-            "softmax": (lambda: call(x), np.nan_to_num(np.where(A, np.exp(A), 0) / np.where(A, np.exp(A), 0).sum(1)[:, None])),
+            "softmax": (
+                lambda: call(x),
+                np.nan_to_num(np.where(A, np.exp(A), 0) / np.where(A, np.exp(A), 0).sum(1)[:, None]),
+            ),
             "concatenate": (lambda: call([x, y]), np.concatenate([A, B])),
         }[op]
     np.testing.assert_allclose(values(got()), want, rtol=1e-6)
@@ -108,7 +113,9 @@ def test_any_frameworks_sparse_tensor_becomes_one_of_the_active_backend(backend,
     np.testing.assert_array_equal(values(ops.convert_to_tensor(x, dtype="float64", sparse=False)), A.astype("float64"))
 
 
-@pytest.mark.parametrize("kind", ["csr_array", "csc_array", "coo_array", "csr_matrix", "bsr_array", "dok_array", "lil_array"])
+@pytest.mark.parametrize(
+    "kind", ["csr_array", "csc_array", "coo_array", "csr_matrix", "bsr_array", "dok_array", "lil_array"]
+)
 def test_every_scipy_format_is_taken(backend, kind):
     np.testing.assert_array_equal(values(ops.convert_to_tensor(getattr(scipy.sparse, kind)(A))), A)
 
@@ -266,7 +273,7 @@ def test_every_op_makes_something_right_of_a_sparse_tensor():
     with backends.use("reference"), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for name, op in REGISTRY.items():
-            if list(op.roles.values()).count("tensor") != 1 or list(op.roles.values())[0] != "tensor":
+            if list(op.roles.values()).count("tensor") != 1 or next(iter(op.roles.values())) != "tensor":
                 continue
             if name.startswith("random") or name in ("softmax", "empty_like") or "control" in op.roles.values():
                 continue
@@ -399,7 +406,9 @@ def test_the_frameworks_own_gradients_flow(backend):
         from jax.experimental import sparse
 
         x = sparse.BCOO.fromdense(A)
-        g = jax.jit(jax.grad(lambda v: ops.sum(ops.array(ops.square(sparse.BCOO((v, x.indices), shape=x.shape))))))(x.data)
+        g = jax.jit(jax.grad(lambda v: ops.sum(ops.array(ops.square(sparse.BCOO((v, x.indices), shape=x.shape))))))(
+            x.data
+        )
         np.testing.assert_allclose(g, 2 * x.data)
     elif backend.name == "torch":
         import torch
@@ -420,7 +429,11 @@ def test_the_frameworks_own_gradients_flow(backend):
 
 def test_compiled_functions_take_and_return_sparse_tensors(backend):
     def f(x, y):
-        return ops.add(ops.multiply(x, 2.0), y), ops.matmul(x, ops.transpose(y)), ops.get_item(x, (slice(1, 3), slice(None, None, 2)))
+        return (
+            ops.add(ops.multiply(x, 2.0), y),
+            ops.matmul(x, ops.transpose(y)),
+            ops.get_item(x, (slice(1, 3), slice(None, None, 2))),
+        )
 
     if backend.name == "jax":
         import jax
@@ -472,7 +485,9 @@ def test_merging_layers_keep_sparse_tensors_sparse(backend, name):
     merged = layer([x, y])
     assert keras.sparse.is_sparse(merged)
     assert layer([keras.Input((4,), sparse=True), keras.Input((4,), sparse=True)]).sparse
-    np.testing.assert_allclose(values(merged), values(layer([ops.convert_to_tensor(A), ops.convert_to_tensor(B)])), rtol=1e-6)
+    np.testing.assert_allclose(
+        values(merged), values(layer([ops.convert_to_tensor(A), ops.convert_to_tensor(B)])), rtol=1e-6
+    )
 
 
 def test_dropout_drops_the_same_elements_of_sparse_and_dense_tensors(backend):

@@ -17,6 +17,7 @@ import numpy as np
 import kcore
 from kcore import ops, tree
 from kcore.backends import coo
+from kcore.backends.contract import Backend
 from kcore.conformance.calls import Call
 from kcore.conformance.trials import Trial
 from kcore.ops.sparse import MAPS
@@ -30,7 +31,7 @@ OVER_STORED = ("softmax",)
 
 def check(run: Any) -> None:
     """Adds to a `Check` what is found of its op's calls on sparse tensors."""
-    if run.op is None or run.op.sparse is None or not hasattr(run.backend, "from_coo"):
+    if run.op is None or run.op.sparse is None or type(run.backend).from_coo is Backend.from_coo:
         return
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operands that are made dense
@@ -45,7 +46,7 @@ def check(run: Any) -> None:
         for trial, call, native in [] if spared else calls[:1] if run.thin else calls:
             if trial.sample.grad and run.case.grad and run.case.name not in OVER_STORED:
                 _gradients(run, trial, call, native)
-        if not run.thin and type(run.backend).jit is not kcore.backends.contract.Backend.jit:
+        if not run.thin and type(run.backend).jit is not Backend.jit:
             for trial, call, native in calls[:1]:
                 if run.compilable(trial):
                     function, tensors = _opened(native, run.backend)

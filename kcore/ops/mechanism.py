@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kcore import backends, config, dtypes, naming, tree
-from kcore.backends.coo import home_of, is_sparse, on_meeting
+from kcore.backends.coo import is_sparse, on_meeting
 from kcore.backends.host import to_array
 from kcore.ops import sparsity, symbolic
 from kcore.ops.class_names import class_name
@@ -255,8 +255,7 @@ class Op:
         run, args = self._first(args)
         return args if run is None else run(*args)
 
-    def _key(self, args: tuple, of: Callable[[Any], tuple] | None = None) -> tuple:
-        of = of or _operand_key
+    def _key(self, args: tuple) -> tuple:
         key: list[Any] = [backends.chosen.get()]
         for (name, role), a in zip(self.roles.items(), args, strict=True):
             if name in self.indices:
@@ -264,9 +263,9 @@ class Op:
             elif role == "plain":
                 key += (a.__class__, _hashable(a))
             elif role == "tensor":
-                key += of(a)
+                key += _operand_key(a)
             else:
-                key.append(tuple([k for x in a for k in of(x)]))
+                key.append(tuple([k for x in a for k in _operand_key(x)]))
         return tuple(key)
 
     def _first(self, args: tuple) -> tuple[Callable | None, Any]:
@@ -287,7 +286,9 @@ class Op:
                 made.append(a)
         args = tuple(made)
         try:
-            key = self._key(args, _marked_key if backend.hides_sparse else None)
+            key = self._key(args)
+            if _misread(args):
+                key = (*key, *[is_sparse(a) for a in tree.flatten(args)])
             run = self.plans.get(key)
         except TypeError:  # a plain argument is not hashable, or holds a tensor
             return self._bind(backend, args, once=True), args
@@ -525,11 +526,6 @@ def _operand_key(a: Any) -> tuple:
     return (kind,) if kind in _KEYED_BY_TYPE else (kind, a.dtype, a.shape)
 
 
-def _marked_key(a: Any) -> tuple:
-    """As `_operand_key`, for a sparse tensor unlike that for a dense one even where both are of one class."""
-    return (home_of(a), a.dtype, a.shape) if is_sparse(a) else _operand_key(a)
-
-
 def spec_of(a: Any) -> Any:
     """The Spec of an operand; None for None."""
     if a is None or isinstance(a, Spec):
@@ -558,7 +554,7 @@ def _source(backend: Any, a: Any, cast: str | None) -> Source:
 
 
 def _misread(args: tuple) -> bool:
-    """Whether a call that failed may have been run by the plan for dense tensors, though some are sparse."""
+    """Whether the plan for these arguments may be taken for another: some are sparse, and do not look it."""
     return backends.active().hides_sparse and any(is_sparse(a) for a in tree.flatten(args))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kcore.ops import stored
 from kcore.ops.mechanism import REGISTRY
-from kcore.ops.sparsity import DENSE, MADE_DENSE, SPARSE, Entry
+from kcore.ops.sparsity import DENSE, MADE_DENSE, REFUSED, SPARSE, Entry
 
 # -- rules ------------------------------------------------------------------------------
 
@@ -124,10 +124,10 @@ TABLE: dict[str, tuple[Callable[..., str], Callable, str]] = {
     "minimum": (_both, stored.extreme("minimum"), "sparse for two sparse tensors, else dense"),
     "multiply": (_always(SPARSE), stored.multiply, "sparse, with whatever x is multiplied"),
     "divide": (_numerator, stored.quotient("divide"), "sparse if x1 alone is sparse (stored elements are divided), else made dense"),
-    "floor_divide": (_numerator, stored.quotient("floor_divide"), "as `divide`"),
-    "divide_no_nan": (_numerator, stored.quotient("divide_no_nan"), "as `divide`"),
+    "floor_divide": (_numerator, stored.quotient("floor_divide"), "sparse if x1 alone is sparse (stored elements are divided), else made dense"),
+    "divide_no_nan": (_numerator, stored.quotient("divide_no_nan"), "sparse if x1 alone is sparse (stored elements are divided), else made dense"),
     "matmul": (_product, stored.matmul, "dense; sparse for two sparse matrices; made dense where the dense operand has batch axes"),
-    "dot": (_dotted, stored.matmul, "as `matmul`"),
+    "dot": (_dotted, stored.matmul, "dense; sparse for two sparse matrices; made dense where the dense operand has batch axes"),
     "dense": (_layered, stored.body("dense"), "dense"),
     "take": (_by_indices, stored.take, "dense for sparse indices; a sparse x is made dense"),
     "sum": (_summed, stored.sum, "sparse; dense where it is a scalar"),
@@ -149,13 +149,13 @@ TABLE: dict[str, tuple[Callable[..., str], Callable, str]] = {
     "flip": (_always(SPARSE), stored.flip, "sparse"),
     "broadcast_to": (_always(SPARSE), stored.broadcast_to, "sparse"),
     "concatenate": (_joined, stored.concatenate, "sparse if all are, else dense"),
-    "stack": (_joined, stored.stack, "sparse if all are; else dense"),
+    "stack": (_joined, stored.stack, "sparse if all are, else dense"),
     "vstack": (_joined, stored.body("vstack"), "sparse if all are, else dense"),
     "hstack": (_joined, stored.body("hstack"), "sparse if all are, else dense"),
     "split": (_split, stored.split, "sparse"),
     "slice": (_always(SPARSE), stored.slice, "sparse"),
     "get_item": (_indexed, stored.body("get_item"), "sparse for slices, new axes and integers (an element alone is dense); made dense for arrays"),
-    "basic_index": (_indexed, stored.basic_index, "as `get_item`"),
+    "basic_index": (_indexed, stored.basic_index, "sparse for slices, new axes and integers (an element alone is dense); made dense for arrays"),
     "pad": (_padded, stored.pad, "sparse for zeros, else made dense"),
     "array": (_always(DENSE), lambda x, dtype: stored.dense(x), "dense"),
     "zeros_like": (_always(DENSE), stored.like(0), "dense"),
@@ -167,3 +167,16 @@ TABLE: dict[str, tuple[Callable[..., str], Callable, str]] = {
 
 for _name, _entry in TABLE.items():
     REGISTRY[_name].sparse = Entry(*_entry)
+
+
+def table() -> str:
+    """The table in Markdown, as `docs/sparse.md` has it."""
+    rows: dict[str, list[str]] = {}
+    for name, op in sorted(REGISTRY.items()):
+        if op.sparse is not None:
+            rows.setdefault(op.sparse.says, []).append(f"`{name}`")
+    lines = [f"| {' '.join(names)} | {says} |" for says, names in rows.items()]
+    lines += [f"| `{name}` | refused: {reason} |" for name, reason in sorted(REFUSED.items())]
+    return "\n".join(
+        ["| op | result for sparse operands |", "|---|---|", *lines, "| any other | made dense, with one warning |"]
+    )

@@ -24,7 +24,6 @@ MADE_DENSE = "made dense"  # they are made dense first
 REFUSED = {
     "view": "it reads the bytes of every element, and a sparse tensor does not store them",
     "slice_update": "it writes into a block that is not stored",
-    "eigh": "the eigenvectors of a sparse matrix are dense",
 }
 
 _warned: set[str] = set()
@@ -65,17 +64,13 @@ def decide(op: Any, plan: Any, given: Sequence[Any], args: Sequence[Any]) -> Non
         raise ValueError(
             f"a sparse tensor is refused: {REFUSED[op.name]}. Make it dense: convert_to_tensor(x, sparse=False)."
         )
-    if op.sparse is None:
-        plan.sparse = MADE_DENSE
-        return
     seen = [
         a if role == "tensor" and isinstance(a, (bool, int, float, complex)) else plan.arguments.get(name, s)
         for (name, role), s, a in zip(op.roles.items(), given, args, strict=True)
     ]
-    plan.sparse = op.sparse.result(*seen)
-    if plan.sparse == SPARSE:
-        for spec in tree.flatten(plan.outputs):
-            spec.sparse = True
+    plan.sparse = MADE_DENSE if op.sparse is None else op.sparse.result(*seen)
+    for spec in tree.flatten(plan.outputs):
+        spec.sparse = plan.sparse == SPARSE
 
 
 def bind(op: Any, backend: Any, plan: Any, sources: Sequence[Any]) -> Callable:

@@ -9,11 +9,11 @@ import pytest
 
 from kcore import backends, ops
 from kcore.backends.coo import Coo
+from kcore.conformance.record import Sample
 from kcore.conformance.samples import draw
 from kcore.ops import sparsity, stored
 from kcore.ops.mechanism import forget_plans
 from tests.conformance.planting import judge, record
-from kcore.conformance.record import Sample
 
 MATRIX = draw(3, 4)
 SUM = record(ops.sum, Sample(MATRIX, axis=0), reference=np.sum)
@@ -49,7 +49,9 @@ def duplicates_are_not_summed(right, x, axis, keepdims):
 
 def keeps_the_pattern(right, x, axes):
     y, c = right(x, axes), stored.coo(x)
-    return backends.active().from_coo(Coo(c.indices % np.array(y.shape), c.values, y.shape, unique=False, ordered=False))
+    return backends.active().from_coo(
+        Coo(c.indices % np.array(y.shape), c.values, y.shape, unique=False, ordered=False)
+    )
 
 
 def answers_densely(right, x1, x2):

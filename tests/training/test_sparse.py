@@ -38,8 +38,11 @@ def losses(model, x, **fit):
     return np.concatenate([found["loss"], found.get("val_loss", [])])
 
 
-@pytest.mark.parametrize(("make", "x"), [(dense_model, X), (embedding_model, IDS)], ids=["dense", "embedding"])
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize(
+    ("make", "x", "optimizer"),
+    [(dense_model, X, "adam"), (embedding_model, IDS, "adam"), (embedding_model, IDS, "sgd")],
+    ids=["dense", "embedding-adam", "embedding-sgd"],
+)
 def test_losses_are_those_of_dense_data(backend, make, x, optimizer):
     sparse, dense = make(True, optimizer), make(False, optimizer)
     np.testing.assert_allclose(losses(sparse, x), losses(dense, x.toarray()), atol=1e-5)
@@ -50,7 +53,7 @@ def test_losses_are_those_of_dense_data(backend, make, x, optimizer):
 
 def test_every_kind_of_sparse_data_is_cut_into_the_same_batches(backend):
     want = losses(dense_model(True), X, validation_split=0.2)
-    for x in (X.tocoo(), scipy.sparse.csc_matrix(X), keras.sparse.tensor(np.stack(X.nonzero(), 1), X.data, X.shape)):
+    for x in (scipy.sparse.coo_matrix(X), keras.sparse.tensor(np.stack(X.nonzero(), 1), X.data, X.shape)):
         np.testing.assert_allclose(losses(dense_model(True), x, validation_split=0.2), want, atol=1e-5)
 
 

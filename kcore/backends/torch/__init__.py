@@ -88,7 +88,7 @@ class TorchBackend(Backend):
 
     def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
         run = super().bind(op, plan, sources, once)
-        if not met_by_layout():  # dense tensors alone: nothing is asked of them
+        if not met_by_layout():  # dense tensors alone, as in most processes: nothing is asked of them
             return run
 
         def guarded(*args: Any) -> Any:
