@@ -254,7 +254,9 @@ def multiply(x1: Any, x2: Any) -> Any:
         none = padding(c1)
         there = there if none is None else ops.logical_and(there, ops.logical_not(none))
         return pruned(there, columns(c1), ops.multiply(c1.values, values), c1.shape, c1.sizes, c1.ordered)
-    return _scaled(ops.multiply, *((x1, x2) if is_sparse(x1) else (x2, x1)))
+    if is_sparse(x1):
+        return _scaled(ops.multiply, x1, x2)
+    return _scaled(lambda values, factor: ops.multiply(factor, values), x2, x1)
 
 
 def _scaled(call: Callable, x: Any, factor: Any) -> Any:
