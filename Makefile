@@ -4,6 +4,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PYTEST_ARGS ?=
 TESTS ?= tests
+BENCH ?=
+BENCH_ARGS ?=
 # Two processes, and one test file always in one of them: the frameworks are heavy to import.
 WORKERS ?= 2
 
@@ -25,7 +27,7 @@ INSTALL = bin/python -m pip install --quiet --constraint constraints.txt
 
 # What a change of asks for another build, or another install.
 NATIVE := $(shell find kcore/_native -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' -o -path '*/src/*' -type f)
-SOURCES := $(shell find kcore -type f \( -name '*.py' -o -name '*.gz' -o -path '*/page/*' -o -path '*/shipped/*' -o -name '*.json' \)) $(NATIVE)
+SOURCES := $(shell find kcore benchmarks -type f \( -name '*.py' -o -name '*.gz' -o -path '*/page/*' -o -path '*/shipped/*' -o -name '*.json' \)) $(NATIVE)
 RECIPE := setup.py pyproject.toml constraints.txt $(wildcard MANIFEST.in)
 
 .DEFAULT_GOAL := help
@@ -50,8 +52,9 @@ format: $(STAMPS)/check ## put formatting and import order right
 	$(CHECK)/bin/ruff check --fix --exit-zero --quiet .
 	$(CHECK)/bin/ruff format .
 
-bench: $(STAMPS)/bench ## the benchmarks
-	$(TEST)/bin/python -m pytest benchmarks $(PYTEST_ARGS)
+# BENCH selects rows, as BENCH='conv softmax'; the time on each is BENCH_ARGS='--effort 2', and so on.
+bench: $(STAMPS)/bench ## the benchmarks: the table of ratios, and build/bench.json
+	$(TEST)/bin/kcore bench $(BENCH) --json build/bench.json $(BENCH_ARGS)
 
 # The kernels with bounds checks, and with sanitizers. Each is built in a copy of the tree, so
 # that the extension under test here stays the fast one.

@@ -6,12 +6,16 @@ index checks and assertions, KCORE_SANITIZE=1 with the address and undefined-beh
 
 import os
 import re
+import shlex
+import subprocess
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 NATIVE = "kcore/_native"
@@ -31,11 +35,33 @@ FLAGS = [
     "-fvisibility=hidden",
     "-Wno-psabi",  # vectors pass between inlined functions only
 ]
-# One source per level, and the flags that only it is compiled with.
-LEVELS = {"level_baseline": []}
+# The SIMD levels: bytes of a vector, and the flags of the level alone.
+LEVELS = {"baseline": (16, [])}
 if X86:
-    LEVELS["level_avx2"] = ["-march=x86-64-v3"]
-    LEVELS["level_avx512"] = ["-march=x86-64-v4", "-mprefer-vector-width=512"]
+    LEVELS["avx2"] = (32, ["-march=x86-64-v3"])
+    LEVELS["avx512"] = (64, ["-march=x86-64-v4", "-mprefer-vector-width=512"])
+# These are compiled once; every other source in src/ is a family of kernels, compiled for each level.
+COMMON = ("levels", "memory")
+
+
+class BuildPackage(build_py):
+    """Takes the benchmarks along, as kcore.benchmarks: `kcore bench` runs them wherever kcore is installed."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:  # a checkout has them beside kcore
+            target = Path(self.build_lib) / "kcore" / "benchmarks"
+            target.mkdir(parents=True, exist_ok=True)
+            for source in self.benchmarks():
+                self.copy_file(str(source), str(target / source.name))
+
+    @staticmethod
+    def benchmarks():
+        files = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "benchmarks").glob("*.json")]
+        return sorted(f for f in files if f.name != "conftest.py")
+
+    def get_source_files(self):
+        return [*super().get_source_files(), *(str(f.relative_to(ROOT)) for f in self.benchmarks())]
 
 
 class BuildKernels(build_ext):
@@ -69,21 +95,39 @@ class BuildKernels(build_ext):
             # vptr needs type information that a module of plain functions does not have
             sanitizers = "-fsanitize=address,undefined"
             flags += [sanitizers, "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-g", "-O1"]
+            flags.append("-fexpensive-optimizations")  # else no multiply-adds are fused, and errors are larger
             link.append(sanitizers)
         for extension in self.extensions:
             extension.extra_compile_args += flags
             extension.extra_link_args += link
-        self.add_level_flags()
+        self.compile_levels()
         super().build_extensions()
 
-    def add_level_flags(self):
-        compile_one = self.compiler._compile
+    def compile_levels(self):
+        """Compiles each family for each level, some at a time, and has them linked in."""
+        families = [p for p in sorted((ROOT / NATIVE / "src").glob("*.cpp")) if p.stem not in COMMON]
+        for extension in self.extensions:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                made = [
+                    pool.submit(self.compile_one, extension, source, level) for level in LEVELS for source in families
+                ]
+            extension.extra_objects += [job.result() for job in made]
 
-        def compile_level(obj, src, ext, cc_args, extra_postargs, pp_opts):
-            level = LEVELS.get(Path(src).stem, [])
-            compile_one(obj, src, ext, cc_args, [*extra_postargs, *level], pp_opts)
-
-        self.compiler._compile = compile_level
+    def compile_one(self, extension, source, level):
+        """A family's object file for a level; made again only where the command or what it reads is another."""
+        path = f"{self.build_temp}/{level}/{source.stem}.o"
+        vector_bytes, flags = LEVELS[level]
+        macros = [*extension.define_macros, ("KCORE_LEVEL", level), ("KCORE_VECTOR_BYTES", vector_bytes)]
+        command = [*self.compiler.compiler_so_cxx, *(f"-D{name}={value}" for name, value in macros)]
+        command += [*(f"-I{folder}" for folder in extension.include_dirs), *extension.extra_compile_args, *flags]
+        command += ["-MMD", "-MF", f"{path}.d", "-c", str(source.relative_to(ROOT)), "-o", path]
+        made_by = Path(f"{path}.command")
+        if not (made_by.exists() and made_by.read_text() == shlex.join(command) and is_newest(path)):
+            made_by.parent.mkdir(parents=True, exist_ok=True)
+            made_by.unlink(missing_ok=True)
+            subprocess.run(command, check=True)
+            made_by.write_text(shlex.join(command))
+        return path
 
     def has_openmp(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -97,6 +141,15 @@ class BuildKernels(build_ext):
         return True
 
 
+def is_newest(path):
+    """Whether an object file is younger than what its compiler read, as it noted in a Makefile rule."""
+    try:
+        read = Path(f"{path}.d").read_text().replace("\\\n", " ").split(":", 1)[1].split()
+        return all(os.path.getmtime(name) <= os.path.getmtime(path) for name in read)
+    except OSError:  # a file is gone
+        return False
+
+
 def extensions():
     if not WITH_EXTENSION:
         return []
@@ -107,13 +160,14 @@ def extensions():
     macros = [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")]
     if X86:
         macros.append(("KCORE_X86_LEVELS", "1"))
-    sources = [f"{NATIVE}/src/{name}.cpp" for name in ("dispatch", "memory", *LEVELS)]
+    sources = [f"{NATIVE}/src/{name}.cpp" for name in COMMON]
     return [
         Extension(
             "kcore._native._kernels",
             sources=[f"{NATIVE}/_kernels.pyx", *sources],
             depends=sorted(
-                str(p.relative_to(ROOT)) for p in [*(ROOT / NATIVE / "src").iterdir(), *(ROOT / NATIVE).glob("*.pxi")]
+                str(p.relative_to(ROOT))
+                for p in [*(ROOT / NATIVE / "src").rglob("*.*"), *(ROOT / NATIVE).glob("*.pxi")]
             ),
             include_dirs=[numpy.get_include(), f"{NATIVE}/src"],
             define_macros=macros,
@@ -163,7 +217,7 @@ setup(
             "jsonschema",
             "selenium",  # drives the report page where a chromium and its chromedriver are installed
         ],
-        "bench": ["pytest-benchmark", "onnxruntime"],
+        "bench": ["pytest-benchmark", "onnx", "onnxruntime", "matplotlib"],
     },
     packages=find_packages(include=["kcore", "kcore.*"]),
     package_data={
@@ -173,7 +227,7 @@ setup(
         "": ["*.csv.gz", "*.md"],
     },
     ext_modules=extensions(),
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "build_py": BuildPackage},
     entry_points={"console_scripts": ["kcore = kcore.cli:main"]},
     zip_safe=False,
 )

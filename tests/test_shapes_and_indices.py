@@ -215,3 +215,21 @@ def test_a_plan_for_indices_serves_other_arrays_of_their_kind_only(backend):
         ]
         plans.append(len(ops.get_item.op.plans))
     assert plans[0] == plans[1]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "int32", "uint8", "bool"])
+@pytest.mark.parametrize("kind", ["random", "ties", "nan and zeros of both signs"])
+def test_sorting_by_the_fast_way_keeps_the_order_of_the_stable_one(dtype, kind):
+    rng = np.random.default_rng(0)
+    for shape in [(7,), (100,), (5, 200), (3, 4, 64)]:
+        x = rng.standard_normal(shape) * 100
+        x = (np.round(x / 50) if kind == "ties" else np.abs(x) if dtype == "uint8" else x).astype(dtype)
+        if kind.startswith("nan") and dtype.startswith("float"):
+            x.flat[::5], x.flat[1::3], x.flat[2::7], x.flat[3::9] = np.nan, -0.0, 0.0, np.inf
+        with kcore.backend("reference"):
+            assert np.asarray(ops.sort(x)).tobytes() == np.sort(x, -1, kind="stable").tobytes()
+            order = shape[-1] - 1 - np.argsort(x[..., ::-1], -1, kind="stable")[..., ::-1]
+            for k in (0, 1, 2, shape[-1] // 5, shape[-1]):
+                values, indices = (np.asarray(t) for t in ops.top_k(x, k))
+                np.testing.assert_array_equal(indices, order[..., :k])
+                assert values.tobytes() == np.take_along_axis(x, order[..., :k], -1).tobytes()

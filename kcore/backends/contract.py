@@ -79,6 +79,8 @@ class Backend:
     wider: ClassVar[dict[str, str | None]] = {}
     # Whether an eager op is compiled anew for each shape and dtype, so that new ones are slow at first.
     compiles_shapes: ClassVar[bool] = False
+    # Whether any call takes long beside its arithmetic, so that checks should be few.
+    slow_calls: ClassVar[bool] = False
     # (op, dtypes) for which a kernel was found missing. Asking again would leave the failure in a trace.
     _lacking: ClassVar[set[tuple[str, frozenset[str]]]] = set()
     # The optimizer updates that `optimizer_step` does.

@@ -26,6 +26,7 @@ COMMANDS = {
     "conform": "hold backends to the oracle, op by op, value and gradient",
     "golden": "write down what the oracle gives, and hold backends to it later and elsewhere",
     "diff": "run a model on several backends in lockstep and name the first op that parts",
+    "bench": "time ops, layers and models beside other libraries, and show what moved since an earlier run",
 }
 
 BROKEN = 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
 import time
 import traceback
@@ -17,15 +18,18 @@ from kcore.conformance import sparse_calls
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
 from kcore.conformance.gradients import Gradients
-from kcore.conformance.record import UNSET, Bad
+from kcore.conformance.record import UNSET, Bad, Sample
 from kcore.conformance.results import DIFFERS, FAIL, UNSUPPORTED, Failure, Result
 from kcore.conformance.trials import Trial, Trials, tolerance
 from kcore.ops.symbolic import KerasTensor
 
 # How many samples get the checks that cost most, unless all do.
 VARIED, COMPILED, TWICE_DIFFERENTIATED = 2, 2, 2
-# On a backend that compiles an op anew for each shape and dtype, fewer do, and fewer are differentiated.
-THIN_VARIED, THIN_DIFFERENTIATED = 1, 3
+# On a backend that compiles an op anew for each shape and dtype, or whose calls are slow, fewer do, and fewer are
+# differentiated.
+THIN_VARIED, THIN_COMPILED, THIN_DIFFERENTIATED = 1, 1, 3
+# How many calls are compiled as one, at most: the time grows faster than their number.
+TOGETHER = 64
 
 
 class Unsupported(Exception):
@@ -40,7 +44,11 @@ class Check:
         self.trials, self.case, self.backend, self.full = trials, trials.case, backend, trials.full
         self.op = getattr(self.case.op, "op", None)
         self.result = Result(self.case.name, backend.name)
-        self.thin = backend.compiles_shapes and not self.full
+        self.batched = backend.compiles_shapes
+        self.thin = (self.batched or backend.slow_calls) and not self.full
+        # Whether the backend has a function for it; else it is other ops, with records of their own.
+        self.own = self.op is None or self.op.body is None or self.op.name in backend.ops
+        self.ready: dict[tuple[str, Trial], Any] = {}  # (check, trial) -> what it gives, computed ahead
         self.seen: dict[tuple[int, str], list] = {}  # (sample, dtype) -> shapes and dtypes of its results
         self.compared: set[str] = set()  # reasons whose samples were compared
         self.needed: set[str] = set()  # and those of them without which there would be a failure
@@ -53,7 +61,8 @@ class Check:
             return result
         try:
             with backends.use(self.backend), np.errstate(all="ignore"):
-                for part in (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients):
+                parts = (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients)
+                for part in (self.ahead, *parts) if self.batched else parts:
                     self._guarded(part)
                 self._guarded(self.sparse)
         except Unsupported as error:
@@ -79,11 +88,78 @@ class Check:
             at = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             self.fail(part.__name__, None, f"the check broke off: {_told(error)} ({at})")
 
+    # -- ahead, on a backend that compiles each shape -----------------------------------
+
+    def ahead(self) -> None:
+        """Computes what it can from few compilations, two of most records; the rest is run one by one later.
+
+        In full runs too. It leaves one trial of an op's own function to be run eagerly.
+        """
+        eager = next(self._chosen(THIN_VARIED), next(iter(self.trials), None)) if self.own else None
+        groups: dict[bool, dict[tuple[str, Trial], tuple[Callable, list]]] = {False: {}, True: {}}
+        for trial in self.trials:
+            if not self.compilable(trial) or (self.thin and self._spared(trial)):
+                continue
+            group = groups[any(dtypes.is_wide(dtypes.name_of(a.dtype)) for a in trial.call.arrays())]
+            if trial is not eager:
+                group["value", trial] = _opened(Call.run, trial.call)
+            if self._by_body(trial):
+                group["body", trial] = _opened(functools.partial(self._run_body, trial), trial.call)
+        for probe in self.probes():
+            if self.compilable(probe.trial):
+                groups[True]["gradient", probe.trial] = (probe.both if probe.twice else probe.first, probe.inputs)
+        for group in groups.values():
+            for (check, trial), got in self._in_batches(list(group.items())):
+                # What is off is run again by itself, as users run it: some functions need the compiler's fused
+                # multiply-add to round once, and a hasty compilation has none.
+                if check == "gradient" or self._agrees(trial, got):
+                    self.ready[check, trial] = got
+
+    def _agrees(self, trial: Trial, got: Any) -> bool:
+        arrays = [np.asarray(self.backend.numpy(y)) for y in tree.flatten(got)]
+        if len(arrays) != len(trial.want):
+            return False
+        for y, w in zip(arrays, trial.want, strict=True):
+            tol = self._tolerance(y)
+            found = self._distance(y, w, tol, signs=False)
+            if found.problem or not found.error <= tol:
+                return False
+        return True
+
+    def _in_batches(self, jobs: list[Any]) -> Iterator[tuple[Any, Any]]:
+        for start in range(0, len(jobs), TOGETHER):
+            yield from self._together(jobs[start : start + TOGETHER])
+
+    def _together(self, jobs: Sequence[tuple[Any, tuple[Callable, list[np.ndarray]]]]) -> list[tuple[Any, Any]]:
+        """(key, function(*arrays)) for each (key, (function, arrays)), from one compilation, without those that fail."""
+        functions = [function for _, (function, _) in jobs]
+        arrays = [self.backend.as_step_input(x) for _, (_, some) in jobs for x in some]
+        ends = np.cumsum([0, *(len(some) for _, (_, some) in jobs)])
+
+        def run(*flat: Any) -> list[Any]:
+            return [f(*flat[i:j]) for f, i, j in zip(functions, ends, ends[1:])]
+
+        try:
+            found = self.backend.jit(run, hastily=True)(*arrays) if jobs else []
+            return [(key, y) for (key, _), y in zip(jobs, found, strict=True)]
+        except Exception:
+            half = len(jobs) // 2  # one that fails alone will be run again, and tell why
+            return self._together(jobs[:half]) + self._together(jobs[half:]) if half else []
+
+    def _spared(self, trial: Trial) -> bool:
+        """Whether a thin backend need not run it: a plain sample in 64 bits, after 32; gradients do that for some."""
+        own, sample = trial.sample.dtypes or self.case.dtypes, trial.sample
+        picked = sample.why or sample.expect is not UNSET or sample is self.trials.probe or self._reasoned(sample)
+        return trial.dtype == "float64" and "float32" in own and not picked
+
+    def _reasoned(self, sample: Sample) -> bool:
+        """Whether there is a reason to differ here: whether it still holds, all that it covers must tell."""
+        return self.backend.name in sample.differs or self.backend.name in self.case.differs
+
     # -- values -------------------------------------------------------------------------
 
     def values(self) -> None:
         """The op must give what the formula gives, of the dtype and shape that the rule says."""
-        ready = self._ready_values() if self.thin else {}
         for trial in self.trials:
             if trial.problem or trial.refused:
                 if trial.required:
@@ -91,8 +167,8 @@ class Check:
                 continue
             if self.thin and self._spared(trial):
                 continue
-            native = trial.call.native(self.backend)
-            got = ready[trial] if trial in ready else self.attempt("value", trial, native.run)
+            native = trial.call if ("value", trial) in self.ready else trial.call.native(self.backend)
+            got = self.attempt("value", trial, native.run)
             if got is None:
                 continue
             self.seen[trial.number, trial.dtype] = self._kinds(got)
@@ -103,55 +179,21 @@ class Check:
             self.body(trial)
             self.definition(trial)
 
-    def _ready_values(self) -> dict[Trial, Any]:
-        """Results of many trials from two compilations, one of them in 64 bits; the rest run one by one."""
-        groups: dict[bool, list[Trial]] = {False: [], True: []}
-        for trial in self.trials:
-            eager = trial.sample is self.trials.probe and trial is self.trials.first(trial.number)
-            if (
-                not eager
-                and not self._spared(trial)
-                and not trial.problem
-                and not trial.refused
-                and self.compilable(trial)
-            ):
-                groups[any(dtypes.is_wide(dtypes.name_of(a.dtype)) for a in trial.call.arrays())].append(trial)
-        found: dict[Trial, Any] = {}
-        for trials in groups.values():
-            calls = [t.call.native(self.backend) for t in trials]
-            functions, values = zip(*(_opened(call, self.backend) for call in calls)) if calls else ((), ())
-            found |= dict(zip(trials, self._together(functions, values), strict=False))
-        return found
-
-    def _spared(self, trial: Trial) -> bool:
-        """Whether a thin backend need not run it: a plain sample in 64 bits, after 32; gradients do that for some."""
-        own, sample = trial.sample.dtypes or self.case.dtypes, trial.sample
-        picked = sample.why or sample.expect is not UNSET or sample.differs or sample is self.trials.probe
-        return trial.dtype == "float64" and "float32" in own and not picked
-
-    def _together(self, functions: Sequence[Callable], values: Sequence[list], hastily: bool = False) -> list[Any]:
-        """Results of functions of lists of tensors, from one compilation; none if one of them fails."""
-        ends = np.cumsum([0, *map(len, values)])
-
-        def run(*flat: Any) -> list[Any]:
-            return [f(*flat[i:j]) for f, i, j in zip(functions, ends, ends[1:])]
-
-        try:
-            return self.backend.jit(run, hastily)(*[v for many in values for v in many])
-        except Exception:
-            return []  # each alone will tell which
-
     def body(self, trial: Trial) -> None:
         """The portable body must give what the backend's own function gives."""
-        op = self.op
-        if op is None or op.body is None or op.name not in self.backend.ops:
-            return
-        if self.thin and not (trial.sample is self.trials.probe and trial.dtype == "float32"):
-            return
-        args = trial.call.native(self.backend, lists=True).bound()
-        got = self.attempt("body", trial, lambda: run_body(self.backend, op, args, trial.plan))
-        if got is not None:
-            self.hold("body", trial, got)
+        if self._by_body(trial):
+            got = self.attempt("body", trial, lambda: self._run_body(trial, trial.call))
+            if got is not None:
+                self.hold("body", trial, got)
+
+    def _by_body(self, trial: Trial) -> bool:
+        """Whether there is a body beside the backend's own function, and it is to be run at this trial."""
+        if self.op is None or self.op.body is None or self.op.name not in self.backend.ops:
+            return False
+        return not self.thin or (trial.sample is self.trials.probe and trial.dtype == "float32")
+
+    def _run_body(self, trial: Trial, call: Call) -> Any:
+        return run_body(self.backend, self.op, call.native(self.backend, lists=True).bound(), trial.plan)
 
     def definition(self, trial: Trial) -> None:
         """Without the compiled kernels, the NumPy definition must give the same."""
@@ -202,8 +244,7 @@ class Check:
             return
         self.result.cases += 1
         for i, (y, w) in enumerate(zip(got, want, strict=True)):
-            name = dtypes.name_of(y.dtype)
-            tol = tolerance(self.case, name) * self.factors.get(name, 1.0)
+            name, tol = dtypes.name_of(y.dtype), self._tolerance(y)
             found = self._distance(y, w, tol, signs)
             allowed = self._allowed(trial, trial.dtype, found, tol)
             if allowed is None:
@@ -215,6 +256,10 @@ class Check:
                 if found.where is not None:
                     more |= {"where": found.where, "got": y[found.where].item(), "want": w[found.where].item()}
                 self.fail(check, trial, which + (found.problem or "off by more than the tolerance"), **more)
+
+    def _tolerance(self, y: np.ndarray) -> float:
+        name = dtypes.name_of(y.dtype)
+        return tolerance(self.case, name) * self.factors.get(name, 1.0)
 
     def _distance(self, y: np.ndarray, w: np.ndarray, tol: float, signs: bool) -> Distance:
         if self.case.compare is None:
@@ -301,7 +346,7 @@ class Check:
         """Every bad call must be refused with its error, eagerly and symbolically."""
         for bad in self.case.errors:
             call = Call(self.case, bad.args, bad.arguments)
-            calls = {"eagerly": call.native(self.backend)}
+            calls = {"eagerly": call if self.batched else call.native(self.backend)}
             if self.op is not None and call.arrays():
                 calls["symbolically"] = call.symbolic()
             for how, made in calls.items():
@@ -320,6 +365,8 @@ class Check:
 
     def variants(self) -> None:
         """Lists, strided, reversed and read-only arrays must give the same as plain ones, and stay as they are."""
+        if not self.own and (self.thin or self.batched):
+            return
         for trial in self._chosen(THIN_VARIED if self.thin else VARIED):
             for name, leaf in variants(self.backend).items():
                 given = trial.call.map(_on_arrays(leaf))
@@ -341,19 +388,20 @@ class Check:
     # -- compiled -----------------------------------------------------------------------
 
     def compiled(self) -> None:
-        """Inside the framework's compiler the op must give the same; on thin backends `values` has seen to it."""
-        if self.thin or type(self.backend).jit is Backend.jit:
+        """Inside the framework's compiler the op must give the same; those that `ahead` compiled have shown it."""
+        if type(self.backend).jit is Backend.jit or (self.batched and self.own):
             return
-        for trial in self._chosen(COMPILED):
-            if self.compilable(trial):
-                function, values = _opened(trial.call.native(self.backend), self.backend)
+        for trial in self._chosen(THIN_COMPILED if self.thin else COMPILED):
+            if trial.call.arrays() and self.compilable(trial):
+                function, arrays = _opened(Call.run, trial.call)
+                values = [self.backend.as_step_input(x) for x in arrays]
                 got = self.attempt("compiled", trial, lambda: self.backend.jit(function)(*values))  # noqa: B023
                 if got is not None:
                     self.hold("compiled", trial, got)
 
     def compilable(self, trial: Trial) -> bool:
         """Whether the shapes of the result are known before it runs, and it is an op at all."""
-        if self.op is None or not self.case.symbolic or not trial.call.arrays():
+        if self.op is None or not self.case.symbolic or trial.problem or trial.refused:
             return False
         return trial.plan is None or all(None not in s.shape for s in tree.flatten(trial.plan.outputs))
 
@@ -361,13 +409,8 @@ class Check:
 
     def gradients(self) -> None:
         """First and second gradients must be those of the formula."""
-        probes = list(self.probes())
-        ready: list[Any] = []
-        if self.thin and all(self.compilable(p.trial) for p in probes):
-            functions = [p.both if p.twice else p.first for p in probes]
-            ready = self._together(functions, [p.leaves() for p in probes], hastily=True)
-        for i, probe in enumerate(probes):
-            parts = ready[i] if ready else self.attempt("gradient", probe.trial, lambda: probe.first(*probe.leaves()))  # noqa: B023
+        for probe in self.probes():
+            parts = self.attempt("gradient", probe.trial, lambda: probe.first(*probe.tensors()))  # noqa: B023
             if parts is None:
                 continue
             y, gs, *rest = probe.arrays(parts)
@@ -377,7 +420,7 @@ class Check:
             if not (probe.twice and fine):
                 continue
             if not rest:
-                parts = self.attempt("second gradient", probe.trial, lambda: probe.both(*probe.leaves()))  # noqa: B023
+                parts = self.attempt("second gradient", probe.trial, lambda: probe.both(*probe.tensors()))  # noqa: B023
                 rest = [] if parts is None else [probe.arrays(parts)[2]]
             if rest:
                 self._judge(probe.trial, probe.judge_second, rest[0])
@@ -394,7 +437,7 @@ class Check:
         once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
         for number in numbers:
             trial, sample = self.trials.get(number, "float64"), self.trials.samples[number]
-            promised, reasoned = sample.gradient is not None, self.backend.name in sample.differs
+            promised, reasoned = sample.gradient is not None, self._reasoned(sample)
             if trial is None or trial.problem or trial.refused or not (number in once or promised or reasoned):
                 continue
             second = not promised and (self.full or reasoned or number in twice)
@@ -438,9 +481,9 @@ class Check:
                 yield trial
 
     def attempt(self, check: str, trial: Trial, run: Callable[[], Any]) -> Any:
-        """What `run` gives; None, and a failure, if it raises."""
+        """What `run` gives, or gave ahead; None, and a failure, if it raises."""
         try:
-            return run()
+            return self.ready.pop((check, trial)) if (check, trial) in self.ready else run()
         except Exception as error:
             found = re.match(r"(\w+): not available on the (\w+) backend", str(error))
             if isinstance(error, NotImplementedError) and found and found[1] in self.backend.unsupported:
@@ -520,11 +563,11 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
     }
 
 
-def _opened(call: Call, backend: Any) -> tuple[Callable, list[Any]]:
-    """A native call as a function of its tensors, and the tensors."""
+def _opened(run: Callable[[Call], Any], call: Call) -> tuple[Callable, list[np.ndarray]]:
+    """`run(call)` as a function of the call's arrays, and these."""
     operands = call.operands()
-    which = [i for i, (_, v) in enumerate(operands) if backend.is_tensor(v)]
-    return lambda *xs: call.replaced(list(xs), which).run(), [operands[i][1] for i in which]
+    which = [i for i, (_, v) in enumerate(operands) if isinstance(v, np.ndarray)]
+    return lambda *xs: run(call.replaced(list(xs), which)), [operands[i][1] for i in which]
 
 
 def _on_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any, str], Any]:

@@ -67,22 +67,34 @@ class Gradients:
 
     # -- on the backend -----------------------------------------------------------------
 
-    def leaves(self) -> list[Any]:
-        return [self.backend.convert(p) for p in self.points]
+    @property
+    def inputs(self) -> Arrays:
+        """What `first` and `both` take, as tensors: the points, the weights and the others."""
+        return [*self.points, *self.weights, *self.others]
 
-    def first(self, *leaves: Any) -> tuple[list[Any], list[Any]]:
+    def tensors(self) -> list[Any]:
+        return [self.backend.convert(x) for x in self.inputs]
+
+    def _apart(self, inputs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any], Sequence[Any]]:
+        i, j = len(self.points), len(self.points) + len(self.weights)
+        return inputs[:i], inputs[i:j], inputs[j:]
+
+    def first(self, *inputs: Any) -> tuple[list[Any], list[Any]]:
         """(results, gradients of sum(weights * results))."""
-        return _pulled(self, self.backend, self.weights, leaves)
+        leaves, weights, _ = self._apart(inputs)
+        return _pulled(self, self.backend, weights, leaves)
 
-    def both(self, *leaves: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    def both(self, *inputs: Any) -> tuple[list[Any], list[Any], list[Any]]:
         """(results, gradients, gradients of sum(others * gradients))."""
         from kcore import ops
 
+        leaves, weights, others = self._apart(inputs)
+
         def along_others(*xs: Any) -> tuple[Any, Any]:
-            y, gs = self.first(*xs)
+            y, gs = _pulled(self, self.backend, weights, xs)
             total = None
-            for g, other in zip(gs, self.others, strict=True):
-                part = ops.sum(ops.multiply(g, self.backend.convert(other)))
+            for g, other in zip(gs, others, strict=True):
+                part = ops.sum(ops.multiply(g, other))
                 total = part if total is None else ops.add(total, part)
             return total, (y, gs)
 
@@ -215,17 +227,18 @@ class Gradients:
         return self._signed(x.shape) * np.where((size == 0) | ~np.isfinite(size), 1.0, size)
 
 
-def _pulled(probe: Gradients, backend: Any, weights: Arrays, leaves: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def _pulled(
+    probe: Gradients, backend: Any, weights: Sequence[Any], leaves: Sequence[Any]
+) -> tuple[list[Any], list[Any]]:
     """(results that gradients flow from, complex ones as their parts; gradients of sum(weights * results))."""
     from kcore import ops
-
-    native = probe.trial.call.native(backend)
 
     def join(re: Any, im: Any) -> Any:
         return ops.add(ops.cast(re, "complex128"), ops.multiply(ops.cast(im, "complex128"), 1j))
 
     def run(*xs: Any) -> list[Any]:
-        results = tree.flatten(native.replaced(probe.operands(xs, join), probe.which).run())
+        call = probe.trial.call.replaced(probe.operands(xs, join), probe.which)
+        results = tree.flatten(call.native(backend).run())
         parts = []
         for i in probe.inexact:
             y = results[i]
@@ -233,7 +246,7 @@ def _pulled(probe: Gradients, backend: Any, weights: Arrays, leaves: Sequence[An
         return parts
 
     y, pull = differentiation.vjp(run, *leaves)
-    return y, list(pull([backend.convert(w) for w in weights]))
+    return y, list(pull(list(weights)))
 
 
 def _slope(at: Callable[[float], Arrays], weights: Arrays, step: float) -> float:

@@ -21,7 +21,8 @@ from kcore.conformance.results import FAIL, NO_RECORD, Failure, Result
 from kcore.conformance.trials import Trials
 from kcore.ops.mechanism import REGISTRY
 
-FORGET_AFTER = 16
+# How many ops are checked before a backend forgets what it has compiled.
+FORGET_AFTER, FORGET_AFTER_IN_FULL = 64, 16
 checked: Counter[str] = Counter()  # backend -> ops checked in this process
 
 Progress = Callable[[Result, int, int], None]
@@ -101,7 +102,7 @@ def run(
                     result = earlier.get((name, backend.name))
                     if result is None:
                         result = _checked(name, trials, backend, device)
-                        _free(backend)
+                        _free(backend, FORGET_AFTER_IN_FULL if full else FORGET_AFTER)
                     results.append(result)
                     count += 1
                     if progress is not None:
@@ -118,10 +119,10 @@ def _checked(name: str, trials: Trials | None, backend: Any, device: str | None)
         return Check(trials, backend, devices.factors(backend, device)).run()
 
 
-def _free(backend: Any) -> None:
+def _free(backend: Any, after: int) -> None:
     """Has a backend forget what it has compiled, after every so many ops: it is gigabytes for all of them."""
     checked[backend.name] += 1
-    if checked[backend.name] % FORGET_AFTER == 0:
+    if checked[backend.name] % after == 0:
         backend.forget_compiled()
 
 

@@ -90,6 +90,20 @@ class _ProjectedAttention(Layer):
         """Whether one op does it all: no weights are asked for, or dropped."""
         return not return_scores and not (training and self.dropout_rate > 0)
 
+    def _attend_at_once(self, query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
+        """The result of tensors projected to (batch, steps, heads, size), with `mask` as `_mask` gives it."""
+        if mask is not None and len(mask.shape) == 3:
+            mask = ops.expand_dims(mask, 1)
+        return ops.dot_product_attention(
+            query,
+            key,
+            value,
+            mask=mask,
+            scale=self._scale,
+            is_causal=causal,
+            flash_attention=self.flash_attention,
+        )
+
     def _gated(self, y: Any, query: Any) -> Any:
         return y if self._gate_dense is None else ops.multiply(y, ops.sigmoid(self._gate_dense(query)))
 
@@ -244,27 +258,25 @@ class MultiHeadAttention(_ProjectedAttention):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
-        mask = self._mask(
-            ops.shape(query)[1], ops.shape(value)[1], value_mask, key_mask, attention_mask, use_causal_mask
-        )
         q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
-        y, weights = self._attend(q, k, v, mask, training, return_attention_scores)
+        plain = len(q.shape) == 4 and self._is_plain(training, return_attention_scores)
+        mask = self._mask(
+            ops.shape(query)[1],
+            ops.shape(value)[1],
+            value_mask,
+            key_mask,
+            attention_mask,
+            use_causal_mask and not plain,
+        )
+        if plain:
+            y, weights = self._attend_at_once(q, k, v, mask, use_causal_mask), None
+        else:
+            y, weights = self._attend(q, k, v, mask, training)
         y = self._output_dense(self._gated(y, query))
         return (y, weights) if return_attention_scores else y
 
-    def _attend(
-        self, query: Any, key: Any, value: Any, mask: Any, training: bool | None, return_scores: bool
-    ) -> tuple[Any, Any]:
-        """(result, weights) of projected tensors; the weights are None where one op did it all."""
-        if len(query.shape) == 4 and self._is_plain(training, return_scores):
-            if mask is not None and len(mask.shape) == 3:
-                mask = ops.expand_dims(mask, 1)
-            return (
-                ops.dot_product_attention(
-                    query, key, value, mask=mask, scale=self._scale, flash_attention=self.flash_attention
-                ),
-                None,
-            )
+    def _attend(self, query: Any, key: Any, value: Any, mask: Any, training: bool | None) -> tuple[Any, Any]:
+        """(result, weights) of projected tensors."""
         logits = ops.einsum(self._dot_equation, ops.multiply(query, self._scale), key)
         if mask is not None:
             for _ in range(len(logits.shape) - len(mask.shape)):  # the heads, and axes that are not attended over
@@ -413,16 +425,22 @@ class GroupedQueryAttention(_ProjectedAttention):
         use_causal_mask: bool = False,
     ) -> Any:
         key = value if key is None else key
+        plain = self._is_plain(training, return_attention_scores)
         mask = self._mask(
-            ops.shape(query)[1], ops.shape(value)[1], value_mask, key_mask, attention_mask, use_causal_mask
+            ops.shape(query)[1],
+            ops.shape(value)[1],
+            value_mask,
+            key_mask,
+            attention_mask,
+            use_causal_mask and not plain,
         )
-        if mask is not None and len(mask.shape) == 3:
-            mask = ops.expand_dims(mask, 1)
         q, k, v = self._query_dense(query), self._key_dense(key), self._value_dense(value)
         weights = None
-        if self._is_plain(training, return_attention_scores):
-            y = ops.dot_product_attention(q, k, v, mask=mask, scale=self._scale, flash_attention=self.flash_attention)
+        if plain:
+            y = self._attend_at_once(q, k, v, mask, use_causal_mask)
         else:
+            if mask is not None and len(mask.shape) == 3:
+                mask = ops.expand_dims(mask, 1)
             share = self.num_query_heads // self.num_key_value_heads
             k, v = ops.repeat(k, share, axis=2), ops.repeat(v, share, axis=2)
             logits = ops.einsum("bquh,bkuh->buqk", ops.multiply(q, self._scale), k)
@@ -512,6 +530,18 @@ class Attention(Layer):
             both = ops.multiply(self.scale, both)
         return ops.multiply(self.concat_score_weight, ops.sum(ops.tanh(both), -1))
 
+    def _by_products(self) -> bool:
+        """Whether the scores are products of queries and keys."""
+        return self.score_mode == "dot"
+
+    def _attend_at_once(self, query: Any, key: Any, value: Any, mask: Any, causal: bool) -> Any:
+        """The result by one op, which has no use for the weights."""
+        if self.scale is not None:
+            query = ops.multiply(query, self.scale)
+        q, k, v = (ops.expand_dims(x, 2) for x in (query, key, value))  # one head
+        mask = None if mask is None else ops.expand_dims(mask, 1)
+        return ops.squeeze(ops.dot_product_attention(q, k, v, mask=mask, scale=1.0, is_causal=causal), 2)
+
     def call(
         self,
         inputs: Any,
@@ -522,15 +552,19 @@ class Attention(Layer):
     ) -> Any:
         query_mask, value_mask = self._checked(inputs, mask)
         query, value = inputs[:2]
-        scores = self._scores(query, inputs[2] if len(inputs) > 2 else value)
+        key = inputs[2] if len(inputs) > 2 else value
         there = None if value_mask is None else ops.expand_dims(ops.cast(value_mask, "bool"), 1)
-        if use_causal_mask:
-            before = ops.expand_dims(_causal(*ops.shape(scores)[1:]), 0)
-            there = before if there is None else ops.logical_and(there, before)
-        weights = ops.softmax(scores if there is None else _masked(scores, there), -1)
-        if training and self.dropout > 0:
-            weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
-        y = ops.matmul(weights, value)
+        if self._by_products() and not return_attention_scores and not (training and self.dropout > 0):
+            y = self._attend_at_once(query, key, value, there, use_causal_mask)
+        else:
+            scores = self._scores(query, key)
+            if use_causal_mask:
+                before = ops.expand_dims(_causal(*ops.shape(scores)[1:]), 0)
+                there = before if there is None else ops.logical_and(there, before)
+            weights = ops.softmax(scores if there is None else _masked(scores, there), -1)
+            if training and self.dropout > 0:
+                weights = random.dropout(weights, self.dropout, seed=self.seed_generator)
+            y = ops.matmul(weights, value)
         if query_mask is not None:
             y = ops.where(ops.expand_dims(ops.cast(query_mask, "bool"), -1), y, 0)
         return (y, weights) if return_attention_scores else y
@@ -576,6 +610,9 @@ class AdditiveAttention(Attention):
         self.scale = None
         if self.use_scale:
             self.scale = self.add_weight(name="scale", shape=(input_shape[0][-1],), initializer="glorot_uniform")
+
+    def _by_products(self) -> bool:
+        return False
 
     def _scores(self, query: Any, key: Any) -> Any:
         both = ops.tanh(ops.add(ops.expand_dims(query, 2), ops.expand_dims(key, 1)))

@@ -2,7 +2,8 @@
 
 A cell maps the inputs of a step, and its states, to the step's output and the next states. Those here work in two
 parts: `_project` takes the inputs, of one step or of all at once, to the gates; `_advance` does the rest, which needs
-the states. So a layer projects a whole sequence in one product before it loops.
+the states. So a layer projects a whole sequence in one product before it loops. Those with an op for whole sequences
+run in one step, where `_has_sequence_op` says so.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kcore import ops, random, tree
+from kcore import activations, ops, random, tree
 from kcore.layers.arguments import config_of, keep, known, positive
 from kcore.layers.layer import Layer
+from kcore.ops.recurrent import blended, gru_step, lstm_step
 
 
 class DropoutCell:
@@ -125,12 +127,25 @@ class _Cell(DropoutCell, Layer):
 
     def _project(self, inputs: Any, training: bool) -> Any:
         """The inputs' part of the gates, for one step (batch, features) or all (batch, steps, features)."""
-        masks = None
-        if training and self.dropout > 0:
-            masks = self.get_dropout_mask(inputs if len(inputs.shape) == 2 else inputs[:, 0])
-            if len(inputs.shape) > 2:
-                masks = tree.map_structure(lambda mask: ops.expand_dims(mask, 1), masks)
-        return self._biased(self._product(self._seen(inputs, masks), self.kernel))
+        return self._biased(self._product(self._seen_inputs(inputs, training), self.kernel))
+
+    def _seen_inputs(self, inputs: Any, training: bool) -> list[Any]:
+        if not (training and self.dropout > 0):
+            return [inputs]
+        masks = self.get_dropout_mask(inputs if len(inputs.shape) == 2 else inputs[:, 0])
+        if len(inputs.shape) > 2:
+            masks = tree.map_structure(lambda mask: ops.expand_dims(mask, 1), masks)
+        return self._seen(inputs, masks)
+
+    def _has_sequence_op(self, training: bool) -> bool:
+        """Whether `_run_sequence` computes what the steps would."""
+        return False
+
+    def _run_sequence(
+        self, x: Any, states: list[Any], mask: Any, reverse: bool, sequence: bool, training: bool
+    ) -> tuple[Any, ...]:
+        """(the first states of all steps, only with `sequence`; the last states...)."""
+        raise NotImplementedError(f"{type(self).__name__} has no op for whole sequences.")
 
     def _product(self, seen: list[Any], kernel: Any) -> Any:
         """The product with the kernel: of the same features for all gates, or of those that each sees."""
@@ -314,10 +329,16 @@ class LSTMCell(_Cell):
     def _advance(self, gates: Any, states: list[Any], training: bool) -> list[Any]:
         h, c = states
         gates = ops.add(gates, self._recurrent(h, training))
-        i, f, g, o = ops.split(gates, 4, axis=-1)
-        gate = self.recurrent_activation
-        c = ops.add(ops.multiply(gate(f), c), ops.multiply(gate(i), self.activation(g)))
-        return [ops.multiply(gate(o), self.activation(c)), c]
+        return list(lstm_step(gates, c, self.recurrent_activation, self.activation))
+
+    def _has_sequence_op(self, training: bool) -> bool:
+        return _is_usual(self, training)
+
+    def _run_sequence(
+        self, x: Any, states: list[Any], mask: Any, reverse: bool, sequence: bool, training: bool
+    ) -> tuple[Any, ...]:
+        (x,) = self._seen_inputs(x, training)
+        return ops.lstm(x, *states, self.kernel, self.recurrent_kernel, self.bias, mask, reverse, sequence)
 
 
 class GRUCell(_Cell):
@@ -399,19 +420,31 @@ class GRUCell(_Cell):
 
     def _advance(self, gates: Any, states: list[Any], training: bool) -> list[Any]:
         h, gate = states[0], self.recurrent_activation
-        x_update, x_reset, x_candidate = ops.split(gates, 3, axis=-1)
         if self.reset_after:
             recurrent = self._recurrent(h, training)
             if self.bias is not None:
                 recurrent = ops.add(recurrent, ops.get_item(self.bias, 1))
-            h_update, h_reset, h_candidate = ops.split(recurrent, 3, axis=-1)
-            update, reset = gate(ops.add(x_update, h_update)), gate(ops.add(x_reset, h_reset))
-            h_candidate = ops.multiply(reset, h_candidate)
-        else:
-            seen = self._seen_state(h, training)
-            kernels = ops.split(self.recurrent_kernel, 3, axis=-1)
-            update = gate(ops.add(x_update, ops.matmul(seen[0], kernels[0])))
-            reset = gate(ops.add(x_reset, ops.matmul(seen[len(seen) // 2], kernels[1])))
-            h_candidate = ops.matmul(ops.multiply(reset, seen[-1]), kernels[2])
-        candidate = self.activation(ops.add(x_candidate, h_candidate))
-        return [ops.add(ops.multiply(update, h), ops.multiply(ops.subtract(1, update), candidate))]
+            return [gru_step(gates, recurrent, h, gate, self.activation)]
+        x_update, x_reset, x_candidate = ops.split(gates, 3, axis=-1)
+        seen = self._seen_state(h, training)
+        kernels = ops.split(self.recurrent_kernel, 3, axis=-1)
+        update = gate(ops.add(x_update, ops.matmul(seen[0], kernels[0])))
+        reset = gate(ops.add(x_reset, ops.matmul(seen[len(seen) // 2], kernels[1])))
+        h_candidate = ops.matmul(ops.multiply(reset, seen[-1]), kernels[2])
+        return [blended(update, h, self.activation(ops.add(x_candidate, h_candidate)))]
+
+    def _has_sequence_op(self, training: bool) -> bool:
+        return _is_usual(self, training)
+
+    def _run_sequence(
+        self, x: Any, states: list[Any], mask: Any, reverse: bool, sequence: bool, training: bool
+    ) -> tuple[Any, ...]:
+        (x,) = self._seen_inputs(x, training)
+        weights = self.kernel, self.recurrent_kernel, self.bias
+        return ops.gru(x, *states, *weights, mask, reverse, sequence, self.reset_after)
+
+
+def _is_usual(cell: Any, training: bool) -> bool:
+    """Whether a cell of gates has the activations that its op has, and all gates see the same."""
+    usual = cell.activation is activations.tanh and cell.recurrent_activation is activations.sigmoid
+    return usual and not (training and cell.recurrent_dropout > 0)

@@ -237,6 +237,8 @@ class RNN(Layer):
             self._draw_dropout_masks(cell, sequences[:, 0], initial_state)
         # Own cells take all steps' inputs to the gates at once, and their output is their first state.
         whole = hasattr(cell, "_project") and home.own_class(cell).__module__ == "kcore.layers.cells"
+        if whole and not self.unroll and cell._has_sequence_op(training):
+            return self._whole_loop(sequences, initial_state, mask, training)
         xs = ops.swapaxes(cell._project(sequences, training) if whole else sequences, 0, 1)
         there = None if mask is None else ops.swapaxes(ops.cast(mask, "bool"), 0, 1)
         follows = there is not None and not self.zero_output_for_mask
@@ -267,6 +269,25 @@ class RNN(Layer):
         if self.go_backwards:
             ys = ops.flip(ys, 0)
         return ys[-1], ops.swapaxes(ys, 0, 1) if self.return_sequences else None, states
+
+    def _whole_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> tuple[Any, Any, Any]:
+        """`inner_loop` by the cell's op for whole sequences; without the output that the layer does not return."""
+        there = None if mask is None else ops.cast(mask, "bool")
+        back = self.go_backwards
+        made = self.cell._run_sequence(sequences, initial_state, there, back, self.return_sequences, training)
+        states = [_as_before(new, old) for new, old in zip(made[-len(initial_state) :], initial_state, strict=True)]
+        if not self.return_sequences:
+            last = states[0]
+            if there is not None and self.zero_output_for_mask:
+                last = _where(there[:, 0 if back else -1], last, 0)
+            return last, None, states
+        ys = ops.flip(made[0], 1) if back else made[0]
+        if there is not None:
+            there = ops.flip(there, 1) if back else there
+            if not self.zero_output_for_mask:  # an output is 0 up to the first step that is there, whatever the state
+                there = ops.greater(ops.cumsum(ops.cast(there, "int32"), 1), 0)
+            ys = ops.where(ops.expand_dims(there, -1), ys, 0)
+        return None, ys, states
 
     def _no_output(self, cell: Any, xs: Any, states: Any, training: bool) -> Any:
         """Zeros of the shape of an output: what a masked first step gives."""

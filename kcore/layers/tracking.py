@@ -7,8 +7,9 @@ that grows after it was assigned is seen, and what is dropped is gone.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,9 @@ _NOT_STATE = frozenset(
         "_steps",
     }
 )
+
+# What most attributes are: numbers, names and settings, which hold nothing. Passing them by is most of a search's speed.
+_PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type, FunctionType, MethodType})
 
 
 # What was found, by owner and property, while nothing may change: see `remembering`.
@@ -83,13 +87,15 @@ class Owner:
     def _held(self) -> Iterator[Any]:
         """Variables, layers, seed generators and metrics among the attributes, each once, in order."""
         seen: set[int] = set()
-        stack = [v for k, v in self.__dict__.items() if k not in _NOT_STATE]
+        stack = [v for k, v in self.__dict__.items() if type(v) not in _PLAIN and k not in _NOT_STATE]
         modules = self.__dict__.get("_modules")
         if modules:  # torch keeps layers there
             stack = list(modules.values()) + stack
         stack.reverse()
         while stack:
             value = stack.pop()
+            if type(value) in _PLAIN:
+                continue
             if isinstance(value, (list, tuple)):
                 stack.extend(reversed(value))
             elif isinstance(value, dict):
@@ -116,30 +122,45 @@ class Owner:
                     stack.extend(reversed(layer._sublayers()))
         return found
 
-    def _sublayers(self) -> list[Any]:
-        return [h for h in self._held() if h._kcore_state == "layer"]
+    def _sublayers(self, held: Sequence[Any] | None = None) -> list[Any]:
+        """The layers among what it holds, which a caller may have found already."""
+        return [h for h in (self._held() if held is None else held) if h._kcore_state == "layer"]
 
     def _own(self, kind: str) -> list[Any]:
         return [h for h in self._held() if h._kcore_state == kind]
 
-    def _walk_variables(self) -> Iterator[tuple[Variable, str]]:
-        """(variable, kind) of this layer and its sublayers: "weight", "seed" or "metric"."""
-        for variable in self._own_weights():
-            yield variable, "weight"
-        for generator in self._own("seed"):
-            yield generator.state, "seed"
-        for layer in self._sublayers():
-            yield from layer._walk_variables()
-        for metric in self._own("metric"):
-            for variable in metric.variables:
-                yield variable, "metric"
+    def _walk_variables(self, trains: bool = True) -> Iterator[tuple[Variable, str, bool]]:
+        """(variable, kind, whether training changes it) of this layer and its sublayers.
 
-    def _variables_of(self, *kinds: str) -> list[Variable]:
+        The kind is "weight", "seed" or "metric". Training changes the trainable weights of trainable layers
+        inside trainable layers; `trains` is whether all layers around this one are.
+        """
+        trains = trains and self._trainable
+        held = list(self._held())
+        for variable in self._weights_among(held):
+            yield variable, "weight", trains and variable.trainable
+        for generator in held:
+            if generator._kcore_state == "seed":
+                yield generator.state, "seed", False
+        for layer in self._sublayers(held):
+            yield from layer._walk_variables(trains)
+        for metric in held:
+            if metric._kcore_state == "metric":
+                for variable in metric.variables:
+                    yield variable, "metric", False
+
+    def _variables_of(self, *kinds: str, trained: bool | None = None) -> list[Variable]:
+        """Those of some kinds, each once; with `trained`, those that training changes, or those that it doesn't."""
         found: dict[int, Variable] = {}
-        for variable, kind in self._walk_variables():
+        changed: set[int] = set()  # a layer may be met twice, once inside a frozen one
+        for variable, kind, trains in self._walk_variables():
             if kind in kinds:
                 found.setdefault(id(variable), variable)
-        return list(found.values())
+            if trains:
+                changed.add(id(variable))
+        if trained is None:
+            return list(found.values())
+        return [variable for key, variable in found.items() if (key in changed) == trained]
 
     @property
     @remembered
@@ -153,36 +174,25 @@ class Owner:
         """Variables without seed and metric states."""
         return self._variables_of("weight")
 
-    def _trainable_ids(self) -> set[int]:
-        """Which variables training changes: those of trainable layers inside trainable layers."""
-        if not self._trainable:
-            return set()
-        found = {id(v) for v in self._own_weights() if v.trainable}
-        return found.union(*(layer._trainable_ids() for layer in self._sublayers()))
-
     @property
     @remembered
     def trainable_variables(self) -> list[Variable]:
-        ids = self._trainable_ids()
-        return [v for v in self.variables if id(v) in ids]
+        return self._variables_of("weight", "seed", trained=True)
 
     @property
     @remembered
     def non_trainable_variables(self) -> list[Variable]:
-        ids = self._trainable_ids()
-        return [v for v in self.variables if id(v) not in ids]
+        return self._variables_of("weight", "seed", trained=False)
 
     @property
     @remembered
     def trainable_weights(self) -> list[Variable]:
-        ids = self._trainable_ids()
-        return [v for v in self.weights if id(v) in ids]
+        return self._variables_of("weight", trained=True)
 
     @property
     @remembered
     def non_trainable_weights(self) -> list[Variable]:
-        ids = self._trainable_ids()
-        return [v for v in self.weights if id(v) not in ids]
+        return self._variables_of("weight", trained=False)
 
     @property
     @remembered
@@ -260,6 +270,9 @@ class Owner:
 
     def _own_weights(self) -> list[Variable]:
         """The layer's own weights, those made trainable first."""
+        return self._weights_among(self._held())
+
+    def _weights_among(self, held: Iterable[Any]) -> list[Variable]:
         own = [*self.__dict__.get("_own_variables", ())]
-        own += [v for v in self._own("variable") if not any(v is o for o in own)]
+        own += [v for v in held if v._kcore_state == "variable" and not any(v is o for o in own)]
         return [v for v in own if v.declared_trainable] + [v for v in own if not v.declared_trainable]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 from kcore import dtypes, ops, tree
@@ -73,9 +74,9 @@ class Functional(Model):
     def layers(self) -> list[Layer]:
         return list(self._own_layers)
 
-    def _sublayers(self) -> list[Layer]:
+    def _sublayers(self, held: Sequence[Any] | None = None) -> list[Layer]:
         known = {id(layer) for layer in self._own_layers}
-        return [*self._own_layers, *(layer for layer in super()._sublayers() if id(layer) not in known)]
+        return [*self._own_layers, *(layer for layer in super()._sublayers(held) if id(layer) not in known)]
 
     @property
     def inputs(self) -> list[KerasTensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kcore import backends, tree
@@ -100,7 +101,7 @@ class Sequential(Model):
     def layers(self, _: Any) -> None:
         raise AttributeError(f"{self.name}: use add() and pop() to change the layers.")
 
-    def _sublayers(self) -> list[Layer]:
+    def _sublayers(self, held: Sequence[Any] | None = None) -> list[Layer]:
         return list(self.__dict__.get("_own_layers", ()))
 
     def build(self, input_shape: Any = None) -> None:

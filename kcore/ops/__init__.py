@@ -18,6 +18,7 @@ from kcore.ops.linalg import *
 from kcore.ops.loss import *
 from kcore.ops.normalize import *
 from kcore.ops.pool import *
+from kcore.ops.recurrent import *
 from kcore.ops.reduce import *
 from kcore.ops.segment import *
 from kcore.ops.sequence import *

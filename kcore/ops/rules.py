@@ -155,6 +155,8 @@ def open_shape(shape: Any, name: str = "shape") -> tuple[Shape, tuple, bool]:
     else:
         many = tuple(shape) if hasattr(shape, "__iter__") and getattr(shape, "shape", None) != () else (shape,)
     try:
+        if shape is None:
+            raise TypeError
         sizes = tuple(known_size(d) for d in many)
     except TypeError:
         raise ValueError(f"{name}={shape!r} should be integers.") from None

@@ -7,37 +7,11 @@ They are those of `jax.random` for that key data.
 
 from __future__ import annotations
 
-import operator
 from typing import Any
 
+from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
 from kcore.ops.symbolic import Spec
-
-
-def drawn_shape(shape: Any) -> tuple[tuple[int | None, ...], tuple]:
-    """(the shape as rules have it, as backends have it), from an int or a sequence of sizes.
-
-    A size may be a scalar tensor inside a compiled function; its rule does not know it then.
-
-    Raises:
-        ValueError: A size is negative, unknown or no integer.
-    """
-    many = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
-    known: list[int | None] = []
-    given: list[Any] = []
-    for d in many:
-        try:
-            size: Any = operator.index(d)
-            known.append(size)
-        except Exception:  # what a traced tensor raises is each framework's own
-            if not hasattr(d, "dtype"):
-                raise ValueError(f"shape={shape!r} should be integers, all known.") from None
-            size = d
-            known.append(None)
-        given.append(size)
-    if any(d is not None and d < 0 for d in known):
-        raise ValueError(f"shape={shape!r} has a negative size.")
-    return tuple(known), tuple(given)
 
 
 def require_key(key: Spec) -> None:
@@ -49,8 +23,10 @@ def require_key(key: Spec) -> None:
 def keyed(key: Spec, shape: Shape, dtype: str) -> Plan:
     """A draw of that shape and dtype."""
     require_key(key)
-    known, given = drawn_shape(shape)
-    return Plan(known, dtype, shape=given)
+    sizes, given, unsized = rules.open_shape(shape)
+    plan = Plan(sizes, dtype, shape=given)
+    plan.unsized = unsized
+    return plan
 
 
 @op(rule=lambda key, shape: keyed(key, shape, "uint32"))
@@ -62,14 +38,14 @@ def random_bits(key: Tensor, shape: Shape) -> Tensor:
         shape: Of the result.
 
     Raises:
-        ValueError: `key` is no key, or a size is negative or unknown.
+        ValueError: `key` is no key, or a size is negative or no integer.
     """
 
 
 def _words(key: Spec, shape: Shape) -> Plan:
-    require_key(key)
-    known, given = drawn_shape(shape)
-    return Plan((*known, 2), "uint32", shape=given)
+    plan = keyed(key, shape, "uint32")
+    plan.outputs = Spec((*plan.outputs.shape, 2), "uint32")
+    return plan
 
 
 @op(rule=_words)
@@ -84,7 +60,7 @@ def random_words(key: Tensor, shape: Shape) -> Tensor:
         uint32 of `shape` + (2,).
 
     Raises:
-        ValueError: `key` is no key, or a size is negative or unknown.
+        ValueError: `key` is no key, or a size is negative or no integer.
     """
 
 

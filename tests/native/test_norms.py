@@ -84,13 +84,11 @@ def test_constant_rows_and_rows_with_nan(kernels):
 
 @both_dtypes
 @every_shape
-def test_column_moments_and_their_use(kernels, rng, shape, dtype):
+def test_columns_by_their_moments(kernels, rng, shape, dtype):
     x, g = made(rng, shape, dtype, shift=30), made(rng, shape, dtype)
     a, b, c = (made(rng, shape[1:], dtype) for _ in range(3))
     wide = x.astype(LONG)
-    mean, variance = kernels.column_moments(x)
-    close(mean, wide.mean(0), EPS[dtype], 4)
-    np.testing.assert_allclose(variance.astype(LONG), wide.var(0), rtol=100 * EPS[dtype], atol=1e4 * EPS[dtype] ** 2)
+    mean = wide.mean(0).astype(dtype)
     away = wide - mean
     close(kernels.column_affine(x, mean, a, b), away * a + b, EPS[dtype])
     close(kernels.column_affine(x, mean, a, None), away * a, EPS[dtype])
@@ -100,31 +98,12 @@ def test_column_moments_and_their_use(kernels, rng, shape, dtype):
     assert np.all(abs(dots - (g * away).sum(0)) <= 70 * EPS[dtype] * abs(g * away).sum(0))
     close(kernels.column_affine_grad(g, x, mean, a, b, c), g * a.astype(LONG) + away * b + c, EPS[dtype])
     for name, arguments in {
-        "column_moments": (x,),
         "column_affine": (x, mean, a, b),
         "column_dots": (g, x, mean),
         "column_affine_grad": (g, x, mean, a, b, c),
     }.items():
         kernel = getattr(kernels, name)
         np.testing.assert_array_equal(kernel(*arguments), kernel(*arguments, threads=2), err_msg=name)
-
-
-@both_dtypes
-def test_columns_far_from_zero_keep_their_variance(kernels, rng, dtype):
-    x = rng.standard_normal((1000, 5)) + (1e4 if dtype == "float32" else 1e8)
-    x = x.astype(dtype)
-    x[0] = 0  # nor does the first row matter
-    want = x[1:].astype(LONG).var(0)
-    np.testing.assert_allclose(kernels.column_moments(x[1:].copy())[1], want, rtol=1e3 * EPS[dtype])
-    np.testing.assert_allclose(kernels.column_moments(x)[1], x.astype(LONG).var(0), rtol=1e3 * EPS[dtype])
-
-
-def test_columns_with_infinities_and_nan(kernels):
-    x = np.ones((70, 20), "float32")
-    x[3, 2], x[5, 4], x[69, 19] = np.nan, np.inf, -np.inf
-    mean, variance = kernels.column_moments(x)
-    np.testing.assert_array_equal(mean[[0, 2, 4, 19]], [1, np.nan, np.inf, -np.inf])
-    np.testing.assert_array_equal(variance[[0, 2, 4, 19]], [0, np.nan, np.nan, np.nan])
 
 
 # -- crossentropies ---------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // How a convolution, and each part of its input gradient, walks over its input.
 #pragma once
 
+#include "api/conv.h"
 #include "simd.h"
 
 namespace kcore {

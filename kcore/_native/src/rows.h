@@ -1,4 +1,4 @@
-// Softmax and its kin over the rows of a matrix, and sums down its columns.
+// Sums and maxima of rows, and how the rows of a matrix are shared out.
 #pragma once
 
 #include "transcendental.h"
@@ -54,97 +54,6 @@ template <class F>
 KCORE_INLINE void over_rows(index rows, index cols, int threads, F&& f) {
   parallel_blocks(rows, rows_together(cols), threads, [&](index begin, index end) {
     for (index r = begin; r < end; ++r) f(r * cols);
-  });
-}
-
-// exp(x - max) / sum: a row with +inf or nan, or all -inf, has nan in x - max, so in the sum.
-template <class T>
-void softmax(index rows, index cols, const T* x, T* y, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const T peak = largest(x + at, cols);
-    const double total = sum_over<T>(cols, [&](index i, auto part) {
-      const Vec<T> e = exp_of<T>(part.get(x + at + i) - peak);
-      part.put(y + at + i, e);
-      return e;
-    });
-    const T scale = static_cast<T>(1 / total);
-    over_lanes<T>(0, cols,
-                  [&](index i, auto part) { part.put(y + at + i, part.get(y + at + i) * scale); });
-  });
-}
-
-template <class T>
-void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const T mean = static_cast<T>(sum_over<T>(
-        cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
-    over_lanes<T>(0, cols, [&](index i, auto part) {
-      part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
-    });
-  });
-}
-
-template <class T>
-void log_softmax(index rows, index cols, const T* x, T* y, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const T peak = largest(x + at, cols);
-    const double total = sum_over<T>(
-        cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
-    const T log_total = static_cast<T>(__builtin_log(total));
-    over_lanes<T>(0, cols, [&](index i, auto part) {
-      part.put(y + at + i, part.get(x + at + i) - peak - log_total);
-    });
-  });
-}
-
-template <class T>
-void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const T total =
-        static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i); }));
-    over_lanes<T>(0, cols, [&](index i, auto part) {
-      part.put(dx + at + i, part.get(g + at + i) - exp_of<T>(part.get(y + at + i)) * total);
-    });
-  });
-}
-
-// out[j] = sum over i of x[i, j]: 64 rows in T, the rest in double.
-template <class T>
-bool column_sums(index rows, index cols, const T* x, T* out, int threads) {
-  constexpr index chain = 64;
-  const index block =
-      max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
-  const index blocks = ceil_div(rows, block);
-  Scratch scratch(room<double>(blocks * cols));
-  if (!scratch) return false;
-  double* parts = take<double>(scratch, blocks * cols);
-  parallel_for(blocks, threads, [&](index b, int) {
-    double* part_sums = parts + b * cols;
-    for (index j = 0; j < cols; ++j) part_sums[j] = 0;
-    for (index r0 = b * block; r0 < min_of(rows, (b + 1) * block); r0 += chain) {
-      const index r1 = min_of(min_of(rows, (b + 1) * block), r0 + chain);
-      over_lanes<T>(0, cols, [&](index j, auto part) {
-        Vec<T> s{};
-        for (index r = r0; r < r1; ++r) s += part.get(x + r * cols + j);
-        for (index i = 0; i < min_of(Simd<T>::lanes, cols - j); ++i) part_sums[j + i] += s[i];
-      });
-    }
-  });
-  for (index j = 0; j < cols; ++j) {
-    double total = 0;
-    for (index b = 0; b < blocks; ++b) total += parts[b * cols + j];
-    out[j] = static_cast<T>(total);
-  }
-  return true;
-}
-
-template <class T>
-void bias_add(index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> v = part.get(x + at + j) + part.get(bias + j);
-      part.put(out + at + j, relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v);
-    });
   });
 }
 

@@ -16,7 +16,7 @@
 #include <immintrin.h>
 #endif
 
-#include "api.h"
+#include "core.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {

@@ -157,7 +157,7 @@ class JaxBackend(Backend):
 
     def as_step_input(self, x: Any) -> Any:
         # jit takes NumPy arrays, and puts them on the device without the Python of jnp.asarray.
-        if type(x) is np.ndarray and x.dtype.kind in "fiub":
+        if type(x) is np.ndarray and x.dtype.kind in "fiubcV":  # V: ml_dtypes' floats
             return x
         if is_sparse(x) and not self.is_sparse(x):
             return self.convert(_rounded_up(to_coo(x)))
@@ -198,8 +198,13 @@ def _named(device: Any) -> str:
     return f"{vendor if device.platform in ('gpu', 'cuda', 'rocm') else device.platform}:{device.id}"
 
 
-# The same program, without LLVM's optimizations of its loops.
-_HASTILY = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+# The same program, with loops as they come, in one module that LLVM does not optimize: an eighth of the time to compile.
+_HASTILY = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
 
 
 def _wide(x: Any) -> bool:

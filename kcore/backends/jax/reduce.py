@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 
 
@@ -26,11 +27,20 @@ def min(x, axis, keepdims, initial):
 
 
 def argmax(x, axis, keepdims):
-    return jnp.argmax(x, axis, keepdims=keepdims).astype("int32")
+    return _place(jax.lax.argmax, x, axis, keepdims)
 
 
 def argmin(x, axis, keepdims):
-    return jnp.argmin(x, axis, keepdims=keepdims).astype("int32")
+    return _place(jax.lax.argmin, x, axis, keepdims)
+
+
+def _place(find, x, axis, keepdims):
+    # Not jnp.argmax, which counts in int64 for 64-bit x, and can't be lowered where the outer trace is in 32 bits.
+    if axis is None:
+        place = find(jnp.ravel(x), 0, jnp.int32)
+        return jnp.reshape(place, (1,) * x.ndim) if keepdims else place
+    place = find(x, axis, jnp.int32)
+    return jnp.expand_dims(place, axis) if keepdims else place
 
 
 def any(x, axis, keepdims):

@@ -11,7 +11,7 @@ from kcore import _native, dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import number, to_array
-from kcore.backends.reference import tape
+from kcore.backends.reference import half, tape
 from kcore.backends.reference.quiet import quiet, quiet_throughout
 from kcore.backends.reference.tensor import SparseTensor, Tensor, detach, wrap
 
@@ -56,6 +56,7 @@ class ReferenceBackend(Backend):
         if definition is None:  # a portable body: the ops in it do the rest, and Tensors' operators
             run = super().bind(op, plan, sources)
             return lambda *args: run(*[_tensors(a) for a in args])
+        definition = half.in_float32(op.name, definition, plan, sources)
         roles = list(op.roles.values())
         steps = [source.step(self) for source in sources]
 

@@ -33,11 +33,6 @@ def _over_rows(kernel: Callable, axis: tuple[int, ...], *arrays: np.ndarray) -> 
     return y if axis == last else np.moveaxis(y, last, axis)
 
 
-def _wide(x: np.ndarray) -> np.ndarray:
-    """16-bit floats are computed in float32: one rounding, at the end."""
-    return x.astype("float32") if x.dtype.itemsize == 2 else x
-
-
 # -- rectifiers -------------------------------------------------------------------------
 
 
@@ -99,8 +94,7 @@ def _elu(x, low, high):
 
     def definition(x):
         with np.errstate(all="ignore"):
-            w = _wide(x)
-            return np.where(w > 0, high * w, low * np.expm1(np.minimum(w, 0))).astype(x.dtype)
+            return np.where(x > 0, high * x, low * np.expm1(np.minimum(x, 0))).astype(x.dtype)
 
     return curve("elu", x, definition, low, high)
 
@@ -189,7 +183,7 @@ def _gelu_definition(x):
 
     with np.errstate(all="ignore"):
         # erfc has the relative precision below 0 that 1 + erf loses
-        return (0.5 * _wide(x) * scipy.special.erfc(_wide(x) * -math.sqrt(0.5))).astype(x.dtype)
+        return (0.5 * x * scipy.special.erfc(x * -math.sqrt(0.5))).astype(x.dtype)
 
 
 def gelu(x, approximate):
@@ -235,9 +229,8 @@ def _(g, y, x):
 
 def _softmax_definition(x, axis):
     with np.errstate(all="ignore"):
-        w = _wide(x)
-        e = np.exp(w - np.max(w, axis, keepdims=True, initial=-np.inf))
-        return (e / np.sum(e, axis, keepdims=True)).astype(x.dtype)
+        e = np.exp(x - np.max(x, axis, keepdims=True, initial=-np.inf))
+        return e / np.sum(e, axis, keepdims=True)
 
 
 def softmax(x, axis):
@@ -248,8 +241,7 @@ def softmax(x, axis):
 
 def _softmax_grad_definition(g, y, axis):
     with np.errstate(all="ignore"):
-        g, w = _wide(g), _wide(y)
-        return (w * (g - np.sum(g * w, axis, keepdims=True))).astype(y.dtype)
+        return y * (g - np.sum(g * y, axis, keepdims=True))
 
 
 @private_op(rule=lambda g, y, axis: Plan(y.shape, y.dtype, cast=y.dtype))
@@ -274,9 +266,8 @@ def _(h, dx, g, y, axis):
 
 def _log_softmax_definition(x, axis):
     with np.errstate(all="ignore"):
-        w = _wide(x)
-        w = w - np.max(w, axis, keepdims=True, initial=-np.inf)
-        return (w - np.log(np.sum(np.exp(w), axis, keepdims=True))).astype(x.dtype)
+        w = x - np.max(x, axis, keepdims=True, initial=-np.inf)
+        return w - np.log(np.sum(np.exp(w), axis, keepdims=True))
 
 
 def log_softmax(x, axis):
@@ -287,8 +278,7 @@ def log_softmax(x, axis):
 
 def _log_softmax_grad_definition(g, y, axis):
     with np.errstate(all="ignore"):
-        g, w = _wide(g), _wide(y)
-        return (g - np.exp(w) * np.sum(g, axis, keepdims=True)).astype(y.dtype)
+        return g - np.exp(y) * np.sum(g, axis, keepdims=True)
 
 
 @private_op(rule=lambda g, y, axis: Plan(y.shape, y.dtype, cast=y.dtype))

@@ -15,18 +15,12 @@ from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
 def curve(name: str, x: np.ndarray, definition: Callable, a: float = 0.0, b: float = 0.0) -> np.ndarray:
-    """The kernel `name` at x, or `definition(x)` where there is none for it; 16-bit floats by way of float32."""
+    """The kernel `name` at x, or `definition(x)` where there is none for it."""
     if _native.kernels is None:
         return definition(x)
     if x.dtype.char in "fd":
         return _native.kernels.curve(name, np.ascontiguousarray(x).reshape(x.shape), a, b, threads_for(x.size))
-    if _is_half(x):
-        return _native.kernels.curve(name, x.astype("float32", "C"), a, b, threads_for(x.size)).astype(x.dtype)
     return definition(x)
-
-
-def _is_half(x: np.ndarray) -> bool:
-    return x.dtype.itemsize == 2 and x.dtype.kind not in "iu"
 
 
 # -- gradients --------------------------------------------------------------------------
@@ -83,11 +77,8 @@ def curve_grad(g: Tensor, given: Tensor, name, a=0.0, b=0.0):
     """g times the slope of the function `name`: at x, or for tanh and sigmoid where the result is `given`."""
     if g.shape != given.shape:
         g = np.broadcast_to(g, given.shape)
-    if _native.kernels is not None:
-        if given.dtype.char in "fd":
-            return _grad(name, g, given, a, b)
-        if _is_half(given):
-            return _grad(name, g.astype("float32"), given.astype("float32"), a, b).astype(given.dtype)
+    if _native.kernels is not None and given.dtype.char in "fd":
+        return _grad(name, g, given, a, b)
     return _formula(wrap(g), wrap(given), name, a, b)
 
 

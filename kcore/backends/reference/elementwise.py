@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kcore import dtypes, ops
-from kcore.backends.reference import tape
+from kcore.backends.reference import half, tape
 from kcore.backends.reference.curve import curve, curve_grad
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
@@ -312,8 +312,6 @@ floor, ceil, trunc = np.floor, np.ceil, _whole(np.trunc)
 def round(x, decimals):
     if x.dtype.kind == "b" or (x.dtype.kind in "iu" and decimals >= 0):
         return x
-    if x.dtype.kind not in "iu" and x.dtype.itemsize == 2:
-        return np.round(x.astype("float32"), decimals).astype(x.dtype)
     return np.round(x, decimals)
 
 
@@ -344,6 +342,10 @@ def cast(x, dtype):
         x = x.real  # the imaginary part goes, as asked; NumPy would warn
     if x.dtype.kind == "b":
         return x.astype(to)
+    if to == "float32" and half.is_half(x.dtype):
+        return half.widened(x)
+    if x.dtype == "float32" and half.is_half(to):
+        return half.narrowed(x, to)
     with quiet():
         return x.astype(to)
 

@@ -2,6 +2,7 @@
 
 from kcore.backends.reference import (
     activate,
+    attention,
     control,
     conv,
     convert,
@@ -17,6 +18,7 @@ from kcore.backends.reference import (
     normalize,
     pool,
     random,
+    recurrent,
     reduce,
     shape,
     sort,
@@ -25,6 +27,7 @@ from kcore.backends.reference import (
 
 MODULES = (
     activate,
+    attention,
     control,
     conv,
     convert,
@@ -40,6 +43,7 @@ MODULES = (
     normalize,
     pool,
     random,
+    recurrent,
     reduce,
     shape,
     sort,

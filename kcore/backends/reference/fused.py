@@ -7,48 +7,88 @@ import numpy as np
 from kcore import _native, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.activate import _FEW, relu_grad, sigmoid
+from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
 from kcore.backends.reference.quiet import quiet
-from kcore.backends.reference.tape import conj, tracked, vjp
+from kcore.backends.reference.tape import recorded_as, tracked, vjp
+from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.symbolic import Spec
 
 
 def dense(x, kernel, bias, activation):
-    y = matmul(x, kernel)  # a fresh array, that what follows may write into
-    rectified = activation == "relu"
+    rows = x if x.ndim <= 2 else x.reshape(-1, x.shape[-1])  # one product, not one for each of the leading axes
+    y = matmul(rows, kernel)  # a fresh array, that what follows may write into
+    y = _finished(y, bias, activation)
+    return y if x.ndim <= 2 else y.reshape(*x.shape[:-1], kernel.shape[1])
+
+
+def _finished(y, bias, activation):
+    """activation(y + bias), in y itself where there are kernels for it."""
+    if bias is None and activation == "linear":
+        return y
+    if y.size > _FEW and _native.available and y.dtype.char in "fd" and y.ndim == 2:
+        bias = None if bias is None else np.ascontiguousarray(bias)
+        return _native.kernels.bias_curve(activation, y, bias, threads_for(y.size), y)
     if bias is not None:
-        if y.size > _FEW and _native.available and y.dtype.char in "fd" and y.ndim == 2 and bias.flags.c_contiguous:
-            return _activated(_native.kernels.bias_add_relu(y, bias, rectified, threads_for(y.size), y), activation)
         with quiet():
             np.add(y, bias, out=y)
-    return np.maximum(y, 0, out=y) if rectified else _activated(y, activation)
-
-
-def _activated(y, activation):
+    if activation == "relu":
+        return np.maximum(y, 0, out=y)
     if activation == "sigmoid":
         return sigmoid(y)
     return tanh(y) if activation == "tanh" else y
+
+
+def _before_activation(g, y, activation):
+    """The gradient of what was activated, to give y."""
+    if activation == "linear":
+        return g
+    return relu_grad(g, y) if activation == "relu" else curve_grad(g, y, activation)
+
+
+@private_op(
+    rule=lambda g, y, activation: Plan.many((Spec(y.shape, y.dtype), Spec(y.shape[-1:], y.dtype)), cast=y.dtype)
+)
+def finished_grad(g: Tensor, y: Tensor, activation):
+    """The gradients of activation(x + bias), which gave y, by x and bias: the second is the first, summed."""
+    if _native.available and y.dtype.char in "fd":
+        g_rows, y_rows = (np.ascontiguousarray(t).reshape(-1, y.shape[-1]) for t in (g, y))
+        threads = threads_for(y.size)
+        if activation == "linear":
+            return g, _native.kernels.column_sums(g_rows, threads)
+        dx, sums = _native.kernels.bias_curve_grad(activation, g_rows, y_rows, threads)
+        return dx.reshape(y.shape), sums
+    with quiet():
+        if activation == "relu":
+            g = np.where(y <= 0, np.zeros((), g.dtype), g)
+        elif activation != "linear":
+            g = g * (y * (1 - y) if activation == "sigmoid" else 1 - y * y)
+        return g, np.add.reduce(g.reshape(-1, y.shape[-1]), 0, "float64").astype(g.dtype)
+
+
+@recorded_as(finished_grad)
+def _(g, y, activation):
+    dx = _before_activation(g, y, activation)
+    return dx, ops.sum(dx, tuple(range(len(y.shape) - 1)))
 
 
 @vjp(ops.dense)
 def _(g, y, x, kernel, bias, activation):
     if g.shape != y.shape:
         g = ops.broadcast_to(g, y.shape)
-    if activation == "relu":
-        g = relu_grad(g, y)
-    elif activation == "sigmoid":
-        g = g * y * (1 - y)
-    elif activation == "tanh":
-        g = g * (1 - conj(y * y))
-    columns = g.shape[-1]
-    rows = g if g.ndim == 2 else ops.reshape(g, (-1, columns))
     dx = dkernel = dbias = None
+    if bias is not None and tracked((bias,)) and y.dtype.kind != "c":
+        g, dbias = finished_grad(g, y, activation)
+    else:
+        g = _before_activation(g, y, activation)
+        if bias is not None and tracked((bias,)):
+            dbias = ops.sum(g, tuple(range(len(y.shape) - 1)))
+    rows = g if g.ndim == 2 else ops.reshape(g, (-1, g.shape[-1]))
     if tracked((x,)):  # the inputs of a model, say, are not
         dx = times_adjoint(rows, kernel)
         dx = dx if g.ndim == 2 else ops.reshape(dx, x.shape)
     if tracked((kernel,)):
         flat = x if x.ndim == 2 else ops.reshape(x, (-1, kernel.shape[0]))
         dkernel = adjoint_times(flat, rows)
-    if bias is not None and tracked((bias,)):
-        dbias = ops.sum(rows, 0)
     return dx, dkernel, dbias

@@ -6,17 +6,26 @@ import string
 
 import numpy as np
 
-from kcore import dtypes, ops
+from kcore import _native, dtypes, ops
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import conj, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
+_LARGE = 1 << 18  # elements, from which on memory that has been used before is sooner had than fresh pages
+
 
 def matmul(x1, x2):
-    if x1.dtype.itemsize == 2 and x1.dtype.kind not in "iu":
-        return np.matmul(x1.astype("float32"), x2.astype("float32")).astype(x1.dtype)
     with quiet():
-        return np.matmul(x1, x2)
+        return np.matmul(x1, x2, _room(x1, x2))
+
+
+def _room(x1, x2):
+    """Memory from the pool for a large product of matrices; None for others."""
+    if x1.ndim != 2 or x2.ndim != 2 or x1.shape[0] * x2.shape[1] < _LARGE or not _native.available:
+        return None
+    if x1.dtype != x2.dtype or x1.dtype.char not in "fd":
+        return None
+    return _native.kernels.new_array((x1.shape[0], x2.shape[1]), x1.dtype.name)
 
 
 def _adjoint(x):
@@ -86,14 +95,11 @@ def _right(g, a, x2):
 
 def einsum(subscripts, operands):
     terms, output, operands = _lettered(subscripts, operands, np.reshape)
-    dtype = operands[0].dtype
-    if dtype.itemsize == 2 and dtype.kind not in "iu":
-        operands = [x.astype("float32") for x in operands]
     with quiet():
         x, term = operands[0], terms[0]
         for i in range(1, len(terms)):
             x, term = _contract(x, term, operands[i], terms[i], set(output).union(*terms[i + 1 :]))
-        return _alone(x, term, output).astype(dtype, copy=False)
+        return _alone(x, term, output)
 
 
 def _lettered(subscripts, operands, reshape):

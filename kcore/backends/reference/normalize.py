@@ -8,6 +8,7 @@ import numpy as np
 
 from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference import half
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -206,10 +207,31 @@ def _by_channel(x, axis, *parts) -> bool:
 def _batch(x, offset, scale, epsilon):
     columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     threads = threads_for(x.size)
-    mean, variance = _native.kernels.column_moments(columns, threads)
+    mean, variance = (t[0] for t in _native.kernels.moments(columns, 1, *columns.shape, threads))
     factor = _factor(variance, scale, epsilon)
     y = _native.kernels.column_affine(columns, mean, factor, _flat(offset), threads)
     return y.reshape(x.shape), mean, variance
+
+
+def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
+    if _by_channel(x, axis, mean, variance, offset, scale):
+        columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        factor = _factor(_flat(variance), scale, epsilon)
+        y = _native.kernels.column_affine(columns, _flat(mean), factor, _flat(offset), threads_for(x.size))
+        return y.reshape(x.shape)
+    wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
+    parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
+    y, mean, variance, offset, scale = parts
+    with np.errstate(all="ignore"):
+        factor = 1 / np.sqrt(variance + wide.type(epsilon))
+        factor = factor if scale is None else factor * scale
+        y = _scaled(y - _along(mean, y, axis), factor, offset, axis)
+    return y.astype(x.dtype, copy=False)
+
+
+@recorded_as(ops.batch_normalization)
+def _(*arguments):
+    return ops.batch_normalization.op.body(*arguments)
 
 
 def _factor(variance, scale, epsilon):
@@ -306,6 +328,10 @@ def _batch_definition(x, offset, scale, axis, epsilon):
 
 @recorded_as(ops.normalize_batch)
 def _(x, offset, scale, axis, epsilon):
+    dtype = dtypes.name_of(x.dtype)
+    if any(half.is_half(t.dtype) for t in (x, offset, scale) if t is not None):
+        made = ops.normalize_batch(*_wide(x, offset, scale), axis, epsilon)
+        return tuple(_narrow(y, dtype) for y in made)
     if _by_channel(x, axis, offset, scale):
         return normalize_columns(x, offset, scale, axis, epsilon)
     return ops.normalize_batch.op.body(x, offset, scale, axis, epsilon)

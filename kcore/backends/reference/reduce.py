@@ -1,11 +1,13 @@
 """Definitions and gradient rules of the reductions.
 
-float32 is summed in float64 and 16-bit floats in float32, so that a sum is rounded once,
-at the end, whatever the axis: NumPy alone adds up all but the last axis one by one.
+Definitions sum float32 in float64 and 16-bit floats in float32, so that a sum is rounded once,
+at the end, whatever the axis: NumPy alone adds up all but the last axis one by one. Kernels add up
+at most 64 numbers in float32 before they go on in float64.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -13,7 +15,9 @@ import numpy as np
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.quiet import quiet
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import recorded_as, vjp
+from kcore.backends.reference.tensor import Tensor as _Tensor
+from kcore.ops import rules as _rules
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 _WIDE = {
@@ -36,6 +40,33 @@ def _unfold(t, shape, axes, keepdims):
     return ops.reshape(t, tuple(1 if i in axes else d for i, d in enumerate(shape)))
 
 
+def _has_kernel(x, axis):
+    return _native.available and x.dtype.char in "fd" and x.size > 0 and axis != () and x.flags.c_contiguous
+
+
+def _runs(shape, axes):
+    """(first, stop) of each run of neighbouring axes. Those of size 1 between two of them make no gap."""
+    runs = []
+    for a in axes:
+        if runs and math.prod(shape[runs[-1][1] : a]) == 1:
+            runs[-1] = (runs[-1][0], a + 1)
+        else:
+            runs.append((a, a + 1))
+    return runs
+
+
+def _folded(x, axis, keepdims, kernel, then=None):
+    """x folded by `kernel(x, outer, fold, inner, threads=)`, one run of neighbouring axes after the other, the last one
+    first; those that are left then by `then`, if it is another."""
+    sizes, y = list(x.shape), x
+    threads = threads_for(x.size)
+    for first, stop in reversed(_runs(x.shape, axis)):
+        y = kernel(y, math.prod(sizes[:first]), math.prod(sizes[first:stop]), math.prod(sizes[stop:]), threads=threads)
+        sizes[first:stop] = [1] * (stop - first)
+        kernel = then or kernel
+    return y.reshape(_rules.fold(x.shape, axis, keepdims))
+
+
 # -- sums and products ------------------------------------------------------------------
 
 
@@ -46,8 +77,8 @@ def _sum(x, axis, keepdims=False):
 
 
 def sum(x, axis, keepdims):
-    if axis == (0,) and x.ndim == 2 and not keepdims and _native.available and x.dtype.char in "fd" and x.size:
-        return _native.kernels.column_sums(np.ascontiguousarray(x), threads_for(x.size))
+    if _has_kernel(x, axis):
+        return _folded(x, axis, keepdims, _native.kernels.sums)
     with quiet():
         return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims).astype(x.dtype)
 
@@ -79,6 +110,9 @@ def _(g, y, x, axis, keepdims):
 
 def mean(x, axis, keepdims):
     count = math.prod(x.shape[a] for a in axis)
+    if _has_kernel(x, axis):
+        kernel = _native.kernels.sums
+        return _folded(x, axis, keepdims, functools.partial(kernel, divisor=count), kernel)
     with quiet():
         total = _sum(x, axis, keepdims)
         return (total / np.asarray(count, total.real.dtype)).astype(x.dtype)
@@ -90,6 +124,28 @@ def _(g, y, x, axis, keepdims):
 
 
 def var(x, axis, keepdims):
+    if _has_kernel(x, axis):
+        return _moments(x, axis)[1].reshape(_rules.fold(x.shape, axis, keepdims))
+    return _var_definition(x, axis, keepdims)
+
+
+def _moments(x, axis):
+    """The mean and variance over `axis`, by kernels, with the axes kept."""
+    runs = _runs(x.shape, axis)
+    first, stop = runs.pop()
+    sizes = math.prod(x.shape[:first]), math.prod(x.shape[first:stop]), math.prod(x.shape[stop:])
+    shape = (*x.shape[:first], *[1] * (stop - first), *x.shape[stop:])
+    mean, variance = (t.reshape(shape) for t in _native.kernels.moments(x, *sizes, threads_for(x.size)))
+    if not runs:
+        return mean, variance
+    rest = tuple(a for a in axis if a < first)
+    # All are means over as many elements: the variance is that within them, and that between them.
+    middle, between = _moments(mean, rest)
+    within = _folded(variance, rest, True, _native.kernels.sums)
+    return middle, within / within.dtype.type(math.prod(x.shape[a] for a in rest)) + between
+
+
+def _var_definition(x, axis, keepdims):
     wide = x.astype(_WIDE.get(x.dtype, x.dtype))
     with quiet():
         centred = wide - mean(wide, axis, True)
@@ -128,16 +184,35 @@ def _before(x, axis):
     return ops.concatenate([ops.ones_like(_part(x, axis, None, 1)), _part(ops.cumprod(x, axis), axis, None, -1)], axis)
 
 
+def norm(x, ord, axis, keepdims):
+    euclidean = ord is None or ord == ("fro" if len(axis) == 2 else 2)
+    if euclidean and _has_kernel(x, axis):
+        kernel = _native.kernels.sums
+        return np.sqrt(_folded(x, tuple(sorted(axis)), keepdims, functools.partial(kernel, squares=True), kernel))
+    return ops.norm.op.body(x.view(_Tensor), ord, axis, keepdims)
+
+
+@recorded_as(ops.norm)
+def _(x, ord, axis, keepdims):
+    return ops.norm.op.body(x, ord, axis, keepdims)
+
+
 # -- order ------------------------------------------------------------------------------
 
 
 def max(x, axis, keepdims, initial):
+    if _has_kernel(x, axis):
+        y = _folded(x, axis, keepdims, _native.kernels.peaks)
+        return y if initial is None else np.maximum(y, y.dtype.type(initial))
     if initial is None:
         return np.max(x, axis, keepdims=keepdims)
     return np.max(x, axis, keepdims=keepdims, initial=np.asarray(initial, x.dtype))
 
 
 def min(x, axis, keepdims, initial):
+    if _has_kernel(x, axis):
+        y = _folded(x, axis, keepdims, functools.partial(_native.kernels.peaks, least=True))
+        return y if initial is None else np.minimum(y, y.dtype.type(initial))
     if initial is None:
         return np.min(x, axis, keepdims=keepdims)
     return np.min(x, axis, keepdims=keepdims, initial=np.asarray(initial, x.dtype))
@@ -162,12 +237,57 @@ def _(g, y, x, axis, keepdims, initial):
     return _peak_gradient(g, y, x, axis, keepdims, initial)
 
 
+def _places(x, axis, keepdims, least):
+    """The places of peaks, by a kernel; None where NumPy's way is as fast."""
+    if not _has_kernel(x, (axis,)) or axis is None:
+        return None
+    sizes = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+    if (sizes[2] == 1 and sizes[1] > 64) or sizes[1] >= 2**31:
+        return None
+    y = _native.kernels.peak_places(x, *sizes, least, threads_for(x.size))
+    return y.reshape(_rules.fold(x.shape, (axis,), keepdims))
+
+
 def argmax(x, axis, keepdims):
+    if (y := _places(x, axis, keepdims, False)) is not None:
+        return y
     return np.argmax(x, axis, keepdims=keepdims).astype("int32")
 
 
 def argmin(x, axis, keepdims):
+    if (y := _places(x, axis, keepdims, True)) is not None:
+        return y
     return np.argmin(x, axis, keepdims=keepdims).astype("int32")
+
+
+# -- log of a sum of exponentials -------------------------------------------------------
+
+
+def _has_logsumexp(x, axis):
+    return _has_kernel(x, axis) and len(_runs(x.shape, axis)) == 1
+
+
+def logsumexp(x, axis, keepdims):
+    if _has_logsumexp(x, axis):
+        return _folded(x, axis, keepdims, _native.kernels.logsumexps)
+    return ops.logsumexp.op.body(x.view(_Tensor), axis, keepdims)
+
+
+@private_op(rule=lambda x, axis, keepdims: Plan(_rules.fold(x.shape, axis, keepdims), x.dtype))
+def folded_logsumexp(x: Tensor, axis, keepdims):
+    """`logsumexp` by a kernel."""
+    return _folded(x, axis, keepdims, _native.kernels.logsumexps)
+
+
+@vjp(folded_logsumexp)
+def _(g, y, x, axis, keepdims):
+    g, y = (_unfold(t, x.shape, axis, keepdims) for t in (g, y))
+    return g * ops.exp(x - y)
+
+
+@recorded_as(ops.logsumexp)
+def _(x, axis, keepdims):
+    return (folded_logsumexp if _has_logsumexp(x, axis) else ops.logsumexp.op.body)(x, axis, keepdims)
 
 
 # -- logic ------------------------------------------------------------------------------
@@ -185,6 +305,11 @@ def all(x, axis, keepdims):
 
 
 def cumsum(x, axis, dtype):
+    if _has_kernel(x, (axis,)):
+        shape = x.shape if axis is not None else (x.size,)
+        at = axis or 0
+        sizes = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
+        return _native.kernels.running_sums(x, *sizes, threads_for(x.size)).reshape(shape)
     with quiet():
         return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 

@@ -15,7 +15,12 @@ def _comparable(x):
 
 
 def sort(x, axis):
-    return np.sort(_comparable(x), axis, kind="stable").astype(x.dtype, copy=False)
+    values = _comparable(x)
+    # NumPy's vector sort is many times faster, and its order can be told from a stable one by the signs of zeros alone.
+    zeros = values.dtype.kind == "f" and np.any(np.signbit(values) & (values == 0))
+    return np.sort(values, axis, kind="stable" if zeros or values.dtype.kind == "c" else None).astype(
+        x.dtype, copy=False
+    )
 
 
 def argsort(x, axis):
@@ -23,10 +28,31 @@ def argsort(x, axis):
 
 
 def top_k(x, k, sorted):
-    # Descending and stable is ascending and stable, read from the end on both sides.
-    order = x.shape[-1] - 1 - np.argsort(_comparable(x)[..., ::-1], -1, kind="stable")[..., ::-1]
-    indices = order[..., :k].astype("int32")
+    values = _comparable(x)
+    if 0 < 4 * k <= x.shape[-1] and x.size:
+        indices = _picked(values, k)
+        if indices is not None:
+            return np.take_along_axis(x, indices, -1), indices
+    indices = _descending(values)[..., :k].astype("int32")
     return np.take_along_axis(x, indices, -1), indices
+
+
+def _descending(values):
+    # Descending and stable is ascending and stable, read from the end on both sides.
+    return values.shape[-1] - 1 - np.argsort(values[..., ::-1], -1, kind="stable")[..., ::-1]
+
+
+def _picked(values, k):
+    """The indices of the k greatest, without a sort of all; None where nan, or a tie at the last place, is in the way."""
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        return None
+    last = np.partition(values, -k, -1)[..., -k, None]
+    chosen = values >= last
+    if np.count_nonzero(chosen) != chosen.size // chosen.shape[-1] * k:
+        return None
+    found = (np.flatnonzero(chosen) % values.shape[-1]).reshape(*values.shape[:-1], k)
+    order = _descending(np.take_along_axis(values, found, -1))
+    return np.take_along_axis(found, order, -1).astype("int32")
 
 
 @vjp(ops.top_k)

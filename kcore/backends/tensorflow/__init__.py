@@ -24,6 +24,7 @@ class TensorFlowBackend(Backend):
     """Tensors are tf.Tensor, eager or symbolic."""
 
     name = "tensorflow"
+    slow_calls = True
     _lacking = set()
     tensor_types = (tf.Tensor,)
     module_base = tf.Module

@@ -1,0 +1,20 @@
+#pragma once
+
+#include "core.h"
+
+namespace kcore {
+
+// Crossentropies of the rows of a matrix of logits.
+#define KCORE_CROSSENTROPY_KERNELS(K)                                                       \
+  K(void, sparse_crossentropy,                                                              \
+    (index rows, index cols, const T* x, const std::int64_t* target, T* loss, int threads)) \
+  K(void, sparse_crossentropy_grad,                                                         \
+    (index rows, index cols, const T* g, const T* x, const std::int64_t* target, T* dx, int \
+     threads))                                                                              \
+  K(void, dense_crossentropy,                                                               \
+    (index rows, index cols, const T* x, const T* target, T* loss, int threads))            \
+  K(void, dense_crossentropy_grad,                                                          \
+    (index rows, index cols, const T* g, const T* x, const T* target, T* dx, int threads))
+KCORE_TABLE(CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS)
+
+}  // namespace kcore

@@ -1,0 +1,33 @@
+#pragma once
+
+#include "core.h"
+
+namespace kcore {
+
+// Elementwise functions by number, of x with up to two parameters.
+// y = f(x), and dx = g * f'(given): `given` is y for tanh, sigmoid and exp, x for the others.
+#define KCORE_CURVES(X)                                                                     \
+  X(exp) X(expm1) X(log) X(tanh) X(sigmoid) X(log_sigmoid) X(softplus) X(silu) X(gelu)      \
+  X(gelu_tanh) X(erf) X(elu) X(leaky_relu) X(relu6) X(hard_sigmoid) X(hard_silu)
+extern const char* const curve_names[];  // null-terminated
+
+// What bias_curve does with the sums, by number: functions whose slope follows from their result.
+#define KCORE_BIAS_CURVES(X) X(linear) X(relu) X(sigmoid) X(tanh)
+extern const char* const bias_curve_names[];  // null-terminated
+
+// bias_curve: y = f(x + bias), with a bias for each column or null; y may be x.
+// bias_curve_grad: dx = g * f'(x + bias), given y, and the sums down its columns.
+#define KCORE_CURVES_KERNELS(K)                                                              \
+  K(void, relu, (index size, const T* x, T* y, int threads))                                 \
+  K(void, relu_grad, (index size, const T* g, const T* y, T* dx, int threads))               \
+  K(void, curve, (int which, index size, const T* x, T* y, double a, double b, int threads)) \
+  K(void, curve_grad,                                                                        \
+    (int which, index size, const T* g, const T* given, T* dx, double a, double b, int       \
+     threads))                                                                                \
+  K(void, bias_curve,                                                                        \
+    (int which, index rows, index cols, const T* x, const T* bias, T* y, int threads))       \
+  K(bool, bias_curve_grad,                                                                   \
+    (int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads))
+KCORE_TABLE(CurveKernels, KCORE_CURVES_KERNELS)
+
+}  // namespace kcore

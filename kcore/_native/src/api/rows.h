@@ -1,0 +1,17 @@
+#pragma once
+
+#include "core.h"
+
+namespace kcore {
+
+// Rows of a matrix.
+#define KCORE_ROWS_KERNELS(K)                                                                     \
+  K(void, softmax, (index rows, index cols, const T* x, T* y, int threads))                       \
+  K(void, softmax_grad, (index rows, index cols, const T* g, const T* y, T* dx, int threads))     \
+  K(void, log_softmax, (index rows, index cols, const T* x, T* y, int threads))                   \
+  K(void, log_softmax_grad, (index rows, index cols, const T* g, const T* y, T* dx, int threads)) \
+  K(void, bias_add,                                                                               \
+    (index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads))
+KCORE_TABLE(RowKernels, KCORE_ROWS_KERNELS)
+
+}  // namespace kcore

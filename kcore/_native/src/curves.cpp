@@ -1,0 +1,392 @@
+// Elementwise functions and their gradients over flat arrays: `value(x)` and `slope(given)`, where
+// `given` is what api/curves.h says. `a` and `b` are the function's parameters.
+#include "api/curves.h"
+#include "rows.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+namespace curves {
+
+struct exp {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return exp_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> y, T, T) {
+    return y;
+  }
+};
+
+struct expm1 {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return expm1_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return exp_of<T>(x);
+  }
+};
+
+struct log {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return log_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return T(1) / x;
+  }
+};
+
+struct tanh {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return tanh_of(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> y, T, T) {
+    return T(1) - y * y;
+  }
+};
+
+struct sigmoid {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return sigmoid_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> y, T, T) {
+    return y * (T(1) - y);
+  }
+};
+
+struct softplus {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return softplus_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return sigmoid_of<T>(x);
+  }
+};
+
+struct log_sigmoid {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return -softplus_of<T>(-x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return sigmoid_of<T>(-x);
+  }
+};
+
+struct silu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return x * sigmoid_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    const Sigmoids<T> s = sigmoids_of<T>(x);
+    return s.up + x * s.up * s.down;
+  }
+};
+
+// x P(Z < x)
+struct gelu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return x * normal_of<T>(x).below;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    const Normal<T> n = normal_of<T>(x);
+    return n.below + x * n.bell * T(0.3989422804014327);
+  }
+};
+
+// x sigmoid(u) with u = sqrt(8 / pi) (x + 0.044715 x^3)
+struct gelu_tanh {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return x * sigmoid_of<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * (x * x)));
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    const Vec<T> xx = x * x;
+    const Sigmoids<T> s =
+        sigmoids_of<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * xx));
+    return s.up + x * s.up * s.down * (T(1.5957691216057308) + T(0.21406444881780075) * xx);
+  }
+};
+
+struct erf {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return erf_of(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return T(1.1283791670955126) *
+           gauss_of<T>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high), T(1));
+  }
+};
+
+// b x above 0, else a (e^x - 1)
+struct elu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T a, T b) {
+    return x > 0 ? b * x : a * expm1_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T a, T b) {
+    return x > 0 ? broadcast(b) : a * exp_of<T>(x);
+  }
+};
+
+struct leaky_relu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T a, T) {
+    return x > 0 ? x : a * x;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T a, T) {
+    return x > 0 ? broadcast<T>(1) : broadcast(a);
+  }
+};
+
+template <class T>
+KCORE_INLINE Vec<T> relu6_of(Vec<T> x) {
+  return x <= 0 ? Vec<T>{} : at_most(x, T(6));
+}
+template <class T>
+KCORE_INLINE Vec<T> relu6_slope(Vec<T> x, T inside) {
+  return x <= 0 ? Vec<T>{} : x >= 6 ? Vec<T>{} : broadcast(inside);
+}
+
+struct relu6 {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return relu6_of<T>(x);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return relu6_slope<T>(x, T(1));
+  }
+};
+
+struct hard_sigmoid {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return relu6_of<T>(x + T(3)) / T(6);
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return relu6_slope<T>(x + T(3), T(1) / T(6));
+  }
+};
+
+struct hard_silu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
+    return x * (relu6_of<T>(x + T(3)) / T(6));
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
+    return relu6_of<T>(x + T(3)) / T(6) + x * relu6_slope<T>(x + T(3), T(1) / T(6));
+  }
+};
+
+}  // namespace curves
+
+constexpr index curve_block = 8192;
+// Calls f(i, part) for the vectors of [0, size); the results of whole ones go to y by `f`'s value.
+template <class T, class F>
+KCORE_INLINE void fill_curve(index size, T* y, int threads, F&& f) {
+  const bool streams = size * static_cast<index>(sizeof(T)) >= streamed_bytes &&
+                       reinterpret_cast<std::uintptr_t>(y) % KCORE_VECTOR_BYTES == 0;
+  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+    index i = begin;
+    constexpr index lanes = Simd<T>::lanes;
+    if (streams) {
+      for (; i + lanes <= end; i += lanes) stream(y + i, f(i, Whole{}));
+      stream_fence();
+    } else {
+      for (; i + lanes <= end; i += lanes) store(y + i, f(i, Whole{}));
+    }
+    if (i < end) store_part(y + i, end - i, f(i, Part{end - i}));
+  });
+}
+
+// !(x <= 0) rather than x > 0, so that nan passes; -0 becomes 0.
+template <class T>
+void relu(index size, const T* x, T* y, int threads) {
+  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+#pragma GCC ivdep
+    for (index i = begin; i < end; ++i) y[i] = x[i] <= 0 ? T(0) : x[i];
+  });
+}
+
+template <class T>
+void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
+  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+#pragma GCC ivdep
+    for (index i = begin; i < end; ++i) dx[i] = y[i] <= 0 ? T(0) : g[i];
+  });
+}
+
+template <class C, class T>
+void values(index size, const T* x, T* y, T a, T b, int threads) {
+  fill_curve<T>(size, y, threads,
+                [&](index i, auto part) { return C::template value<T>(part.get(x + i), a, b); });
+}
+
+template <class C, class T>
+void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
+  fill_curve<T>(size, dx, threads, [&](index i, auto part) {
+    return part.get(g + i) * C::template slope<T>(part.get(given + i), a, b);
+  });
+}
+
+template <class T>
+struct CurveEntry {
+  void (*values)(index size, const T* x, T* y, T a, T b, int threads);
+  void (*slopes)(index size, const T* g, const T* given, T* dx, T a, T b, int threads);
+};
+template <class T>
+constexpr CurveEntry<T> curve_entries[] = {
+#define KCORE_CURVE(name) {values<curves::name, T>, slopes<curves::name, T>},
+    KCORE_CURVES(KCORE_CURVE)
+#undef KCORE_CURVE
+};
+
+template <class T>
+void curve(int which, index size, const T* x, T* y, double a, double b, int threads) {
+  curve_entries<T>[which].values(size, x, y, static_cast<T>(a), static_cast<T>(b), threads);
+}
+
+template <class T>
+void curve_grad(int which, index size, const T* g, const T* given, T* dx, double a, double b,
+                int threads) {
+  curve_entries<T>[which].slopes(size, g, given, dx, static_cast<T>(a), static_cast<T>(b),
+                                 threads);
+}
+
+namespace bias_curves {
+
+struct linear {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return x;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T>) {
+    return g;
+  }
+};
+
+struct relu {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return x <= 0 ? Vec<T>{} : x;
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
+    return y <= 0 ? Vec<T>{} : g;
+  }
+};
+
+template <class C>
+struct of_curve {
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x) {
+    return C::template value<T>(x, T(0), T(0));
+  }
+  template <class T>
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
+    return g * C::template slope<T>(y, T(0), T(0));
+  }
+};
+using sigmoid = of_curve<curves::sigmoid>;
+using tanh = of_curve<curves::tanh>;
+
+}  // namespace bias_curves
+
+template <class C, class T>
+void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> v = part.get(x + at + j);
+      part.put(y + at + j, C::template value<T>(bias ? v + part.get(bias + j) : v));
+    });
+  });
+}
+
+// Summed as column_sums does: 64 rows in T, the rest in double.
+template <class C, class T>
+bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads) {
+  constexpr index chain = 64;
+  const index block =
+      max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
+  const index blocks = ceil_div(rows, block), team = max_of(threads, 1);
+  Scratch scratch(room<double>(blocks * cols) + team * room<T>(cols));
+  if (!scratch) return false;
+  double* parts = take<double>(scratch, blocks * cols);
+  T* chains = take<T>(scratch, static_cast<index>(team * room<T>(cols) / sizeof(T)));
+  parallel_for(blocks, threads, [&](index b, int slot) {
+    double* part_sums = parts + b * cols;
+    T* chain_sums = chains + slot * static_cast<index>(room<T>(cols) / sizeof(T));
+    for (index j = 0; j < cols; ++j) part_sums[j] = 0;
+    const index end = min_of(rows, (b + 1) * block);
+    for (index r0 = b * block; r0 < end; r0 += chain) {
+      for (index j = 0; j < cols; ++j) chain_sums[j] = 0;
+      for (index r = r0; r < min_of(end, r0 + chain); ++r)
+        over_lanes<T>(0, cols, [&](index j, auto part) {
+          const index at = r * cols + j;
+          const Vec<T> d = C::template pulled<T>(part.get(g + at), part.get(y + at));
+          part.put(dx + at, d);
+          part.put(chain_sums + j, part.get(chain_sums + j) + d);
+        });
+      for (index j = 0; j < cols; ++j) part_sums[j] += chain_sums[j];
+    }
+  });
+  for (index j = 0; j < cols; ++j) {
+    double total = 0;
+    for (index b = 0; b < blocks; ++b) total += parts[b * cols + j];
+    sums[j] = static_cast<T>(total);
+  }
+  return true;
+}
+
+template <class T>
+struct BiasEntry {
+  void (*values)(index rows, index cols, const T* x, const T* bias, T* y, int threads);
+  bool (*slopes)(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads);
+};
+template <class T>
+constexpr BiasEntry<T> bias_entries[] = {
+#define KCORE_CURVE(name) {bias_values<bias_curves::name, T>, bias_slopes<bias_curves::name, T>},
+    KCORE_BIAS_CURVES(KCORE_CURVE)
+#undef KCORE_CURVE
+};
+
+template <class T>
+void bias_curve(int which, index rows, index cols, const T* x, const T* bias, T* y, int threads) {
+  bias_entries<T>[which].values(rows, cols, x, bias, y, threads);
+}
+
+template <class T>
+bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums,
+                     int threads) {
+  return bias_entries<T>[which].slopes(rows, cols, g, y, dx, sums, threads);
+}
+
+KCORE_EXPORT(curves, CurveKernels, KCORE_CURVES_KERNELS)
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,135 @@
+// How the middle axis of x[outer, fold, inner] is folded: what reductions share.
+//
+// With inner = 1 the elements of a sum lie side by side: a vector takes as many of them as it has
+// lanes. Otherwise the lanes of a vector belong to different sums. In floats at most 64 rows or
+// vectors are added up in a chain, which goes on in double. Long folds are cut into blocks by the
+// shape alone.
+#pragma once
+
+#include "rows.h"
+#include "tile.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+constexpr index chain = 64;
+constexpr index block_elements = 1 << 15;  // that one task folds at least
+
+// -- how two elements are joined ------------------------------------------------------------------
+
+template <class T>
+struct Add {
+  static constexpr T none = 0;
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a + b; }
+};
+template <class T>
+struct Largest {
+  static constexpr T none = -__builtin_inf();
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const { return b > a ? b : a; }
+};
+// The greater or less of both; nan where either is.
+template <class T, bool least>
+struct Peak {
+  static constexpr T none = least ? __builtin_inf() : -__builtin_inf();
+  static KCORE_INLINE_MEMBER Vec<T> quick(Vec<T> a, Vec<T> b) {  // not minding nan
+    return (least ? b < a : b > a) ? b : a;
+  }
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    return ((least ? b < a : b > a) | (b != b)) ? b : a;
+  }
+  KCORE_INLINE_MEMBER T operator()(T a, T b) const {
+    return (least ? b < a : b > a) || b != b ? b : a;
+  }
+};
+
+// Lane r of the result joins the lanes of rows[r].
+#if defined(__clang__) || __GNUC__ >= 12
+template <int step, class T, class Join>
+KCORE_INLINE void join_pairs(Vec<T>* rows, Join& join) {
+  constexpr int n = Simd<T>::lanes;
+#pragma GCC unroll 16
+  for (int i = 0; i < n; i += 2 * step) {
+    if constexpr (n == 16)
+      exchange<step, Vec<T>, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15>(rows[i], rows[i + step]);
+    else if constexpr (n == 8)
+      exchange<step, Vec<T>, 0, 1, 2, 3, 4, 5, 6, 7>(rows[i], rows[i + step]);
+    else if constexpr (n == 4)
+      exchange<step, Vec<T>, 0, 1, 2, 3>(rows[i], rows[i + step]);
+    else
+      exchange<step, Vec<T>, 0, 1>(rows[i], rows[i + step]);
+    rows[i] = join(rows[i], rows[i + step]);
+  }
+}
+template <class T, class Join>
+KCORE_INLINE Vec<T> joined_lanes(Vec<T>* rows, Join join) {
+  join_pairs<1, T>(rows, join);
+  if constexpr (Simd<T>::lanes > 2) join_pairs<2, T>(rows, join);
+  if constexpr (Simd<T>::lanes > 4) join_pairs<4, T>(rows, join);
+  if constexpr (Simd<T>::lanes > 8) join_pairs<8, T>(rows, join);
+  return rows[0];
+}
+#else
+template <class T, class Join>
+KCORE_INLINE Vec<T> joined_lanes(Vec<T>* rows, Join join) {
+  Vec<T> found;
+  for (index r = 0; r < Simd<T>::lanes; ++r) {
+    Vec<T> all = broadcast<T>(rows[r][0]);
+    for (index i = 1; i < Simd<T>::lanes; ++i) all = join(all, broadcast<T>(rows[r][i]));
+    found[r] = all[0];
+  }
+  return found;
+}
+#endif
+
+// Rows of so few vectors are taken as many at a time as a vector has lanes.
+template <class T>
+constexpr index short_row = 8 * Simd<T>::lanes;
+
+// Calls f(r, n) for every row r of [0, rows) with n = 1, or for r to r + n - 1 with n the lanes.
+template <class T, class F>
+KCORE_INLINE void over_short_rows(index rows, index cols, int threads, F&& f) {
+  constexpr index lanes = Simd<T>::lanes;
+  const index together = round_up(ceil_div(block_elements, max_of<index>(cols, 1)), lanes);
+  parallel_blocks(rows, together, threads, [&](index begin, index end) {
+    index r = begin;
+    for (; r + lanes <= end; r += lanes) f(r, Simd<T>::lanes);
+    for (; r < end; ++r) f(r, 1);
+  });
+}
+// Lane k is the join of term(v, part) over row k of `rows`, one after the other in memory.
+template <class T, class Join, class F>
+KCORE_INLINE Vec<T> joined_rows(index cols, const T* x, Join join, F&& term) {
+  constexpr index lanes = Simd<T>::lanes;
+  Vec<T> all[lanes];
+  for (index k = 0; k < lanes; ++k) {
+    Vec<T> one = broadcast<T>(Join::none);
+    over_lanes<T>(0, cols, [&](index i, auto part) { one = join(one, term(k, x + k * cols + i, part)); });
+    all[k] = one;
+  }
+  return joined_lanes<T>(all, join);
+}
+
+// How columns are shared out: pieces of them, and blocks of rows.
+struct Columns {
+  index width, pieces, rows, blocks;
+  Columns(index outer, index fold, index inner) {
+    width = min_of<index>(max_of<index>(inner, 1), 4096);
+    pieces = ceil_div(inner, width);
+    rows = max_of<index>(round_up(ceil_div(block_elements, width), chain), chain);
+    if (outer * pieces >= 64) rows = max_of<index>(fold, 1);
+    blocks = max_of<index>(1, ceil_div(fold, rows));
+  }
+};
+
+template <class T>
+KCORE_INLINE double sum_of_row(index n, const T* x, bool squares) {
+  return squares ? sum_over<T>(n,
+                               [&](index i, auto part) {
+                                 const Vec<T> v = part.get(x + i);
+                                 return v * v;
+                               })
+                 : sum_over<T>(n, [&](index i, auto part) { return part.get(x + i); });
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,71 @@
+// Rows of a matrix picked by number, and rows added up where numbers say: embeddings and their
+// gradient, sums by segment.
+#include "api/gather.h"
+#include "simd.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// Negative numbers count from the end.
+KCORE_INLINE std::int64_t row_of(std::int64_t number, index rows) {
+  return number < 0 ? number + rows : number;
+}
+
+// y[i] = x[at[i]]; nan where there is no such row.
+template <class T>
+void take_rows(index rows, index cols, const T* x, index count, const std::int64_t* at, T* y,
+               int threads) {
+  constexpr index ahead = 3;  // rows far apart are asked for before they are needed
+  const index together = max_of<index>(1, 16384 / max_of<index>(cols, 1));
+  parallel_blocks(count, together, threads, [&](index begin, index end) {
+    for (index i = begin; i < end; ++i) {
+      const std::int64_t r = row_of(at[i], rows);
+      if (r < 0 || r >= rows) {
+        for (index j = 0; j < cols; ++j) y[i * cols + j] = static_cast<T>(__builtin_nan(""));
+        continue;
+      }
+      if (i + ahead < end) {
+        const std::int64_t next = row_of(at[i + ahead], rows);
+        if (next >= 0 && next < rows)
+          for (index j = 0; j < min_of<index>(cols, 512); j += 64 / sizeof(T))
+            __builtin_prefetch(x + next * cols + j);
+      }
+      over_lanes<T>(0, cols, [&](index j, auto part) {
+        part.put(y + i * cols + j, part.get(x + r * cols + j));
+      });
+    }
+  });
+}
+
+// y = base, or 0 if that is null, plus updates[i] in row at[i], in the order of i; those that are no
+// row are left out. A thread owns a range of rows, so the order is the same for every team.
+template <class T>
+void add_rows(index rows, index cols, const T* base, index count, const std::int64_t* at,
+              const T* updates, T* y, int threads) {
+  const index parts = max_of<index>(1, min_of<index>(threads, rows));
+  parallel_for(parts, threads, [&](index p, int) {
+    const index low = rows * p / parts, high = rows * (p + 1) / parts;
+    const std::size_t bytes = static_cast<std::size_t>((high - low) * cols) * sizeof(T);
+    if (base)
+      std::memcpy(y + low * cols, base + low * cols, bytes);
+    else
+      std::memset(y + low * cols, 0, bytes);
+    for (index i = 0; i < count; ++i) {
+      const std::int64_t r = row_of(at[i], rows);
+      if (r < low || r >= high) continue;
+      T* to = y + r * cols;
+      const T* from = updates + i * cols;
+      if (cols == 1)
+        *to += *from;
+      else
+        over_lanes<T>(0, cols, [&](index j, auto part) {
+          part.put(to + j, part.get(to + j) + part.get(from + j));
+        });
+    }
+  });
+}
+
+KCORE_EXPORT(gather, GatherKernels, KCORE_GATHER_KERNELS)
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,322 @@
+// Means and variances, and logs of sums of exponentials, which need more than one pass.
+#pragma once
+
+#include "fold.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// -- mean and variance ----------------------------------------------------------------------------
+
+// Some elements: how many, their mean, and the sum of squares about it.
+struct Moments {
+  double count = 0, mean = 0, squares = 0;
+  // With others; what is not finite becomes nan, but for the mean.
+  __attribute__((noinline)) void join(double n, double centre, double sum, double square) {
+    const double m = __builtin_isfinite(centre) ? centre + sum / n : centre;
+    const double own = square - (__builtin_isfinite(centre) ? sum * sum / n : 0);
+    if (count == 0) {
+      count = n, mean = m, squares = own;
+      return;
+    }
+    const double off = m - mean, total = count + n;
+    squares += own + off * off * (count * n / total);
+    mean = __builtin_isfinite(off) ? mean + off * (n / total) : mean + m;
+    count = total;
+  }
+};
+
+template <int n>
+struct Count {};
+
+// Of each of n vectors of columns: a mean in T, the sum of what is off it, and of its squares.
+template <class T, class Part, int n>
+KCORE_INLINE void block_moments(index stride, const T* x, index r0, index r1, T* sums, T* centres,
+                                T* squares, Part part, Count<n>) {
+  constexpr index lanes = Simd<T>::lanes;
+  Vec<T> centre[n], sum[n], square[n];
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) centre[k] = sum[k] = square[k] = Vec<T>{};
+  for (index r = r0; r < r1; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k) centre[k] += part.get(x + r * stride + k * lanes);
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) centre[k] /= static_cast<T>(r1 - r0);
+  for (index r = r0; r < r1; ++r)
+#pragma GCC unroll 4
+    for (int k = 0; k < n; ++k) {
+      const Vec<T> d = part.get(x + r * stride + k * lanes) - centre[k];
+      sum[k] += d;
+      square[k] += d * d;
+    }
+#pragma GCC unroll 4
+  for (int k = 0; k < n; ++k) {
+    part.put(sums + k * lanes, sum[k]);
+    part.put(centres + k * lanes, centre[k]);
+    part.put(squares + k * lanes, square[k]);
+  }
+}
+
+template <class T>
+bool column_moments_of(index outer, index fold, index inner, const T* x, T* mean, T* variance,
+                       int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  const index blocks = ceil_div(fold, chain), all = outer * blocks * inner;
+  const int team = threads < 1 ? 1 : threads;
+  Scratch scratch(3 * room<T>(all) + 2 * room<double>(inner) * team);
+  if (!scratch) return false;
+  double* both = take<double>(scratch, 2 * static_cast<index>(room<double>(inner) / sizeof(double)) * team);
+  T* sums = take<T>(scratch, all);
+  T* centres = take<T>(scratch, all);
+  T* squares = take<T>(scratch, all);
+  const index together = max_of<index>(1, block_elements / (chain * inner));
+  parallel_blocks(outer * blocks, together, threads, [&](index begin, index end) {
+    for (index t = begin; t < end; ++t) {
+      const index r0 = t % blocks * chain, r1 = min_of(fold, r0 + chain);
+      const T* from = x + t / blocks * fold * inner;
+      const auto at = [&](index j, auto part, auto count) {
+        block_moments(inner, from + j, r0, r1, sums + t * inner + j, centres + t * inner + j,
+                      squares + t * inner + j, part, count);
+      };
+      index j = 0;
+      for (; j + 4 * lanes <= inner; j += 4 * lanes) at(j, Whole{}, Count<4>{});
+      for (; j + lanes <= inner; j += lanes) at(j, Whole{}, Count<1>{});
+      if (j < inner) at(j, Part{inner - j}, Count<1>{});
+    }
+  });
+  const auto count_of = [&](index b) {
+    return static_cast<double>(min_of(fold, (b + 1) * chain) - b * chain);
+  };
+  parallel_for(outer, threads, [&](index o, int slot) {
+    double* middle = both + slot * 2 * static_cast<index>(room<double>(inner) / sizeof(double));
+    double* square = middle + inner;
+    for (index j = 0; j < inner; ++j) middle[j] = square[j] = 0;
+    for (index b = 0; b < blocks; ++b) {
+      const index at = (o * blocks + b) * inner;
+      const double count = count_of(b);
+      for (index j = 0; j < inner; ++j) {
+        const double centre = centres[at + j];
+        middle[j] += __builtin_isfinite(centre) ? count * centre + sums[at + j] : centre;
+      }
+    }
+    for (index j = 0; j < inner; ++j) middle[j] /= static_cast<double>(fold);
+    for (index b = 0; b < blocks; ++b) {
+      const index at = (o * blocks + b) * inner;
+      const double count = count_of(b);
+      for (index j = 0; j < inner; ++j) {
+        const double off = centres[at + j] - middle[j];
+        square[j] += squares[at + j] + off * (sums[at + j] + (sums[at + j] + count * off));
+      }
+    }
+    for (index j = 0; j < inner; ++j) {
+      mean[o * inner + j] = static_cast<T>(middle[j]);
+      variance[o * inner + j] = static_cast<T>(square[j] / static_cast<double>(fold));
+    }
+  });
+  return true;
+}
+
+template <class T>
+bool moments(index outer, index fold, index inner, const T* x, T* mean, T* variance, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  if (inner > 1) return column_moments_of(outer, fold, inner, x, mean, variance, threads);
+  const auto part_moments = [](index n, const T* x, Moments& all) {
+    const T centre = static_cast<T>(sum_of_row(n, x, false) / static_cast<double>(n));
+    double sum = 0;
+    const double square = sum_over<T>(n, [&](index i, auto part) {
+      const Vec<T> d = part.get(x + i, centre) - centre;
+      return d * d;
+    });
+    sum = sum_over<T>(n, [&](index i, auto part) { return part.get(x + i, centre) - centre; });
+    all.join(static_cast<double>(n), centre, sum, square);
+  };
+  if (fold <= short_row<T>) {
+    const T count = static_cast<T>(fold);
+    over_short_rows<T>(outer, fold, threads, [&](index r, index n) {
+      const T* row = x + r * fold;
+      if (n == 1) {
+        Moments all;
+        part_moments(fold, row, all);
+        mean[r] = static_cast<T>(all.mean);
+        variance[r] = static_cast<T>(all.squares / all.count);
+        return;
+      }
+      const Vec<T> centre =
+          joined_rows<T>(fold, row, Add<T>{}, [](index, const T* p, auto part) { return part.get(p); }) / count;
+      T centres[lanes];
+      store(centres, centre);
+      const auto away = [&](index k, const T* p, auto part) {
+        return part.get(p, centres[k]) - centres[k];
+      };
+      const Vec<T> off = joined_rows<T>(fold, row, Add<T>{}, away) / count;
+      const Vec<T> square = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) {
+        const Vec<T> d = away(k, p, part);
+        return d * d;
+      });
+      store(mean + r, centre + (off == off ? off : Vec<T>{}));
+      store(variance + r, square / count - off * off);
+    });
+    return true;
+  }
+  constexpr index part = 4096, most = 16 * part;
+  const index blocks = ceil_div(fold, most);
+  Scratch scratch(room<Moments>(outer * blocks));
+  if (!scratch) return false;
+  Moments* parts = take<Moments>(scratch, outer * blocks);
+  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
+                  [&](index begin, index end) {
+                    for (index t = begin; t < end; ++t) {
+                      Moments all;
+                      const index last = min_of(fold, (t % blocks + 1) * most);
+                      for (index i = t % blocks * most; i < last; i += part)
+                        part_moments(min_of(part, last - i), x + t / blocks * fold + i, all);
+                      parts[t] = all;
+                    }
+                  });
+  for (index r = 0; r < outer; ++r) {
+    Moments all = parts[r * blocks];
+    for (index b = 1; b < blocks; ++b) {
+      const Moments& m = parts[r * blocks + b];
+      all.join(m.count, m.mean, 0, m.squares);
+    }
+    mean[r] = static_cast<T>(all.mean);
+    variance[r] = static_cast<T>(all.squares / all.count);
+  }
+  return true;
+}
+
+// -- log of a sum of exponentials -----------------------------------------------------------------
+
+// A peak, and the sum of exp(x - peak) for what came so far; a peak that is not finite counts as 0.
+struct ExpSum {
+  double peak = -__builtin_inf(), total = 0;
+  __attribute__((noinline)) void join(double other, double sum) {
+    const double high = max_of(peak, other);
+    total = scaled(total, peak, high) + scaled(sum, other, high);
+    peak = high;
+  }
+  static KCORE_INLINE_MEMBER double scaled(double sum, double from, double to) {
+    return from == to || sum == 0 ? sum : sum * __builtin_exp(base_of(from) - base_of(to));
+  }
+  static KCORE_INLINE_MEMBER double base_of(double peak) {
+    return __builtin_isfinite(peak) ? peak : 0;
+  }
+  KCORE_INLINE_MEMBER double log() const { return __builtin_log(total) + base_of(peak); }
+};
+
+template <class T>
+KCORE_INLINE void exp_sum_of_row(index n, const T* x, ExpSum& all) {
+  const T peak = largest(x, n), base = static_cast<T>(ExpSum::base_of(peak));
+  all.join(peak, sum_over<T>(n, [&](index i, auto part) { return exp_of<T>(part.get(x + i) - base); }));
+}
+
+template <class T>
+KCORE_INLINE Vec<T> finite_or_0(Vec<T> x) {
+  return x - x == 0 ? x : Vec<T>{};
+}
+
+// Not inlined, as it would be twice, with products and sums fused differently for one thread and for more.
+template <class T, class Part>
+__attribute__((noinline)) void exp_sums_of_columns(index first, index last, index stride,
+                                                   const T* x, ExpSum* found, Part part, index n) {
+  constexpr index lanes = Simd<T>::lanes;
+  const Vec<T> lowest = broadcast<T>(static_cast<T>(-__builtin_inf()));
+  Vec<T> high = lowest;
+  double totals[lanes] = {};
+  for (index r0 = first; r0 < last; r0 += chain) {
+    const index r1 = min_of(last, r0 + chain);
+    Vec<T> peak = high, sum{};
+    for (index r = r0; r < r1; ++r) {
+      const Vec<T> v = part.get(x + r * stride);
+      peak = v > peak ? v : peak;
+    }
+    const Vec<T> base = finite_or_0<T>(peak), before = finite_or_0<T>(high);
+    for (index r = r0; r < r1; ++r) sum += exp_of<T>(part.get(x + r * stride) - base);
+    Vec<T> shrink = high == lowest ? Vec<T>{} : exp_of<T>(before - base);
+    shrink = high == peak ? broadcast<T>(1) : shrink;
+    for (index i = 0; i < lanes; ++i) totals[i] = totals[i] * shrink[i] + sum[i];
+    high = peak;
+  }
+  for (index i = 0; i < n; ++i) found[i].peak = high[i], found[i].total = totals[i];
+}
+
+template <class T>
+bool logsumexps(index outer, index fold, index inner, const T* x, T* y, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  if (inner > 1) {
+    const Columns c(outer, fold, inner);
+    Scratch scratch(room<ExpSum>(outer * c.blocks * inner));
+    if (!scratch) return false;
+    ExpSum* parts = take<ExpSum>(scratch, outer * c.blocks * inner);
+    const index each = c.blocks * c.pieces;
+    const index together =
+        max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
+    parallel_blocks(outer * each, together, threads, [&](index begin, index end) {
+      for (index t = begin; t < end; ++t) {
+        const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
+        const index last = min_of(fold, (b + 1) * c.rows);
+        const T* from = x + o * fold * inner;
+        ExpSum* found = parts + (o * c.blocks + b) * inner;
+        over_lanes<T>(j0, min_of(inner, j0 + c.width), [&](index j, auto part) {
+          exp_sums_of_columns(b * c.rows, last, inner, from + j, found + j, part, min_of(lanes, inner - j));
+        });
+      }
+    });
+    for (index o = 0; o < outer; ++o)
+      for (index j = 0; j < inner; ++j) {
+        ExpSum all = parts[o * c.blocks * inner + j];
+        for (index b = 1; b < c.blocks; ++b) {
+          const ExpSum& more = parts[(o * c.blocks + b) * inner + j];
+          all.join(more.peak, more.total);
+        }
+        y[o * inner + j] = static_cast<T>(all.log());
+      }
+    return true;
+  }
+  if (fold <= short_row<T>) {
+    constexpr T lowest = -__builtin_inf();
+    over_short_rows<T>(outer, fold, threads, [&](index r, index n) {
+      const T* row = x + r * fold;
+      if (n == 1) {
+        ExpSum all;
+        exp_sum_of_row(fold, row, all);
+        y[r] = static_cast<T>(all.log());
+        return;
+      }
+      const Vec<T> base = finite_or_0<T>(joined_rows<T>(fold, row, Largest<T>{}, [&](index, const T* p, auto part) {
+        return part.get(p, lowest);
+      }));
+      T bases[lanes];
+      store(bases, base);
+      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) {
+        return exp_of<T>(part.get(p, lowest) - bases[k]);
+      });
+      store(y + r, log_of<T>(total) + base);
+    });
+    return true;
+  }
+  constexpr index part = 4096, most = 16 * part;
+  const index blocks = ceil_div(fold, most);
+  Scratch scratch(room<ExpSum>(outer * blocks));
+  if (!scratch) return false;
+  ExpSum* parts = take<ExpSum>(scratch, outer * blocks);
+  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
+                  [&](index begin, index end) {
+                    for (index t = begin; t < end; ++t) {
+                      ExpSum all;
+                      const index last = min_of(fold, (t % blocks + 1) * most);
+                      for (index i = t % blocks * most; i < last; i += part)
+                        exp_sum_of_row(min_of(part, last - i), x + t / blocks * fold + i, all);
+                      parts[t] = all;
+                    }
+                  });
+  for (index r = 0; r < outer; ++r) {
+    ExpSum all = parts[r * blocks];
+    for (index b = 1; b < blocks; ++b) all.join(parts[r * blocks + b].peak, parts[r * blocks + b].total);
+    y[r] = static_cast<T>(all.log());
+  }
+  return true;
+}
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,406 @@
+// Reductions of the middle axis of x[outer, fold, inner], and running sums along it.
+#include "api/reduce.h"
+
+#include "moments.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// -- sums -----------------------------------------------------------------------------------------
+
+// totals[j] += the sum of rows x[i * stride + j], for j < width; `sums` has room for a padded row.
+template <class T, class F>
+KCORE_INLINE void add_columns(index rows, index stride, index width, const T* x, T* sums,
+                              double* totals, F&& term) {
+  constexpr index lanes = Simd<T>::lanes;
+  for (index r0 = 0; r0 < rows; r0 += chain) {
+    const index r1 = min_of(rows, r0 + chain);
+    for (index j = 0; j < width; j += lanes) store(sums + j, Vec<T>{});
+    index r = r0;
+    for (; r + 4 <= r1; r += 4) {
+      const T* p = x + r * stride;
+      over_lanes<T>(0, width, [&](index j, auto part) {
+        const Vec<T> near = term(part.get(p + j)) + term(part.get(p + stride + j));
+        const Vec<T> far = term(part.get(p + 2 * stride + j)) + term(part.get(p + 3 * stride + j));
+        store(sums + j, load(sums + j) + (near + far));
+      });
+    }
+    for (; r < r1; ++r)
+      over_lanes<T>(0, width, [&](index j, auto part) {
+        store(sums + j, load(sums + j) + term(part.get(x + r * stride + j)));
+      });
+    for (index j = 0; j < width; ++j) totals[j] += sums[j];
+  }
+}
+
+// Rows of few columns are taken several at a time, as one row: their sums are added at the end.
+template <class T>
+KCORE_INLINE index rows_as_one(index rows, index inner, index width) {
+  const index wanted = 4 * Simd<T>::lanes;
+  return width == inner && inner < wanted && rows * inner >= 4 * wanted ? wanted / inner : 1;
+}
+
+template <class T>
+bool sums(index outer, index fold, index inner, const T* x, bool squares, double divisor, T* y,
+          int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  if (inner == 1 && fold <= short_row<T>) {
+    over_short_rows<T>(outer, fold, threads, [&](index r, index n) {
+      const T* row = x + r * fold;
+      if (n == 1) {
+        y[r] = static_cast<T>(sum_of_row(fold, row, squares) / divisor);
+        return;
+      }
+      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index, const T* p, auto part) {
+        const Vec<T> v = part.get(p);
+        return squares ? v * v : v;
+      });
+      store(y + r, total / static_cast<T>(divisor));
+    });
+    return true;
+  }
+  if (inner == 1) {
+    const index most = 2 * block_elements, blocks = ceil_div(fold, most);
+    Scratch scratch(room<double>(outer * blocks));
+    if (!scratch) return false;
+    double* parts = take<double>(scratch, outer * blocks);
+    parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
+                    [&](index begin, index end) {
+                      for (index t = begin; t < end; ++t) {
+                        const index first = t % blocks * most;
+                        parts[t] = sum_of_row(min_of(most, fold - first),
+                                              x + t / blocks * fold + first, squares);
+                      }
+                    });
+    for (index r = 0; r < outer; ++r) {
+      double total = 0;
+      for (index b = 0; b < blocks; ++b) total += parts[r * blocks + b];
+      y[r] = static_cast<T>(total / divisor);
+    }
+    return true;
+  }
+  const Columns c(outer, fold, inner);
+  const int team = threads < 1 ? 1 : threads;
+  const index most = c.width + 4 * lanes;  // of columns, with several rows as one
+  Scratch scratch(room<double>(outer * c.blocks * inner) + (room<T>(most) + room<double>(most)) * team);
+  if (!scratch) return false;
+  double* parts = take<double>(scratch, outer * c.blocks * inner);
+  T* rows_of_sums = take<T>(scratch, static_cast<index>(room<T>(most) / sizeof(T)) * team);
+  double* rows_of_totals = take<double>(scratch, static_cast<index>(room<double>(most) / sizeof(double)) * team);
+  const index each = c.blocks * c.pieces;
+  const auto task = [&](index t, int slot) {
+    const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
+    const index r0 = b * c.rows, rows = min_of(fold, r0 + c.rows) - r0;
+    const index width = min_of(inner, j0 + c.width) - j0;
+    const T* from = x + (o * fold + r0) * inner + j0;
+    double* totals = parts + (o * c.blocks + b) * inner + j0;
+    T* sums = rows_of_sums + slot * static_cast<index>(room<T>(most) / sizeof(T));
+    double* wide = rows_of_totals + slot * static_cast<index>(room<double>(most) / sizeof(double));
+    const auto add = [&](index rows, index stride, index width, const T* x, double* totals) {
+      if (squares)
+        add_columns(rows, stride, width, x, sums, totals, [](Vec<T> v) { return v * v; });
+      else
+        add_columns(rows, stride, width, x, sums, totals, [](Vec<T> v) { return v; });
+    };
+    for (index j = 0; j < width; ++j) totals[j] = 0;
+    const index group = rows_as_one<T>(rows, inner, width), groups = rows / group;
+    if (group == 1) {
+      add(rows, inner, width, from, totals);
+      return;
+    }
+    for (index j = 0; j < group * inner; ++j) wide[j] = 0;
+    add(groups, group * inner, group * inner, from, wide);
+    add(rows - groups * group, inner, inner, from + groups * group * inner, totals);
+    for (index j = 0; j < group * inner; ++j) totals[j % inner] += wide[j];
+  };
+  // Several small ones make one piece of work.
+  const index together = max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
+  parallel_for(ceil_div(outer * each, together), threads, [&](index p, int slot) {
+    for (index t = p * together; t < min_of(outer * each, (p + 1) * together); ++t) task(t, slot);
+  });
+  for (index o = 0; o < outer; ++o) {
+    double* total = parts + o * c.blocks * inner;
+    for (index b = 1; b < c.blocks; ++b)
+      for (index j = 0; j < inner; ++j) total[j] += total[b * inner + j];
+    for (index j = 0; j < inner; ++j) y[o * inner + j] = static_cast<T>(total[j] / divisor);
+  }
+  return true;
+}
+
+// -- peaks ----------------------------------------------------------------------------------------
+
+// Whether there is a nan in what it saw: one comparison for two vectors, where the join needs one for
+// each. What has one is folded again, by the join that minds them.
+template <class T>
+struct NanWatch {
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  unsigned bits = 0;
+  KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
+    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+  }
+  KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
+    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
+  }
+  KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
+#else
+  typename Bits<T>::V bits{};
+  KCORE_INLINE_MEMBER void see(Vec<T> a, Vec<T> b) { bits |= (a != a) | (b != b); }
+  KCORE_INLINE_MEMBER bool any() const {
+    bool found = false;
+    for (index i = 0; i < Simd<T>::lanes; ++i) found = found || bits[i] != 0;
+    return found;
+  }
+#endif
+};
+
+template <class T, class Join>
+KCORE_INLINE T peak_of_row(index n, const T* x, Join join) {
+  constexpr index lanes = Simd<T>::lanes;
+  NanWatch<T> nan;
+  Vec<T> a = broadcast<T>(Join::none), b = a, c = a, d = a;
+  index i = 0;
+  for (; i + 4 * lanes <= n; i += 4 * lanes) {
+    const Vec<T> p = load(x + i), q = load(x + i + lanes);
+    const Vec<T> r = load(x + i + 2 * lanes), s = load(x + i + 3 * lanes);
+    nan.see(p, q);
+    nan.see(r, s);
+    a = Join::quick(a, p);
+    b = Join::quick(b, q);
+    c = Join::quick(c, r);
+    d = Join::quick(d, s);
+  }
+  over_lanes<T>(i, n, [&](index i, auto part) {
+    const Vec<T> v = part.get(x + i, Join::none);
+    nan.see(v, v);
+    a = Join::quick(a, v);
+  });
+  if (nan.any()) return static_cast<T>(__builtin_nan(""));
+  return fold_lanes<T, T>(Join::quick(Join::quick(a, b), Join::quick(c, d)), join);
+}
+template <class T, class Join>
+KCORE_INLINE void peaks_of_columns(index rows, index stride, index width, const T* x, T* best,
+                                   Join join) {
+  NanWatch<T> nan;
+  over_lanes<T>(0, width, [&](index j, auto part) { part.put(best + j, broadcast<T>(Join::none)); });
+  index r = 0;
+  for (; r + 4 <= rows; r += 4) {
+    const T* p = x + r * stride;
+    over_lanes<T>(0, width, [&](index j, auto part) {
+      const Vec<T> a = part.get(p + j), b = part.get(p + stride + j);
+      const Vec<T> c = part.get(p + 2 * stride + j), d = part.get(p + 3 * stride + j);
+      nan.see(a, b);
+      nan.see(c, d);
+      part.put(best + j, Join::quick(part.get(best + j), Join::quick(Join::quick(a, b), Join::quick(c, d))));
+    });
+  }
+  for (; r < rows; ++r)
+    over_lanes<T>(0, width, [&](index j, auto part) {
+      const Vec<T> v = part.get(x + r * stride + j);
+      nan.see(v, v);
+      part.put(best + j, Join::quick(part.get(best + j), v));
+    });
+  if (nan.any())
+    for (r = 0; r < rows; ++r)
+      over_lanes<T>(0, width, [&](index j, auto part) {
+        part.put(best + j, join(part.get(best + j), part.get(x + r * stride + j)));
+      });
+}
+
+template <class T, class Join>
+bool joined_peaks(index outer, index fold, index inner, const T* x, T* y, int threads, Join join) {
+  if (inner == 1 && fold <= short_row<T>) {
+    over_short_rows<T>(outer, fold, threads, [&](index r, index n) {
+      if (n == 1)
+        y[r] = peak_of_row(fold, x + r * fold, join);
+      else
+        store(y + r, joined_rows<T>(fold, x + r * fold, join, [&](index, const T* p, auto part) {
+                return part.get(p, Join::none);
+              }));
+    });
+    return true;
+  }
+  const Columns c = inner == 1 ? Columns(1, 1, 1) : Columns(outer, fold, inner);
+  const index most = 2 * block_elements, blocks = inner == 1 ? ceil_div(fold, most) : c.blocks;
+  Scratch scratch(room<T>(outer * blocks * inner));
+  if (!scratch) return false;
+  T* parts = take<T>(scratch, outer * blocks * inner);
+  if (inner == 1)
+    parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
+                    [&](index begin, index end) {
+                      for (index t = begin; t < end; ++t) {
+                        const index first = t % blocks * most;
+                        parts[t] = peak_of_row(min_of(most, fold - first),
+                                               x + t / blocks * fold + first, join);
+                      }
+                    });
+  else {
+    const index each = c.blocks * c.pieces;
+    const index together =
+        max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
+    parallel_blocks(outer * each, together, threads, [&](index begin, index end) {
+      for (index t = begin; t < end; ++t) {
+        const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
+        const index r0 = b * c.rows, rows = min_of(fold, r0 + c.rows) - r0;
+        const index width = min_of(inner, j0 + c.width) - j0;
+        const T* from = x + (o * fold + r0) * inner + j0;
+        T* best = parts + (o * c.blocks + b) * inner + j0;
+        peaks_of_columns(rows, inner, width, from, best, join);
+      }
+    });
+  }
+  for (index o = 0; o < outer; ++o) {
+    const T* found = parts + o * blocks * inner;
+    for (index j = 0; j < inner; ++j) y[o * inner + j] = found[j];
+    for (index b = 1; b < blocks; ++b)
+      for (index j = 0; j < inner; ++j)
+        y[o * inner + j] = join(y[o * inner + j], found[b * inner + j]);
+  }
+  return true;
+}
+
+template <class T>
+bool peaks(index outer, index fold, index inner, const T* x, bool least, T* y, int threads) {
+  return least ? joined_peaks(outer, fold, inner, x, y, threads, Peak<T, true>{})
+               : joined_peaks(outer, fold, inner, x, y, threads, Peak<T, false>{});
+}
+
+// -- places of peaks ------------------------------------------------------------------------------
+
+// The place of the first nan in each of `n` columns, or else of the first peak.
+template <class T, bool least, class Part>
+KCORE_INLINE void column_places(index fold, index stride, const T* x, std::int32_t* y, Part part,
+                                index n) {
+  typedef typename Bits<T>::V Int;
+  typedef typename Bits<T>::Word Word;
+  Vec<T> best = part.get(x);
+  Int at{};
+  for (index r = 1; r < fold; ++r) {
+    const Vec<T> v = part.get(x + r * stride);
+    const Int better = (least ? v < best : v > best) | ((v != v) & (best == best));
+    best = better ? v : best;
+    at = better ? (Int)(typename Bits<T>::U{} + static_cast<Word>(r)) : at;
+  }
+  for (index i = 0; i < n; ++i) y[i] = static_cast<std::int32_t>(at[i]);
+}
+
+template <class T, bool least>
+void places(index outer, index fold, index inner, const T* x, std::int32_t* y, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  if (inner > 1) {
+    const index width = 4 * lanes, pieces = ceil_div(inner, width);
+    parallel_blocks(outer * pieces, max_of<index>(1, block_elements / (fold * width)), threads,
+                    [&](index begin, index end) {
+                      for (index t = begin; t < end; ++t) {
+                        const index o = t / pieces, j0 = t % pieces * width;
+                        const T* from = x + o * fold * inner;
+                        over_lanes<T>(j0, min_of(inner, j0 + width), [&](index j, auto part) {
+                          column_places<T, least>(fold, inner, from + j, y + o * inner + j, part,
+                                                  min_of(lanes, inner - j));
+                        });
+                      }
+                    });
+    return;
+  }
+  // As many rows at a time as a vector has lanes, transposed: they are columns then.
+  parallel_blocks(outer, round_up(ceil_div(block_elements, fold), lanes), threads,
+                  [&](index begin, index end) {
+    T across[longest_place_row * lanes];
+    for (index r = begin; r < end; r += lanes) {
+      const index n = min_of(lanes, end - r);
+      for (index j = 0; j < fold; j += lanes) {
+        // A whole block reads into the rows that follow: only where there are some.
+        if (n == lanes && (r + lanes - 1) * fold + j + lanes <= outer * fold)
+          transpose_block(x + r * fold + j, fold, across + j * lanes, lanes);
+        else
+          for (index k = 0; k < lanes; ++k)
+            for (index i = 0; i < lanes; ++i)
+              across[(j + i) * lanes + k] = k < n && j + i < fold ? x[(r + k) * fold + j + i] : T(0);
+      }
+      column_places<T, least>(fold, lanes, across, y + r, Whole{}, n);
+    }
+  });
+}
+
+// Rows, where inner = 1, must be short.
+template <class T>
+void peak_places(index outer, index fold, index inner, const T* x, bool least, std::int32_t* y,
+                 int threads) {
+  if (least)
+    places<T, true>(outer, fold, inner, x, y, threads);
+  else
+    places<T, false>(outer, fold, inner, x, y, threads);
+}
+
+// -- running sums ---------------------------------------------------------------------------------
+
+// As many elements as a vector has doubles.
+typedef float NarrowFloats __attribute__((vector_size(KCORE_VECTOR_BYTES / 2)));
+KCORE_INLINE Vec<double> load_wide(const float* p) {
+  NarrowFloats v;
+  std::memcpy(&v, p, sizeof v);
+  return __builtin_convertvector(v, Vec<double>);
+}
+KCORE_INLINE Vec<double> load_wide(const double* p) { return load(p); }
+KCORE_INLINE void store_narrow(float* p, Vec<double> v) {
+  const NarrowFloats narrow = __builtin_convertvector(v, NarrowFloats);
+  std::memcpy(p, &narrow, sizeof narrow);
+}
+KCORE_INLINE void store_narrow(double* p, Vec<double> v) { store(p, v); }
+
+// In double: each element of the result is rounded once.
+template <class T>
+bool running_sums(index outer, index fold, index inner, const T* x, T* y, int threads) {
+  if (inner > 1) {
+    const index width = min_of<index>(inner, 512), pieces = ceil_div(inner, width);
+    const int team = threads < 1 ? 1 : threads;
+    Scratch scratch(room<double>(width) * team);
+    if (!scratch) return false;
+    double* rows = take<double>(scratch, static_cast<index>(room<double>(width) / sizeof(double)) * team);
+    parallel_for(outer * pieces, threads, [&](index t, int slot) {
+      double* totals = rows + slot * static_cast<index>(room<double>(width) / sizeof(double));
+      const index o = t / pieces, j0 = t % pieces * width, n = min_of(inner, j0 + width) - j0;
+      for (index j = 0; j < n; ++j) totals[j] = 0;
+      for (index r = 0; r < fold; ++r) {
+        const index at = (o * fold + r) * inner + j0;
+        for (index j = 0; j < n; ++j) {
+          totals[j] += x[at + j];
+          y[at + j] = static_cast<T>(totals[j]);
+        }
+      }
+    });
+    return true;
+  }
+  over_rows(outer, fold, threads, [&](index at) {
+    constexpr index lanes = Simd<double>::lanes;
+    typedef typename Bits<double>::V Int;
+    double total = 0;
+    index i = 0;
+    for (; i + lanes <= fold; i += lanes) {
+      Vec<double> v = load_wide(x + at + i);
+#ifdef __clang__
+      for (index k = 1; k < lanes; ++k) v[k] += v[k - 1];
+#else
+      // Each lane takes in those 1, 2 and 4 lanes before it.
+#pragma GCC unroll 3
+      for (index step = 1; step < lanes; step *= 2) {
+        Int from;
+#pragma GCC unroll 8
+        for (index k = 0; k < lanes; ++k) from[k] = k >= step ? k - step : lanes;
+        v += __builtin_shuffle(v, Vec<double>{}, from);
+      }
+#endif
+      store_narrow(y + at + i, v + total);
+      total += v[lanes - 1];
+    }
+    for (; i < fold; ++i) {
+      total += x[at + i];
+      y[at + i] = static_cast<T>(total);
+    }
+  });
+  return true;
+}
+
+KCORE_EXPORT(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore

@@ -1,0 +1,73 @@
+// Softmax and its kin over the rows of a matrix.
+#include "rows.h"
+
+#include "api/rows.h"
+
+namespace kcore {
+namespace KCORE_LEVEL {
+
+// exp(x - max) / sum: a row with +inf or nan, or all -inf, has nan in x - max, so in the sum.
+template <class T>
+void softmax(index rows, index cols, const T* x, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T peak = largest(x + at, cols);
+    const double total = sum_over<T>(cols, [&](index i, auto part) {
+      const Vec<T> e = exp_of<T>(part.get(x + at + i) - peak);
+      part.put(y + at + i, e);
+      return e;
+    });
+    const T scale = static_cast<T>(1 / total);
+    over_lanes<T>(0, cols,
+                  [&](index i, auto part) { part.put(y + at + i, part.get(y + at + i) * scale); });
+  });
+}
+
+template <class T>
+void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T mean = static_cast<T>(sum_over<T>(
+        cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
+    });
+  });
+}
+
+template <class T>
+void log_softmax(index rows, index cols, const T* x, T* y, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T peak = largest(x + at, cols);
+    const double total = sum_over<T>(
+        cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
+    const T log_total = static_cast<T>(__builtin_log(total));
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(y + at + i, part.get(x + at + i) - peak - log_total);
+    });
+  });
+}
+
+template <class T>
+void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const T total =
+        static_cast<T>(sum_over<T>(cols, [&](index i, auto part) { return part.get(g + at + i); }));
+    over_lanes<T>(0, cols, [&](index i, auto part) {
+      part.put(dx + at + i, part.get(g + at + i) - exp_of<T>(part.get(y + at + i)) * total);
+    });
+  });
+}
+
+template <class T>
+void bias_add(index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> v = part.get(x + at + j) + part.get(bias + j);
+      part.put(out + at + j, relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v);
+    });
+  });
+}
+
+KCORE_EXPORT(rows, RowKernels, KCORE_ROWS_KERNELS)
+
+}  // namespace KCORE_LEVEL
+}  // namespace kcore
