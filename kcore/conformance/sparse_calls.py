@@ -36,7 +36,7 @@ def check(run: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of operands that are made dense
         calls = list(_calls(run))
-        ready = _together(run, calls) if run.thin else {}
+        ready = _together(run, calls) if run.batched else {}
         for number, (trial, call, native) in enumerate(calls):
             got = ready[number] if number in ready else run.attempt("sparse", trial, native.run)
             if got is not None:
@@ -46,7 +46,7 @@ def check(run: Any) -> None:
         for trial, call, native in [] if spared else calls[:1] if run.thin else calls:
             if trial.sample.grad and run.case.grad and run.case.name not in OVER_STORED:
                 _gradients(run, trial, call, native)
-        if not run.thin and type(run.backend).jit is not Backend.jit:
+        if not run.batched and type(run.backend).jit is not Backend.jit:
             for trial, call, native in calls[:1]:
                 if run.compilable(trial):
                     function, tensors = _opened(native, run.backend)
@@ -90,11 +90,11 @@ def _opened(native: Call, backend: Any) -> tuple[Callable, list[Any]]:
 
 
 def _together(run: Any, calls: list) -> dict[int, Any]:
-    """Results from one compilation, by number; none where one of the calls can't be compiled."""
-    opened = [_opened(native, run.backend) for trial, _, native in calls if run.compilable(trial)]
-    if len(opened) < len(calls):
-        return {}
-    return dict(enumerate(run._together([f for f, _ in opened], [values for _, values in opened])))
+    """Results from one compilation, by number, of the calls that can be compiled."""
+    jobs = enumerate(calls)
+    return dict(
+        run._together([(i, _opened(native, run.backend)) for i, (trial, _, native) in jobs if run.compilable(trial)])
+    )
 
 
 def _judge(run: Any, trial: Trial, call: Call, native: Call, got: Any) -> None:
