@@ -6,6 +6,7 @@ import numpy as np
 
 from kcore import _native, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference import reduce
 from kcore.backends.reference.activate import _FEW, relu_grad, sigmoid
 from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
@@ -53,18 +54,17 @@ def _before_activation(g, y, activation):
 def finished_grad(g: Tensor, y: Tensor, activation):
     """The gradients of activation(x + bias), which gave y, by x and bias: the second is the first, summed."""
     if _native.available and y.dtype.char in "fd":
-        g_rows, y_rows = (np.ascontiguousarray(t).reshape(-1, y.shape[-1]) for t in (g, y))
-        threads = threads_for(y.size)
         if activation == "linear":
-            return g, _native.kernels.column_sums(g_rows, threads)
-        dx, sums = _native.kernels.bias_curve_grad(activation, g_rows, y_rows, threads)
+            return g, reduce.sum(g, tuple(range(y.ndim - 1)), False)
+        rows = (np.ascontiguousarray(t).reshape(-1, y.shape[-1]) for t in (g, y))
+        dx, sums = _native.kernels.bias_curve_grad(activation, *rows, threads_for(y.size))
         return dx.reshape(y.shape), sums
     with quiet():
         if activation == "relu":
             g = np.where(y <= 0, np.zeros((), g.dtype), g)
         elif activation != "linear":
             g = g * (y * (1 - y) if activation == "sigmoid" else 1 - y * y)
-        return g, np.add.reduce(g.reshape(-1, y.shape[-1]), 0, "float64").astype(g.dtype)
+        return g, reduce.sum(g, tuple(range(y.ndim - 1)), False)
 
 
 @recorded_as(finished_grad)

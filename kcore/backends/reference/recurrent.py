@@ -10,6 +10,7 @@ import numpy as np
 
 from kcore import _native, dtypes, gradients, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference import reduce
 from kcore.backends.reference.activate import _sigmoid_definition
 from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
@@ -149,8 +150,8 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     drecurrent = matmul(before.reshape(-1, units).T, later)
     with quiet():
         drecurrent += h.T @ first.reshape(-1, wide) if steps else 0
-    sums = _native.kernels.column_sums(rows, threads_for(rows.size))
-    state_sums = sums if dstate is dgates else _native.kernels.column_sums(state_rows, threads_for(rows.size))
+    sums = reduce.sum(rows, (0,), False)
+    state_sums = sums if dstate is dgates else reduce.sum(state_rows, (0,), False)
     return dx, dkernel, drecurrent, sums, state_sums
 
 
