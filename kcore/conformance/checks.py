@@ -14,6 +14,7 @@ import numpy as np
 
 from kcore import _native, backends, dtypes, tree
 from kcore.backends.contract import Backend
+from kcore.conformance import sparse_calls
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
 from kcore.conformance.gradients import Gradients
@@ -63,6 +64,7 @@ class Check:
                 parts = (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients)
                 for part in (self.ahead, *parts) if self.batched else parts:
                     self._guarded(part)
+                self._guarded(self.sparse)
         except Unsupported as error:
             result.verdict, result.reason = UNSUPPORTED, str(error)
             result.failures.clear()
@@ -188,7 +190,8 @@ class Check:
         """Whether there is a body beside the backend's own function, and it is to be run at this trial."""
         if self.op is None or self.op.body is None or self.op.name not in self.backend.ops:
             return False
-        return not self.thin or (trial.sample is self.trials.probe and trial.dtype == "float32")
+        probe = trial.sample is self.trials.probe and trial.dtype == "float32"
+        return not self.thin or probe or self._reasoned(trial.sample)
 
     def _run_body(self, trial: Trial, call: Call) -> Any:
         return run_body(self.backend, self.op, call.native(self.backend, lists=True).bound(), trial.plan)
@@ -458,6 +461,10 @@ class Check:
         self.result.note(error, allowed, "float64", gradient=True)
         if not error <= allowed:
             self.fail(order, trial, problem or "off by more than the tolerance", error=error, tolerance=allowed)
+
+    def sparse(self) -> None:
+        """Sparse operands must give what dense ones do."""
+        sparse_calls.check(self)
 
     # -- pieces -------------------------------------------------------------------------
 

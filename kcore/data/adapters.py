@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kcore import tree
+from kcore.backends.coo import Rows, is_sparse
 
 
 class ArrayAdapter:
@@ -215,11 +216,11 @@ def _tf_to_any(a: Any) -> Any:
     """tf tensors stay as they are under the tensorflow backend, and become arrays elsewhere."""
     from kcore import backends
 
-    return a if backends.active().is_tensor(a) else np.asarray(a)
+    return a if backends.active().is_tensor(a) or is_sparse(a) else np.asarray(a)
 
 
 def _as_arrays(data: Any) -> Any:
-    """pandas objects and lists of numbers as arrays; arrays and tensors as they are."""
+    """pandas objects and lists of numbers as arrays; sparse tensors ready to be cut; arrays and tensors as they are."""
     if data is None:
         return None
     if (
@@ -241,6 +242,8 @@ def _as_arrays(data: Any) -> Any:
 def _as_array(a: Any) -> Any:
     if a is None or isinstance(a, np.ndarray):
         return a
+    if is_sparse(a):
+        return Rows(a)
     if hasattr(a, "to_numpy") and hasattr(a, "index"):  # pandas
         values = a.to_numpy()
         values = values[:, None] if values.ndim == 1 and hasattr(a, "name") else values

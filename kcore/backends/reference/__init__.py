@@ -9,10 +9,11 @@ import numpy as np
 
 from kcore import _native, dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import number, to_array
 from kcore.backends.reference import half, tape
 from kcore.backends.reference.quiet import quiet, quiet_throughout
-from kcore.backends.reference.tensor import Tensor, detach, wrap
+from kcore.backends.reference.tensor import SparseTensor, Tensor, detach, wrap
 
 
 class ReferenceBackend(Backend):
@@ -33,6 +34,8 @@ class ReferenceBackend(Backend):
             return x.view(np.ndarray).astype(dtypes.to_numpy(dtype)).view(Tensor)
         if x.__class__ is np.ndarray and dtype is None:
             return x.view(Tensor)
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -40,6 +43,13 @@ class ReferenceBackend(Backend):
 
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)
+
+    def coo(self, x: Any) -> Coo:
+        return x
+
+    def from_coo(self, x: Coo) -> SparseTensor:
+        x = stored.canonical(x)
+        return SparseTensor(np.asarray(x.indices, "int64"), x.values, x.shape)
 
     def bind(self, op: Any, plan: Any, sources: Sequence[Any], once: bool = False) -> Callable:
         definition = op.definition or self.ops.get(op.name)
@@ -199,6 +209,9 @@ from kcore.backends.reference import families  # noqa: E402 - the definitions' g
 
 ReferenceBackend.ops = collect(*families.MODULES)
 
-from kcore.ops import operators  # noqa: E402 - as above
+from kcore.backends.reference import sparse  # noqa: E402 - as above
+from kcore.ops import operators, stored  # noqa: E402
 
+ReferenceBackend.sparse_ops = collect(sparse)
 operators.attach(Tensor, backend=lambda _: backend)
+operators.attach(SparseTensor, backend=lambda _: backend)

@@ -10,10 +10,10 @@ import numpy as np
 
 from kcore import _native, dtypes, gradients, ops
 from kcore._native.threads import threads_for
-from kcore.backends.reference import reduce
 from kcore.backends.reference.activate import _sigmoid_definition
 from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
+from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
@@ -150,8 +150,8 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     drecurrent = matmul(before.reshape(-1, units).T, later)
     with quiet():
         drecurrent += h.T @ first.reshape(-1, wide) if steps else 0
-    sums = reduce.sum(rows, (0,), False)
-    state_sums = sums if dstate is dgates else reduce.sum(state_rows, (0,), False)
+    sums = _column_sums(rows)
+    state_sums = sums if dstate is dgates else _column_sums(state_rows)
     return dx, dkernel, drecurrent, sums, state_sums
 
 
