@@ -6,6 +6,7 @@ import numpy as np
 
 from kcore import _native, ops
 from kcore._native.threads import threads_for
+from kcore.backends.reference import reduce
 from kcore.backends.reference.activate import _FEW, relu_grad, sigmoid
 from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
@@ -64,7 +65,7 @@ def finished_grad(g: Tensor, y: Tensor, activation):
             g = np.where(y <= 0, np.zeros((), g.dtype), g)
         elif activation != "linear":
             g = g * (y * (1 - y) if activation == "sigmoid" else 1 - y * y)
-        return g, np.add.reduce(g.reshape(-1, y.shape[-1]), 0, "float64").astype(g.dtype)
+        return g, reduce.sum(g, tuple(range(y.ndim - 1)), False)
 
 
 @recorded_as(finished_grad)
