@@ -190,7 +190,8 @@ class Check:
         """Whether there is a body beside the backend's own function, and it is to be run at this trial."""
         if self.op is None or self.op.body is None or self.op.name not in self.backend.ops:
             return False
-        return not self.thin or (trial.sample is self.trials.probe and trial.dtype == "float32")
+        probe = trial.sample is self.trials.probe and trial.dtype == "float32"
+        return not self.thin or probe or self._reasoned(trial.sample)
 
     def _run_body(self, trial: Trial, call: Call) -> Any:
         return run_body(self.backend, self.op, call.native(self.backend, lists=True).bound(), trial.plan)

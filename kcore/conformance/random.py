@@ -196,7 +196,7 @@ BAD_KEYS = [
     Bad(np.array([1, 2, 3], "uint32"), (2,), match=r"a key is of shape \(2,\) and dtype uint32, not \(3,\)"),
     Bad(np.array([1, 2], "int32"), (2,), match="not .* int32"),
     Bad(KEY, (2, -1), match=r"shape=\(2, -1\) has a negative size"),
-    Bad(KEY, (2, None), match=r"shape=\(2, None\) should be integers"),
+    Bad(KEY, (2, 1.5), match=r"shape=\(2, 1.5\) should be integers"),
 ]
 FLOATS = [
     *(Sample(KEY, shape) for shape in SHAPES),

@@ -12,6 +12,7 @@
 #include "api/pool.h"
 #include "api/recurrent.h"
 #include "api/reduce.h"
+#include "api/resample.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -27,6 +28,7 @@ namespace kcore {
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \
   F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
+  F(resample, ResampleKernels, KCORE_RESAMPLE_KERNELS)           \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 

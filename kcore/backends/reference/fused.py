@@ -11,6 +11,7 @@ from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
 from kcore.backends.reference.quiet import quiet
+from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
@@ -54,10 +55,9 @@ def finished_grad(g: Tensor, y: Tensor, activation):
     """The gradients of activation(x + bias), which gave y, by x and bias: the second is the first, summed."""
     if _native.available and y.dtype.char in "fd":
         g_rows, y_rows = (np.ascontiguousarray(t).reshape(-1, y.shape[-1]) for t in (g, y))
-        threads = threads_for(y.size)
         if activation == "linear":
-            return g, _native.kernels.column_sums(g_rows, threads)
-        dx, sums = _native.kernels.bias_curve_grad(activation, g_rows, y_rows, threads)
+            return g, _column_sums(g_rows)
+        dx, sums = _native.kernels.bias_curve_grad(activation, g_rows, y_rows, threads_for(y.size))
         return dx.reshape(y.shape), sums
     with quiet():
         if activation == "relu":

@@ -67,6 +67,14 @@ def _folded(x, axis, keepdims, kernel, then=None):
     return y.reshape(_rules.fold(x.shape, axis, keepdims))
 
 
+def _column_sums(x):
+    """The sums down the columns of a matrix of float32 or float64, by the kernel."""
+    rows, columns = x.shape
+    if x.size == 0:
+        return np.zeros(columns, x.dtype)
+    return _native.kernels.sums(x, 1, rows, columns, threads=threads_for(x.size))[0]
+
+
 # -- sums and products ------------------------------------------------------------------
 
 
