@@ -16,10 +16,6 @@ from .rows import Subject
 ROUNDS = 5
 SHORTEST = 2e-4  # seconds of one sample: a call that is shorter is made several times
 BURST = 3  # samples of one subject in a row: the first finds caches full of another's arrays
-# Libraries that compute in threads of their own: the kernel counts those late, so a sample should be longer, and
-# be counted when they rest. Two threads at once make more CPU time than wall-clock time; the smaller of both counts.
-THREADED = ("jax", "tensorflow", "onnxruntime")
-THREADED_SHORTEST, SETTLE = 5e-3, 2e-3
 HOPELESS = 8  # times slower than the fastest, and slow: timed once
 
 
@@ -42,27 +38,12 @@ def cpu_seconds() -> float:
     return time.process_time() + children.ru_utime + children.ru_stime
 
 
-def threaded(peer: str) -> bool:
-    """Whether a peer computes in threads beside the one that calls it."""
-    return any(name in peer for name in THREADED)
-
-
-def sample(run: Callable[[], Any], count: int = 1, beside: bool = False) -> tuple[float, float]:
-    """Seconds of one call by the wall's clock and by the CPU's, over `count` calls.
-
-    Args:
-        beside: Whether threads beside this one compute, as `threaded` says.
-    """
-    if beside:
-        time.sleep(SETTLE)
+def sample(run: Callable[[], Any], count: int = 1) -> tuple[float, float]:
+    """Seconds of one call by the wall's clock and by the CPU's, over `count` calls."""
     cpu, wall = cpu_seconds(), time.perf_counter()
     for _ in range(count):
         run()
-    wall = (time.perf_counter() - wall) / count
-    if not beside:
-        return wall, (cpu_seconds() - cpu) / count
-    time.sleep(SETTLE)
-    return wall, min(wall, (cpu_seconds() - cpu) / count)
+    return (time.perf_counter() - wall) / count, (cpu_seconds() - cpu) / count
 
 
 def in_turns(subjects: Mapping[str, Subject], seconds: float) -> dict[str, Timing]:
@@ -73,9 +54,7 @@ def in_turns(subjects: Mapping[str, Subject], seconds: float) -> dict[str, Timin
         seconds: To spend; each subject gets its turns even so.
     """
     took = {peer: min(sample(s.run)[0] for _ in range(2)) for peer, s in subjects.items()}
-    beside = {peer: threaded(peer) for peer in subjects}
-    shortest = {peer: THREADED_SHORTEST if beside[peer] else SHORTEST for peer in subjects}
-    counts = {peer: max(1, math.ceil(shortest[peer] / t)) for peer, t in took.items()}
+    counts = {peer: max(1, math.ceil(SHORTEST / t)) for peer, t in took.items()}
     fastest = min(took.values())
     timings = {peer: Timing() for peer in subjects}
     for i in range(ROUNDS):
@@ -85,7 +64,7 @@ def in_turns(subjects: Mapping[str, Subject], seconds: float) -> dict[str, Timin
         while True:
             for peer in active:
                 burst = BURST if took[peer] < 0.1 else 1
-                samples[peer] += [sample(subjects[peer].run, counts[peer], beside[peer]) for _ in range(burst)]
+                samples[peer] += [sample(subjects[peer].run, counts[peer]) for _ in range(burst)]
             if time.perf_counter() >= end:
                 break
         for peer in active:

@@ -19,6 +19,7 @@ FAMILIES = (
     "reduce",
     "norms",
     "gather",
+    "resample",
     "attention",
     "recurrent",
     "optimize",

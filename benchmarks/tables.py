@@ -25,6 +25,7 @@ UNEXPLAINED = ""
 # Families with so many rows that a page has them as a grid: how a name falls apart into line and column.
 GRIDS = {
     "conv": re.compile(r"(?P<line>.+), (?P<column>batch \d+.*)"),
+    "reduce": re.compile(r"(?P<line>\w+) of (?P<column>.+)"),
     "elementwise": re.compile(r"(?P<line>.+) (?P<column>\d+M.*)"),
 }
 PAIRS = re.compile(r"<!-- pairs -->\n.*?<!-- end -->", re.DOTALL)

@@ -7,13 +7,14 @@ all; and Keras, one backend for each process, could not be timed otherwise. A re
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,16 +119,18 @@ def serve() -> None:
     """Answers requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is not an answer
-    peers.set_threads(int(os.environ["KCORE_BENCH_THREADS"]))
-    peers.kcore_package.config.set_backend("reference")
-    desk = _Desk()
-    for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = getattr(desk, request.pop("do"))(**request)
-        except Exception:  # whatever it is, the one who asked should see it
-            answer = {"error": traceback.format_exc()}
-        print(json.dumps(answer), file=answers, flush=True)
+    threads = int(os.environ["KCORE_BENCH_THREADS"])
+    with held_to(threads):
+        peers.set_threads(threads)
+        peers.kcore_package.config.set_backend("reference")
+        desk = _Desk()
+        for line in sys.stdin:
+            request = json.loads(line)
+            try:
+                answer = getattr(desk, request.pop("do"))(**request)
+            except Exception:  # whatever it is, the one who asked should see it
+                answer = {"error": traceback.format_exc()}
+            print(json.dumps(answer), file=answers, flush=True)
 
 
 def _prepared(key: str) -> Row:
@@ -143,7 +146,6 @@ class _Desk:
 
     subject: Subject | None = None
     unit = "s"
-    beside = False
 
     def together(self, row: str, names: Sequence[str], seconds: float) -> dict[str, Any]:
         """Times those peers of a row in turns, in this process, after their results were compared."""
@@ -161,7 +163,7 @@ class _Desk:
         """Builds a subject, and writes its result to a file."""
         self.subject = None  # what was built before may go first
         one = _prepared(row)
-        self.subject, self.unit, self.beside = one.peers[peer](), one.unit, measure.threaded(peer)
+        self.subject, self.unit = one.peers[peer](), one.unit
         file = Path(folder) / "result.npz"
         np.savez(file, *self.subject.result())
         return {"file": str(file)}
@@ -169,6 +171,22 @@ class _Desk:
     def sample(self) -> dict[str, Any]:
         """Times one run, or gives the number that it returns."""
         assert self.subject is not None
-        if self.unit != "s":
-            return {"sample": float(self.subject.run())}
-        return {"sample": measure.sample(self.subject.run, beside=self.beside)}
+        return {"sample": measure.sample(self.subject.run) if self.unit == "s" else float(self.subject.run())}
+
+
+@contextlib.contextmanager
+def held_to(processors: int) -> Iterator[None]:
+    """Keeps this process, and threads that libraries start meanwhile, to so many processors.
+
+    No setting keeps JAX to one thread: it computes beside the thread that calls it, and matrix products in two.
+    On one processor, the CPU's clock has all of that, and exactly.
+    """
+    if not hasattr(os, "sched_setaffinity"):  # only Linux has it
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(before)[-processors:])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

@@ -2,7 +2,8 @@
 
 Functions take and return tensors or nested structures of them (`kcore.tree`). What is
 differentiated is checked here and flattened; a backend only supplies `Backend.vjp`. All of
-these can be nested, for second derivatives and beyond.
+these can be nested, for second derivatives and beyond. A sparse tensor is differentiated by its
+stored values: its gradient is sparse, with the same pattern.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, dtypes, tree
+from kcore.backends.coo import is_sparse
 
 
 def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
@@ -34,18 +36,20 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
         TypeError: A primal or a result is not of a float or complex dtype.
     """
     backend = backends.active()
-    leaves = [_inexact(backend, x, "vjp", "the primals") for x in tree.flatten(primals)]
-    shell: list[Any] = [None]
+    leaves = Leaves(backend, [_inexact(backend, x, "vjp", "the primals") for x in tree.flatten(primals)])
+    shell: list[Any] = [None, None]
 
     def flat(*xs: Any) -> tuple[list[Any], Any]:
-        y = fn(*tree.pack_sequence_as(primals, xs))
+        y = fn(*tree.pack_sequence_as(primals, leaves.filled(xs)))
         y, aux = _split(y, has_aux, "vjp")
-        shell[0] = _skeleton(y)
-        return [_inexact(backend, e, "vjp", "the function's result") for e in tree.flatten(y)], aux
+        ends = Leaves(backend, [_inexact(backend, e, "vjp", "the function's result") for e in tree.flatten(y)])
+        shell[:] = _skeleton(y), ends
+        return ends.values, aux
 
-    outputs, aux, pull = backend.vjp(flat, leaves)
+    values, aux, pull = backend.vjp(flat, leaves.values)
+    structure, ends = shell
+    outputs = ends.filled(values)
     shapes = [(backend.shape(o), backend.dtype(o)) for o in outputs]
-    structure = shell[0]
 
     def pullback(g: Any) -> tuple:
         tree.assert_same_structure(structure, _skeleton(g))
@@ -55,7 +59,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
             if backend.shape(e) != shape:
                 raise ValueError(f"vjp: a gradient has shape {backend.shape(e)}, its output {shape}.")
             gs.append(e)
-        return tree.pack_sequence_as(primals, pull(gs))
+        return tree.pack_sequence_as(primals, leaves.filled(pull(ends.like(gs))))
 
     y = tree.pack_sequence_as(structure, outputs)
     return (y, pullback, aux) if has_aux else (y, pullback)
@@ -114,17 +118,20 @@ def jvp(fn: Callable, primals: Any, tangents: Any, has_aux: bool = False) -> tup
     """
     backend = backends.active()
     primals, tangents = require_tangents(primals, tangents)
-    leaves = [_inexact(backend, x, "jvp", "the primals") for x in tree.flatten(primals)]
-    directions = [backend.convert(t, backend.dtype(x)) for t, x in zip(tree.flatten(tangents), leaves, strict=True)]
-    shell: list[Any] = [None]
+    leaves = Leaves(backend, [_inexact(backend, x, "jvp", "the primals") for x in tree.flatten(primals)])
+    given = zip(tree.flatten(tangents), leaves.values, strict=True)
+    directions = leaves.like([backend.convert(t, backend.dtype(x)) for t, x in given])
+    shell: list[Any] = [None, None]
 
     def flat(*xs: Any) -> tuple[list[Any], Any]:
-        y, aux = _split(fn(*tree.pack_sequence_as(primals, xs)), has_aux, "jvp")
-        shell[0] = _skeleton(y)
-        return [_inexact(backend, e, "jvp", "the function's result") for e in tree.flatten(y)], aux
+        y, aux = _split(fn(*tree.pack_sequence_as(primals, leaves.filled(xs))), has_aux, "jvp")
+        ends = Leaves(backend, [_inexact(backend, e, "jvp", "the function's result") for e in tree.flatten(y)])
+        shell[:] = _skeleton(y), ends
+        return ends.values, aux
 
-    outputs, aux, found = backend.jvp(flat, leaves, directions)
-    y, dy = (tree.pack_sequence_as(shell[0], part) for part in (outputs, found))
+    outputs, aux, found = backend.jvp(flat, leaves.values, directions)
+    structure, ends = shell
+    y, dy = (tree.pack_sequence_as(structure, ends.filled(part)) for part in (outputs, found))
     return (y, dy, aux) if has_aux else (y, dy)
 
 
@@ -171,6 +178,7 @@ def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
     @functools.wraps(fn)
     def derivatives(*args: Any, **kwargs: Any) -> Any:
         from kcore import ops
+        from kcore.ops import stored
 
         several, at = _positions(argnums, args, "jacobian")
 
@@ -181,8 +189,10 @@ def jacobian(fn: Callable, argnums: int | Sequence[int] = 0) -> Callable:
             return fn(*full, **kwargs)
 
         backend = backends.active()
+        if any(is_sparse(x) for i in at for x in tree.flatten(args[i])):
+            raise TypeError("jacobian: an argument is sparse; make it dense, or write the function in its values.")
         y, pullback = vjp(partial, *(args[i] for i in at))
-        outputs = tree.flatten(y)
+        outputs = [stored.dense(o) for o in tree.flatten(y)]
         if any(dtypes.is_complex(backend.dtype(o)) for o in outputs):
             raise TypeError("jacobian: the function's result is complex; differentiate its real and imaginary parts.")
         zeros = [ops.zeros_like(o) for o in outputs]
@@ -221,16 +231,16 @@ def _value_and_grad(fn: Callable, argnums: int | Sequence[int], has_aux: bool, n
         several, at = _positions(argnums, args, name)
         backend = backends.active()
         chosen = [args[i] for i in at]
-        leaves = [_inexact(backend, x, name, f"argument {argnums}") for x in tree.flatten(chosen)]
+        leaves = Leaves(backend, [_inexact(backend, x, name, f"argument {argnums}") for x in tree.flatten(chosen)])
 
         def flat(*xs: Any) -> tuple[Any, Any]:
             full = list(args)
-            for i, part in zip(at, tree.pack_sequence_as(chosen, xs), strict=True):
+            for i, part in zip(at, tree.pack_sequence_as(chosen, leaves.filled(xs)), strict=True):
                 full[i] = part
             return _split(fn(*full, **kwargs), has_aux, name)
 
-        value, aux, grads = scalar_and_gradients(flat, leaves, name)
-        found = tree.pack_sequence_as(chosen, grads)
+        value, aux, grads = scalar_and_gradients(flat, leaves.values, name)
+        found = tree.pack_sequence_as(chosen, leaves.filled(grads))
         return ((value, aux) if has_aux else value), (tuple(found) if several else found[0])
 
     return both
@@ -257,6 +267,30 @@ def scalar_and_gradients(fn: Callable, leaves: list[Any], name: str) -> tuple[An
 
     (value,), aux, pull = backend.vjp(checked, leaves, once=True)
     return value, aux, pull([backend.convert(1.0, backend.dtype(value))])
+
+
+class Leaves:
+    """Tensors to differentiate by, or to differentiate: of a sparse one its values, and its pattern stays aside.
+
+    Attributes:
+        values: Dense tensors.
+    """
+
+    def __init__(self, backend: Any, tensors: list[Any]) -> None:
+        self._backend = backend
+        self._patterns = [backend.coo(x) if is_sparse(x) else None for x in tensors]
+        self.values = [x if c is None else c.values for x, c in zip(tensors, self._patterns)]
+
+    def filled(self, values: Any) -> list[Any]:
+        """Tensors of the same kinds, with these values."""
+        from_coo = self._backend.from_coo
+        return [v if c is None else from_coo(c.with_values(v)) for v, c in zip(values, self._patterns, strict=True)]
+
+    def like(self, tensors: list[Any]) -> list[Any]:
+        """Of other tensors, dense or sparse, what stands where these have their values."""
+        from kcore.ops import stored
+
+        return [stored.dense(x) if c is None else stored.values_at(x, c) for x, c in zip(tensors, self._patterns)]
 
 
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from kcore import naming, tree
+from kcore.backends.coo import is_sparse
 from kcore.ops import symbolic
 from kcore.ops.symbolic import KerasTensor
 
@@ -122,6 +123,8 @@ def _unrecorded(x: Any) -> Any:
 def _fresh(outputs: Any) -> Any:
     """New KerasTensors like these: a result may be an argument handed back."""
     return tree.map_structure(
-        lambda t: KerasTensor(t.shape, t.dtype, sparse=getattr(t, "sparse", False)) if hasattr(t, "shape") else t,
+        lambda t: (
+            KerasTensor(t.shape, t.dtype, getattr(t, "sparse", False) or is_sparse(t)) if hasattr(t, "shape") else t
+        ),
         outputs,
     )

@@ -117,7 +117,7 @@ def bias_curve(str name not None, cnp.ndarray x not None, cnp.ndarray bias, int 
 
 
 def bias_curve_grad(str name not None, cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
-    """(g times the slope where `bias_curve` gave y, its sums down the columns as `column_sums` has them)."""
+    """(g times the slope where `bias_curve` gave y, its sums down the columns: of 64 rows at most in a chain, then in double)."""
     cdef int kind = cnp.PyArray_TYPE(g), which = _bias_curve_numbers[name]
     check(g, 2, kind)
     check(y, 2, kind)

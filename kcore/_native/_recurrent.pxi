@@ -2,7 +2,8 @@
 
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     cbool c_lstm "kcore::call::lstm"(
-        cbool, index, index, index, void*, void*, void*, void*, unsigned char*, cbool, cbool, void*, void*, void*, int)
+        cbool, index, index, index, index, void*, void*, void*, void*, void*, void*, unsigned char*, cbool, cbool,
+        void*, void*, void*, int)
     cbool c_lstm_grad "kcore::call::lstm_grad"(
         cbool, index, index, index, void*, void*, unsigned char*, cbool, void*, void*, void*, void*, void*, void*, int)
     cbool c_gru "kcore::call::gru"(
@@ -47,36 +48,54 @@ cdef cnp.ndarray carried(cnp.ndarray g, cnp.ndarray like):
     return copy
 
 
-def lstm(cnp.ndarray gates not None, cnp.ndarray recurrent not None, cnp.ndarray bias, cnp.ndarray h0 not None,
-         cnp.ndarray c0 not None, cnp.ndarray mask=None, bint reverse=False, bint keep=True, int threads=1):
-    """(h[t, b, u], cells): the states of an LSTM. Overwrites `gates`[t, b, 4 * u].
+def lstm(cnp.ndarray gates, cnp.ndarray recurrent not None, cnp.ndarray bias, cnp.ndarray h0 not None,
+         cnp.ndarray c0 not None, cnp.ndarray mask=None, bint reverse=False, bint keep=True, int threads=1,
+         cnp.ndarray x=None, cnp.ndarray kernel=None):
+    """(h[t, b, u], cells, gates): the states of an LSTM. Overwrites `gates`[t, b, 4 * u].
 
     `gates` comes with the inputs' part of the gates (in, forget, candidate, out), without `bias`[4 * u]
-    (or None), and leaves with the gates.
-    Where the bool mask[t, b] is false the states stay. With `keep`, cells has all steps, and `gates` and it are
-    what `lstm_grad` takes; else the last one alone, [b, u], and `gates` holds nothing of use.
+    (or None), and leaves with the gates. It is None where x[t, b, f] and kernel[f, 4 * u] are given: then the
+    product with them is made on the way. Where the bool mask[t, b] is false the states stay. With `keep`, cells has
+    all steps, and gates and cells are what `lstm_grad` takes; else cells has the last one alone, [b, u], and
+    gates holds nothing of use.
     """
+    cdef int kind = cnp.PyArray_TYPE(recurrent)
+    cdef index steps = 0, batch = 0, units, features = 0
+    cdef void* inputs = NULL
+    cdef void* weights = NULL
+    check(recurrent, 2, kind)
+    units = recurrent.shape[0]
+    if (x is None) != (kernel is None) or (x is None) == (gates is None):
+        raise ValueError("expected either gates, or x and kernel.")
+    if x is not None:
+        check(x, 3, kind)
+        check(kernel, 2, kind)
+        steps, batch, features = x.shape[0], x.shape[1], x.shape[2]
+        same_shape(kernel, (features, 4 * units))
+        inputs, weights = data(x), data(kernel)
+        gates = empty((steps if keep else 0, batch, 4 * units), x)
     check_sequence(gates, 4, recurrent, h0)
-    check_flat(gates, cnp.PyArray_TYPE(gates), cnp.PyArray_SIZE(gates), True)
-    check(c0, 2, cnp.PyArray_TYPE(gates))
+    check_flat(gates, kind, cnp.PyArray_SIZE(gates), True)
+    check(c0, 2, kind)
     same_shape(c0, (<object>h0).shape)
-    cdef index steps = gates.shape[0], batch = gates.shape[1], units = recurrent.shape[0]
-    cdef void* offset = columns_of(bias, cnp.PyArray_TYPE(gates), 4 * units)
+    if x is None:
+        steps, batch = gates.shape[0], gates.shape[1]
+    cdef void* offset = columns_of(bias, kind, 4 * units)
     cdef unsigned char* there = mask_of(mask, steps, batch)
     cdef tuple kept = (steps, batch, units)
-    cdef cnp.ndarray h = empty(kept, gates)
+    cdef cnp.ndarray h = empty(kept, recurrent)
     if not keep:
         kept = (batch, units)
-    cdef cnp.ndarray cells = empty(kept, gates)
+    cdef cnp.ndarray cells = empty(kept, recurrent)
     cdef bint ok
     if not keep and steps == 0:
         cells[...] = c0
     threads = team(threads)
     with nogil:
-        ok = c_lstm(single(gates), steps, batch, units, data(recurrent), offset, data(h0), data(c0), there,
-                    reverse, keep, data(gates), data(h), data(cells), threads)
+        ok = c_lstm(single(recurrent), steps, batch, units, features, inputs, weights, data(recurrent), offset,
+                    data(h0), data(c0), there, reverse, keep, data(gates), data(h), data(cells), threads)
     finished(ok)
-    return h, cells
+    return h, cells, gates
 
 
 def lstm_grad(cnp.ndarray g, cnp.ndarray g_h not None, cnp.ndarray g_c not None, cnp.ndarray gates not None,

@@ -9,6 +9,7 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     cbool c_sums "kcore::call::sums"(cbool, index, index, index, void*, cbool, double, void*, int)
     cbool c_peaks "kcore::call::peaks"(cbool, index, index, index, void*, cbool, void*, int)
     void c_peak_places "kcore::call::peak_places"(cbool, index, index, index, void*, cbool, int32_t*, int)
+    cbool c_top "kcore::call::top"(cbool, index, index, index, void*, void*, int32_t*, int)
     cbool c_moments "kcore::call::moments"(cbool, index, index, index, void*, void*, void*, int)
     cbool c_logsumexps "kcore::call::logsumexps"(cbool, index, index, index, void*, void*, int)
     cbool c_running_sums "kcore::call::running_sums"(cbool, index, index, index, void*, void*, int)
@@ -64,6 +65,22 @@ def peak_places(cnp.ndarray x not None, index outer, index fold, index inner, bi
     with nogil:
         c_peak_places(single(x), outer, fold, inner, data(x), least, <int32_t*>data(y), threads)
     return y
+
+
+def top(cnp.ndarray x not None, index k, int threads=1):
+    """(values, places) of the k greatest of each row of x[r, c], in order; nan first, and of equal ones the first."""
+    check(x, 2, cnp.PyArray_TYPE(x))
+    cdef index rows = x.shape[0], cols = x.shape[1]
+    if not 1 <= k <= cols <= 2147483647:
+        raise ValueError(f"expected 1 <= k <= {cols}, got {k}.")
+    cdef cnp.ndarray values = folded(rows, k, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray places = cnp.PyArray_EMPTY(2, cnp.PyArray_DIMS(values), cnp.NPY_INT32, 0)
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_top(single(x), rows, cols, k, data(x), data(values), <int32_t*>data(places), threads)
+    finished(ok)
+    return values, places
 
 
 def moments(cnp.ndarray x not None, index outer, index fold, index inner, int threads=1):

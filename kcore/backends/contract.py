@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kcore import dtypes, tree
+from kcore.backends.coo import Coo, home_of, to_coo
 
 Fn = Callable[..., Any]
 _NO_CONTEXT = contextlib.nullcontext()
@@ -55,6 +56,9 @@ class Backend:
     Attributes:
         name: How users ask for it.
         ops: Functions by op name; each primitive op is here or in `unsupported`.
+        sparse_ops: Functions by op name for calls on sparse tensors, where they do better than those of
+            `kcore.ops.stored`; they get sparse tensors as they are. `matrix_product` is that of a sparse and a dense
+            matrix, which the others lead back to.
         unsupported: Primitives that this backend does not have, each with the reason.
         tensor_types: Classes of its own tensors, tracers included.
         module_base: Class that layers derive from under this backend (torch.nn.Module...).
@@ -64,8 +68,13 @@ class Backend:
 
     name: ClassVar[str]
     ops: ClassVar[dict[str, Fn]]
+    sparse_ops: ClassVar[dict[str, Fn]] = {}
     unsupported: ClassVar[dict[str, str]] = {}
     tensor_types: tuple[type, ...]
+    # Whether a sparse tensor keeps what it no longer stores as padding, so that its arrays keep their size.
+    pads_sparse: ClassVar[bool] = False
+    # Whether sparse tensors are of the class of dense ones, so that a plan may be looked up for the wrong kind.
+    hides_sparse: ClassVar[bool] = False
     module_base: type = object
     wider: ClassVar[dict[str, str | None]] = {}
     # Whether an eager op is compiled anew for each shape and dtype, so that new ones are slow at first.
@@ -83,17 +92,40 @@ class Backend:
     # -- tensors ------------------------------------------------------------------------
 
     def is_tensor(self, x: Any) -> bool:
-        """Whether `x` is one of this backend's own tensors."""
-        return isinstance(x, self.tensor_types)
+        """Whether `x` is one of this backend's own tensors, dense or sparse."""
+        return isinstance(x, self.tensor_types) or home_of(x) == self.name
+
+    def is_sparse(self, x: Any) -> bool:
+        """Whether `x` is one of this backend's own sparse tensors."""
+        return home_of(x) == self.name
+
+    def coo(self, x: Any) -> Coo:
+        """The stored elements of one of its sparse tensors, each once; gradients flow through the values."""
+        raise NotImplementedError(f"The {self.name} backend has no sparse tensors.")
+
+    def from_coo(self, x: Coo) -> Any:
+        """The sparse tensor with these stored elements, as `coo` gives them or with some stored twice or out of order."""
+        raise NotImplementedError(f"The {self.name} backend has no sparse tensors.")
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
         """`x` as a tensor: from a scalar, nested lists, an array or any framework's tensor.
 
         With `dtype` the result has it; without, arrays keep theirs, and Python numbers
         become bool, int32, floatx or complex64. A differentiable cast where `x` is a
-        tracked tensor.
+        tracked tensor. A sparse tensor, of any framework, stays sparse.
         """
         raise NotImplementedError
+
+    def convert_sparse(self, x: Any, dtype: str | None = None) -> Any:
+        """A sparse tensor of any framework as one of this backend's: what `convert` does with one."""
+        if home_of(x) != self.name:
+            x = x if isinstance(x, Coo) else to_coo(x)
+            # The indices' own dtype is the backend's affair.
+            x = self.from_coo(Coo(self.convert(x.indices), self.convert(x.values, dtype), x.shape))
+        if dtype is None or self.dtype(x) == dtype:
+            return x
+        c = self.coo(x)
+        return self.from_coo(c.with_values(self.convert(c.values, dtype)))
 
     def numpy(self, x: Any) -> np.ndarray:
         """The values as a NumPy array of the same dtype (ml_dtypes for bfloat16 and float8)."""
@@ -289,7 +321,7 @@ class Backend:
         return self.convert(x)
 
     def optimizer_step(
-        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Fn, at: Any
     ) -> bool:
         """One whole optimizer update, fused and in place. False where the portable one should run.
 
@@ -297,7 +329,9 @@ class Backend:
             kind: "adam" or "sgd".
             variables, gradients: What is updated, and by what.
             slots: The optimizer's variables for each of them.
-            **numbers: The step's hyperparameters as Python floats.
+            numbers: `numbers(rate, iterations)` gives the step's hyperparameters as Python floats, by name, from a
+                float and an int; "decay" among them, for each variable.
+            at: The learning rate and the number of updates so far, as scalar tensors or variables.
         """
         return False
 

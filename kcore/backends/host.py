@@ -13,7 +13,7 @@ from kcore import dtypes, tree
 def to_array(x: Any, dtype: str | None = None) -> np.ndarray:
     """`x` as a NumPy array, with no copy where there need be none.
 
-    Arrays and tensors keep their dtype. Python numbers, alone or in lists, become `dtype`; without
+    Arrays and tensors keep their dtype, and sparse ones become dense. Python numbers, alone or in lists, become `dtype`; without
     one bool, int32 (int64 where a value does not fit), floatx or complex64.
 
     Raises:
@@ -30,6 +30,10 @@ def to_array(x: Any, dtype: str | None = None) -> np.ndarray:
         return to_array(x.__kcore_value__())
     if isinstance(x, (list, tuple, range)):
         return _from_sequence(x, dtype)
+    from kcore.backends import coo
+
+    if coo.is_sparse(x):
+        return coo.densified(x)
     x = _off_device(x)
     y = np.asarray(x)
     if y.dtype == object:

@@ -14,6 +14,7 @@ import numpy as np
 
 from kcore import _native, backends, dtypes, tree
 from kcore.backends.contract import Backend
+from kcore.conformance import sparse_calls
 from kcore.conformance.calls import Call
 from kcore.conformance.comparison import Distance, distance
 from kcore.conformance.gradients import Gradients
@@ -63,6 +64,7 @@ class Check:
                 parts = (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients)
                 for part in (self.ahead, *parts) if self.batched else parts:
                     self._guarded(part)
+                self._guarded(self.sparse)
         except Unsupported as error:
             result.verdict, result.reason = UNSUPPORTED, str(error)
             result.failures.clear()
@@ -460,6 +462,10 @@ class Check:
         self.result.note(error, allowed, "float64", gradient=True)
         if not error <= allowed:
             self.fail(order, trial, problem or "off by more than the tolerance", error=error, tolerance=allowed)
+
+    def sparse(self) -> None:
+        """Sparse operands must give what dense ones do."""
+        sparse_calls.check(self)
 
     # -- pieces -------------------------------------------------------------------------
 

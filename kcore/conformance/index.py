@@ -380,7 +380,6 @@ Case(
     errors=[
         Bad(np.array([0]), num_classes=-1, match="num_classes=-1 is negative"),
         Bad(np.array([0]), num_classes=2, axis=2, match="out of range"),
-        Bad(np.array([0]), num_classes=2, sparse=True, match="sparse=True is not available"),
     ],
     tol=EXACT,
     grad=False,

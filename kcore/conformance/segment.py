@@ -101,7 +101,6 @@ Case(
         Bad(np.array([0.5]), match="x should be integers"),
         Bad(np.ones((1, 2, 3), "int32"), match="1 to 2 dimensions"),
         Bad(np.array([0, 1]), np.ones(3), match="weights of shape|don't broadcast"),
-        Bad(np.array([0, 1]), sparse=True, match="sparse=True is not available"),
     ],
     grad=["weights"],
 )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from kcore import tree
+from kcore.backends.coo import Rows, is_sparse
 
 
 class ArrayAdapter:
@@ -48,13 +49,14 @@ class ArrayAdapter:
         elif self._shuffle:
             order = np.random.default_rng(self._seed()).permutation(size)
         flat = tree.flatten(self._data)
+        nested = any(map(tree.is_nested, self._data))
         for start in range(0, size, step):
             if order is None:
                 part = [a[start : start + step] if a is not None else None for a in flat]
             else:
                 chosen = order[start : start + step]
                 part = [None if a is None else _taken(a, chosen) for a in flat]
-            yield tree.pack_sequence_as(self._data, part)
+            yield tree.pack_sequence_as(self._data, part) if nested else tuple(part)
 
     def on_epoch_end(self) -> None:
         """Nothing to do."""
@@ -215,11 +217,11 @@ def _tf_to_any(a: Any) -> Any:
     """tf tensors stay as they are under the tensorflow backend, and become arrays elsewhere."""
     from kcore import backends
 
-    return a if backends.active().is_tensor(a) else np.asarray(a)
+    return a if backends.active().is_tensor(a) or is_sparse(a) else np.asarray(a)
 
 
 def _as_arrays(data: Any) -> Any:
-    """pandas objects and lists of numbers as arrays; arrays and tensors as they are."""
+    """pandas objects and lists of numbers as arrays; sparse tensors ready to be cut; arrays and tensors as they are."""
     if data is None:
         return None
     if (
@@ -241,6 +243,8 @@ def _as_arrays(data: Any) -> Any:
 def _as_array(a: Any) -> Any:
     if a is None or isinstance(a, np.ndarray):
         return a
+    if is_sparse(a):
+        return Rows(a)
     if hasattr(a, "to_numpy") and hasattr(a, "index"):  # pandas
         values = a.to_numpy()
         values = values[:, None] if values.ndim == 1 and hasattr(a, "name") else values

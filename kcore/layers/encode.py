@@ -14,21 +14,34 @@ from kcore.ops.symbolic import KerasTensor
 MODES = ("one_hot", "multi_hot", "count")
 
 
-def encoded(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None) -> Any:
+def check_sparse(layer: Any, sparse: bool, output_mode: Any) -> None:
+    """Raises ValueError where a layer is asked for sparse results that are no vectors."""
+    if sparse and output_mode == "int":
+        raise ValueError(f"{layer.name}: sparse=True is for vectors; output_mode should not be 'int'.")
+
+
+def encoded(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None, sparse: bool = False) -> Any:
     """Categories as vectors.
 
     Args:
         indices: Integers. Those not from 0 to depth - 1 count as no category.
         mode: "one_hot" for a vector for each; "multi_hot" and "count" for one for those along the last axis.
         weights: For "count": what each counts as.
+        sparse: Whether the result is a sparse tensor.
     """
     if mode == "one_hot":
         if len(indices.shape) > 1 and indices.shape[-1] == 1:
             indices = ops.squeeze(indices, -1)
-        return ops.one_hot(indices, depth, dtype=dtype)
+        return ops.one_hot(indices, depth, dtype=dtype, sparse=sparse)
     if not len(indices.shape):
         indices = ops.expand_dims(indices, -1)
         weights = None if weights is None else ops.reshape(weights, (1,))
+    if sparse:
+        hot = ops.one_hot(indices, depth, dtype=dtype, sparse=True)
+        if weights is not None:
+            hot = ops.multiply(hot, ops.cast(ops.expand_dims(weights, -1), dtype))
+        total = ops.cast(ops.sum(hot, -2), dtype)
+        return ops.sign(total) if mode == "multi_hot" else total
     if None in indices.shape[:-1]:  # how many rows there are is known only when it runs
         hot = ops.one_hot(indices, depth, dtype=dtype)
         if mode == "multi_hot":
@@ -39,7 +52,7 @@ def encoded(indices: Any, mode: str, depth: int, dtype: str, weights: Any = None
     flat = ops.reshape(ops.cast(indices, "int32"), (rows, -1) if rows else (0, 1))
     known = ops.logical_and(flat >= 0, flat < depth)
     places = ops.where(known, flat, depth) + ops.expand_dims(ops.arange(rows, dtype="int32"), -1) * (depth + 1)
-    each = ops.ones_like(flat, dtype) if weights is None else ops.cast(ops.reshape(weights, flat.shape), dtype)
+    each = ops.ones_like(flat, dtype) if weights is None else ops.cast(ops.reshape(weights, tuple(flat.shape)), dtype)
     total = ops.segment_sum(ops.reshape(each, (-1,)), ops.reshape(places, (-1,)), rows * (depth + 1))
     total = ops.reshape(total, (*lead, depth + 1))[..., :depth]
     return ops.cast(total > 0, dtype) if mode == "multi_hot" else total
@@ -62,7 +75,7 @@ class CategoryEncoding(DataLayer):
         num_tokens: The number of categories, which are 0 to num_tokens - 1.
         output_mode: "one_hot" for a vector for each number, a last axis of size 1 behind others left out; "multi_hot" for one
             vector for all along the last axis, 1 where a category occurs; "count" for how often it does.
-        sparse: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
 
     Call arguments:
         inputs: Integers. Others than the categories count as none.
@@ -81,24 +94,23 @@ class CategoryEncoding(DataLayer):
         output_mode = "count" if output_mode == "binary_count" else output_mode
         if output_mode not in MODES:
             raise ValueError(f"{self.name}: output_mode={output_mode!r} should be one of {', '.join(MODES)}.")
-        if sparse:
-            raise ValueError(f"{self.name}: sparse=True is not to be had: results are dense tensors.")
-        self.num_tokens, self.output_mode, self.sparse = int(num_tokens), output_mode, sparse
+        self.num_tokens, self.output_mode, self.sparse = int(num_tokens), output_mode, bool(sparse)
 
     def call(self, inputs: Any, count_weights: Any = None) -> Any:
         if count_weights is not None and self.output_mode != "count":
             raise ValueError(f"{self.name}: count_weights are for output_mode='count', not {self.output_mode!r}.")
         indices = ops.cast(inputs, "int32")
-        return encoded(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights)
+        return encoded(indices, self.output_mode, self.num_tokens, self.compute_dtype, count_weights, self.sparse)
 
     def compute_output_spec(self, inputs: Any, count_weights: Any = None) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype, sparse=self.sparse)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return encoded_shape(input_shape, self.output_mode, self.num_tokens)
 
     def get_config(self) -> dict:
-        return super().get_config() | config_of(self, "num_tokens", "output_mode")
+        own = config_of(self, "num_tokens", "output_mode")  # Keras's has no `sparse`: it is there where it is true
+        return super().get_config() | own | ({"sparse": True} if self.sparse else {})
 
 
 class Discretization(DataLayer):
@@ -109,7 +121,7 @@ class Discretization(DataLayer):
         num_bins: Instead: how many bins, of as many numbers each, `adapt` should make.
         epsilon: How far off the boundaries may be then, as a share of the data.
         output_mode: "int", or "one_hot", "multi_hot" or "count" as for `CategoryEncoding`.
-        sparse: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
 
     Returns:
         Bins from 0 to the number of boundaries, int32; or the encoding of them. nan is in the last bin.
@@ -135,9 +147,8 @@ class Discretization(DataLayer):
             raise ValueError(f"{self.name}: num_bins={num_bins!r} should be at least 1.")
         if output_mode not in ("int", *MODES):
             raise ValueError(f"{self.name}: output_mode={output_mode!r} should be one of int, {', '.join(MODES)}.")
-        if sparse:
-            raise ValueError(f"{self.name}: sparse=True is not to be had: results are dense tensors.")
-        self.num_bins, self.epsilon, self.output_mode, self.sparse = num_bins, epsilon, output_mode, sparse
+        check_sparse(self, sparse, output_mode)
+        self.num_bins, self.epsilon, self.output_mode, self.sparse = num_bins, epsilon, output_mode, bool(sparse)
         self.bin_boundaries = None if bin_boundaries is None else [float(b) for b in bin_boundaries]
         if self.bin_boundaries is not None and self.bin_boundaries != sorted(self.bin_boundaries):
             raise ValueError(f"{self.name}: bin_boundaries={self.bin_boundaries} should ascend.")
@@ -218,10 +229,10 @@ class Discretization(DataLayer):
         indices = ops.where(ops.isnan(x), edges.size, indices) if edges.size else indices
         if self.output_mode == "int":
             return ops.cast(indices, "int32")
-        return encoded(indices, self.output_mode, edges.size + 1, self.compute_dtype)
+        return encoded(indices, self.output_mode, edges.size + 1, self.compute_dtype, sparse=self.sparse)
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.output_dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.output_dtype, sparse=self.sparse)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         depth = self.num_bins if self.bin_boundaries is None else len(self.bin_boundaries) + 1

@@ -14,7 +14,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.layers.arguments import config_of, positive
-from kcore.layers.encode import MODES, encoded, encoded_shape
+from kcore.layers.encode import MODES, check_sparse, encoded, encoded_shape
 from kcore.layers.preprocess import DataLayer
 from kcore.layers.strings import as_text, on_host
 from kcore.ops.symbolic import KerasTensor
@@ -189,8 +189,7 @@ def _as_bytes(value: Any) -> bytes:
 def _check_mode(layer: Any, output_mode: Any, allowed: tuple[str, ...], sparse: bool) -> None:
     if output_mode not in allowed:
         raise ValueError(f"{layer.name}: output_mode={output_mode!r} should be one of {', '.join(allowed)}.")
-    if sparse:
-        raise ValueError(f"{layer.name}: sparse=True is not to be had: results are dense tensors.")
+    check_sparse(layer, sparse, output_mode)
 
 
 class Hashing(DataLayer):
@@ -201,7 +200,7 @@ class Hashing(DataLayer):
         mask_value: A value that has bin 0 for itself.
         salt: One or two integers: another hash, keyed by them. Without, everyone's bins are the same.
         output_mode: "int" for numbers; "one_hot", "multi_hot" and "count" as for `CategoryEncoding`.
-        sparse: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
 
     Input: strings or integers, of any shape. Floats lose their fractions.
 
@@ -228,7 +227,7 @@ class Hashing(DataLayer):
         super().__init__(**kwargs)
         self.num_bins = positive(self, num_bins, "num_bins")
         _check_mode(self, output_mode, ("int", *MODES), sparse)
-        self.mask_value, self.output_mode, self.sparse = mask_value, output_mode, sparse
+        self.mask_value, self.output_mode, self.sparse = mask_value, output_mode, bool(sparse)
         self.salt = salt_of(self, salt)
         self.supports_masking = True
 
@@ -236,7 +235,7 @@ class Hashing(DataLayer):
         indices = on_host(self._bins, inputs, "int64")
         if self.output_mode == "int":
             return ops.cast(indices, self.compute_dtype)
-        return encoded(indices, self.output_mode, self.num_bins, self.compute_dtype)
+        return encoded(indices, self.output_mode, self.num_bins, self.compute_dtype, sparse=self.sparse)
 
     def _bins(self, values: np.ndarray) -> np.ndarray:
         own_bin = self.mask_value is not None
@@ -251,7 +250,7 @@ class Hashing(DataLayer):
         return _each(one, values)
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype)
+        return KerasTensor(self.compute_output_shape(inputs.shape), self.compute_dtype, sparse=self.sparse)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         return encoded_shape(input_shape, self.output_mode, self.num_bins)
@@ -276,7 +275,7 @@ class HashedCrossing(DataLayer):
     Args:
         num_bins: The number of bins.
         output_mode: "int" or "one_hot".
-        sparse: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
 
     Input: two or more features of strings or integers, each of shape (), (batch,) or (batch, 1).
 
@@ -302,7 +301,7 @@ class HashedCrossing(DataLayer):
         super().__init__(name=name, dtype=dtype, **kwargs)
         self.num_bins = positive(self, num_bins, "num_bins")
         _check_mode(self, output_mode, ("int", "one_hot"), sparse)
-        self.output_mode, self.sparse = output_mode, sparse
+        self.output_mode, self.sparse = output_mode, bool(sparse)
 
     def call(self, inputs: Any) -> Any:
         features = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
@@ -313,7 +312,7 @@ class HashedCrossing(DataLayer):
         indices = on_host(self._bins, features, "int64")
         if self.output_mode == "int":
             return ops.cast(indices, self.compute_dtype)
-        return encoded(indices, "one_hot", self.num_bins, self.compute_dtype)
+        return encoded(indices, "one_hot", self.num_bins, self.compute_dtype, sparse=self.sparse)
 
     def _check_shape(self, shape: tuple) -> None:
         if len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
@@ -334,7 +333,7 @@ class HashedCrossing(DataLayer):
         shapes = [tuple(x.shape) for x in inputs]
         for shape in shapes:
             self._check_shape(shape)
-        return KerasTensor(self.compute_output_shape(shapes), self.compute_dtype)
+        return KerasTensor(self.compute_output_shape(shapes), self.compute_dtype, sparse=self.sparse)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         shape = tuple(input_shape[0])

@@ -17,7 +17,8 @@ class InputLayer(Layer):
         shape: The shape without the batch axis.
         batch_size: The size of the batch axis, None if it may be any.
         dtype: The default float dtype unless given.
-        sparse, ragged: Whether such tensors are taken.
+        sparse: Whether it is a sparse tensor (`docs/sparse.md`). Dense ones are taken, too.
+        ragged: Kept for configs; there are no ragged tensors.
         batch_shape: The whole shape, instead of `shape` and `batch_size`.
         input_tensor: A KerasTensor to use as it is.
         optional: Whether None may be given for this input.

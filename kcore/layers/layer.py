@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, dtype_policies, dtypes, naming, ops, state, tree
+from kcore.backends.coo import is_sparse
 from kcore.layers import home, masks
 from kcore.layers.input_spec import assert_input_compatibility
 from kcore.layers.shapes import as_shapes, as_symbolic, shape_of, specs
@@ -431,7 +432,7 @@ class Layer(Owner, Operation):
                 return x
             if isinstance(x, Variable):
                 x = x.value
-            if not (backend.is_tensor(x) or isinstance(x, np.ndarray) or hasattr(x, "__dlpack__")):
+            if not (backend.is_tensor(x) or isinstance(x, np.ndarray) or hasattr(x, "__dlpack__") or is_sparse(x)):
                 return x
             if isinstance(x, np.ndarray) and x.dtype.kind in "OSUMm":
                 return x  # strings and dates are for preprocessing layers to read
@@ -684,6 +685,7 @@ class Layer(Owner, Operation):
             return
         if isinstance(value, Layer):
             self._check_made()
+        state.revise_for(self, name, value)
         self.__dict__.pop("_is_simple", None)  # what the layer holds may have changed
         super().__setattr__(name, value)
 

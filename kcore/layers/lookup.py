@@ -11,7 +11,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.layers.arguments import config_of
-from kcore.layers.encode import MODES, encoded, encoded_shape
+from kcore.layers.encode import MODES, check_sparse, encoded, encoded_shape
 from kcore.layers.hashing import hasher, salt_of
 from kcore.layers.preprocess import DataLayer, batches
 from kcore.layers.strings import as_array, on_host
@@ -61,15 +61,14 @@ class Lookup(DataLayer):
             raise ValueError(f"{where}: output_mode={output_mode!r} should be one of {', '.join(OUTPUT_MODES)}.")
         if invert and output_mode != "int":
             raise ValueError(f"{where}: invert=True goes with output_mode='int', not {output_mode!r}.")
-        if sparse:
-            raise ValueError(f"{where}: sparse=True is not to be had: results are dense tensors.")
+        check_sparse(self, sparse, output_mode)
         if idf_weights is not None and output_mode != "tf_idf":
             raise ValueError(f"{where}: idf_weights are for output_mode='tf_idf', not {output_mode!r}.")
         if oov_method not in ("floormod", "farmhash"):
             raise ValueError(f"{where}: oov_method={oov_method!r} should be 'floormod' or 'farmhash'.")
         self.max_tokens, self.num_oov_indices, self.invert = max_tokens, num_oov_indices, invert
         self.mask_token, self.oov_token = mask_token, oov_token
-        self.output_mode, self.sparse, self.pad_to_max_tokens = output_mode, sparse, pad_to_max_tokens
+        self.output_mode, self.sparse, self.pad_to_max_tokens = output_mode, bool(sparse), pad_to_max_tokens
         self.oov_method, self.salt = oov_method, salt_of(self, salt)
         self.input_vocabulary = None if vocabulary is None or isinstance(vocabulary, (str, Path)) else vocabulary
         self.input_idf_weights = None if idf_weights is None else np.asarray(idf_weights).tolist()
@@ -255,18 +254,19 @@ class Lookup(DataLayer):
         if self.output_mode == "int":
             return numbers
         if self.output_mode != "tf_idf":
-            return encoded(numbers, self.output_mode, self._depth(), "int64")
+            return encoded(numbers, self.output_mode, self._depth(), "int64", sparse=self.sparse)
         assert self._idf is not None
         dtype = self._dtype_policy.compute_dtype
         weights = np.pad(self._idf, (0, self._depth() - len(self._idf)))
-        return ops.multiply(encoded(numbers, "count", self._depth(), dtype), ops.cast(weights, dtype))
+        counts = encoded(numbers, "count", self._depth(), dtype, sparse=self.sparse)
+        return ops.multiply(counts, ops.cast(weights, dtype))
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         mode = "count" if self.output_mode == "tf_idf" else self.output_mode
         return encoded_shape(input_shape, mode, self._depth())
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self._output_dtype())
+        return KerasTensor(self.compute_output_shape(inputs.shape), self._output_dtype(), sparse=self.sparse)
 
     def _output_dtype(self) -> str:
         if self.invert:
@@ -337,7 +337,7 @@ class StringLookup(Lookup):
         output_mode: "int" for places; "one_hot", "multi_hot" and "count" as for `CategoryEncoding`; "tf_idf" for
             counts times weights, those of unknown strings being the mean.
         pad_to_max_tokens: Whether encodings are `max_tokens` wide even if the vocabulary is smaller.
-        sparse: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
         encoding: Of bytes and files.
         salt: One or two integers: another hash for unknown strings, keyed by them.
 
@@ -481,7 +481,7 @@ class IntegerLookup(Lookup):
         keys, first = np.array(self._tokens, "int64")[order], len(self._special())
         at = ops.minimum(ops.searchsorted(keys, x), len(keys) - 1)
         known = ops.equal(ops.take(keys, at, 0), x)
-        unknown = ops.mod(x, self.num_oov_indices) + (first - self.num_oov_indices)
+        unknown = ops.add(ops.mod(x, self.num_oov_indices), first - self.num_oov_indices)
         found = ops.where(known, ops.take(order + first, at, 0), unknown)
         if self.mask_token is not None:
             found = ops.where(ops.equal(x, self.mask_token), 0 if self.output_mode == "int" else -1, found)

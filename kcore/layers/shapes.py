@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kcore import dtypes
+from kcore.backends.coo import is_sparse
 from kcore.ops.symbolic import KerasTensor
 
 
@@ -42,4 +43,4 @@ def as_symbolic(x: Any) -> Any:
     """A KerasTensor like a tensor; anything else as it is."""
     if not hasattr(x, "shape") or not hasattr(x, "dtype"):
         return x
-    return KerasTensor(tuple(x.shape), dtypes.name_of(x.dtype), record_history=False)
+    return KerasTensor(tuple(x.shape), dtypes.name_of(x.dtype), is_sparse(x), record_history=False)

@@ -34,7 +34,8 @@ class TextVectorization(DataLayer):
         output_mode: "int" for the words' numbers; "multi_hot", "count" or "tf_idf" for one vector a text.
         output_sequence_length: For "int": texts are cut or padded to that many words; else to the longest.
         pad_to_max_tokens, vocabulary, idf_weights, encoding: As for `StringLookup`.
-        sparse, ragged: False: results are dense.
+        sparse: Whether the vectors come as a sparse tensor.
+        ragged: False: results are padded.
 
     Input: a text, or texts of shape (batch,) or (batch, 1).
 
@@ -214,7 +215,8 @@ class TextVectorization(DataLayer):
         return self._lookup_layer.compute_output_shape((*shape[:1], None))
 
     def compute_output_spec(self, inputs: Any) -> KerasTensor:
-        return KerasTensor(self.compute_output_shape(inputs.shape), self._lookup_layer._output_dtype())
+        dtype = self._lookup_layer._output_dtype()
+        return KerasTensor(self.compute_output_shape(inputs.shape), dtype, sparse=self.sparse)
 
     # -- files --------------------------------------------------------------------------
 

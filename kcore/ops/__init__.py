@@ -28,4 +28,5 @@ from kcore.ops.special import *
 from kcore.ops.statistics import *
 from kcore.ops.vectorize import *
 
-from kcore.ops.namespaces import linalg, nn, numpy  # isort: skip - after all the ops
+from kcore.ops import sparse  # isort: skip - after all the ops
+from kcore.ops.namespaces import linalg, nn, numpy  # isort: skip - as above

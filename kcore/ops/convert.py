@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from kcore import backends, dtypes, ops
+from kcore.backends.coo import is_sparse
 from kcore.backends.host import to_array
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
@@ -24,7 +25,8 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
             it is, or cast.
         dtype: The result's; for None arrays keep theirs, and Python numbers become bool, int32, the
             default float or complex64.
-        sparse, ragged: Taken as they come: x stays dense.
+        sparse: False makes a sparse x dense; else it stays sparse, and any other x dense.
+        ragged: Taken as it comes: there are no ragged tensors.
 
     Raises:
         TypeError: x holds something else than numbers.
@@ -35,14 +37,18 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     """
     name = None if dtype is None else dtypes.name_of(dtype)
     if isinstance(x, KerasTensor):
+        x = array(x) if x.sparse and sparse is False else x
         return x if name in (None, x.dtype) else ops.cast(x, name)
     if hasattr(x, "__kcore_value__"):
         x = x.__kcore_value__()
-    return backends.active().convert(x, name)
+    backend = backends.active()
+    if sparse is False and is_sparse(x):
+        x = array(x)
+    return backend.convert(x, name)
 
 
 def convert_to_numpy(x: Any) -> np.ndarray:
-    """x as a NumPy array of the same dtype; ml_dtypes has bfloat16 and float8.
+    """x as a NumPy array of the same dtype; ml_dtypes has bfloat16 and float8. A sparse tensor becomes dense.
 
     Raises:
         ValueError: x is a KerasTensor, which has no values.
@@ -64,7 +70,7 @@ def _arrayed(x: Spec, dtype: Any = None) -> Plan:
 
 @op(rule=_arrayed)
 def array(x: Tensor, dtype: Any = None) -> Tensor:
-    """x as a tensor, in `dtype` if given: `convert_to_tensor` that a model can hold.
+    """x as a dense tensor, in `dtype` if given: `convert_to_tensor` that a model can hold.
 
     >>> ops.array([1, 2], dtype="float32")
     Tensor([1., 2.], dtype=float32)

@@ -605,11 +605,10 @@ def _hot(x: Spec, num_classes: int, axis: int = -1, dtype: Any = None, sparse: b
     count = operator.index(num_classes)
     if count < 0:
         raise ValueError(f"num_classes={num_classes!r} is negative.")
-    if sparse:
-        raise ValueError("sparse=True is not available; the result is dense.")
     at = rules.normalize_axis(axis, x.ndim + 1)
     name = rules.dtype_or(dtype, config.floatx())
-    return Plan((*x.shape[:at], count, *x.shape[at:]), name, num_classes=count, axis=at, dtype=name)
+    shape = (*x.shape[:at], count, *x.shape[at:])
+    return Plan.many(Spec(shape, name, bool(sparse)), num_classes=count, axis=at, dtype=name)
 
 
 @op(rule=_hot)
@@ -621,10 +620,10 @@ def one_hot(x: Tensor, num_classes: int, axis: int = -1, dtype: Any = None, spar
         num_classes: The size of the new axis.
         axis: Where the new axis is in the result.
         dtype: The default float for None.
-        sparse: Only False.
+        sparse: Whether the result is a sparse tensor.
 
     Raises:
-        ValueError: `num_classes` is negative, the axis is out of range, or `sparse` is true.
+        ValueError: `num_classes` is negative, or the axis is out of range.
 
     >>> ops.one_hot([0, 2], 3)
     Tensor([[1., 0., 0.],
@@ -655,13 +654,13 @@ def multi_hot(
         num_classes: The number of classes; `num_tokens` is its old name.
         axis: Where the axis of classes is before the classes of one sample are joined.
         dtype: The default float for None.
-        sparse: Only False.
+        sparse: Whether the result is a sparse tensor.
 
     Returns:
         `one_hot(inputs)` with the maximum taken over axis 1, for a vector over axis 0.
 
     Raises:
-        ValueError: `num_classes` is missing, the axis is out of range, or `sparse` is true.
+        ValueError: `num_classes` is missing, or the axis is out of range.
         TypeError: Another keyword is given.
 
     >>> ops.multi_hot([[0, 2]], 4)
@@ -673,7 +672,8 @@ def multi_hot(
     if num_classes is None:
         raise ValueError("multi_hot: num_classes is missing.")
     hot = one_hot(inputs, num_classes, axis, dtype, sparse)
-    return ops.max(hot, 1 if len(hot.shape) > 2 else 0)
+    joined = 1 if len(hot.shape) > 2 else 0
+    return ops.sign(ops.sum(hot, joined)) if sparse else ops.max(hot, joined)
 
 
 # -- which ones -------------------------------------------------------------------------

@@ -20,8 +20,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kcore import backends, config, dtypes, naming, tree
+from kcore.backends.coo import is_sparse, on_meeting
 from kcore.backends.host import to_array
-from kcore.ops import symbolic
+from kcore.ops import sparsity, symbolic
 from kcore.ops.class_names import class_name
 from kcore.ops.symbolic import KerasTensor, Spec
 
@@ -52,9 +53,10 @@ class Plan:
     Attributes:
         unsized: Whether a size in the arguments is None, so that nothing can be computed: the call is
             symbolic though no argument is (`zeros((None, 3))`, where a layer is traced).
+        sparse: What becomes of sparse operands, one of `kcore.ops.sparsity`'s; None where there are none.
     """
 
-    __slots__ = ("arguments", "cast", "container", "outputs", "unsized")
+    __slots__ = ("arguments", "cast", "container", "outputs", "sparse", "unsized")
 
     def __init__(
         self, shape: symbolic.Shape, dtype: str, /, cast: str | dict[str, str | None] | None = None, **arguments: Any
@@ -63,12 +65,13 @@ class Plan:
         self.cast = cast
         self.arguments = arguments
         self.unsized = False
+        self.sparse: str | None = None
 
     @classmethod
     def many(cls, outputs: Any, /, cast: str | dict[str, str | None] | None = None, **arguments: Any) -> Plan:
         """A plan with a tuple, list or other structure of Specs as its result."""
         plan = cls.__new__(cls)
-        plan.outputs, plan.cast, plan.arguments, plan.unsized = outputs, cast, arguments, False
+        plan.outputs, plan.cast, plan.arguments, plan.unsized, plan.sparse = outputs, cast, arguments, False, None
         return plan
 
     def cast_of(self, name: str) -> str | None:
@@ -79,8 +82,8 @@ class Source:
     """How one argument of a call becomes what the backend's function takes.
 
     Attributes:
-        kind: "tensor" (native already), "number" (Python's), "convert" (an array...), "variable",
-            "tensors" (a sequence of any of these), "plain" or "index".
+        kind: "tensor" (native already), "traced" (so, but without values), "number" (Python's), "convert" (an array...),
+            "variable", "tensors" (a sequence of any of these), "plain" or "index".
         cast: The dtype to convert to, or None.
         dtype: The dtype that the backend's function sees.
         value: For "plain", the normalized value; for "index", a function that makes it of what the caller gave.
@@ -109,7 +112,7 @@ class Source:
             return self.value
         if self.kind == "variable":
             return lambda v: convert(v.__kcore_value__(), cast)
-        if self.kind == "tensor" and cast is None:
+        if self.kind in ("tensor", "traced") and cast is None:
             return None
         return lambda x: convert(x, cast)
 
@@ -147,6 +150,7 @@ class Op:
         roles: Parameter name -> "tensor", "tensors" or "plain".
         indices: Parameter name -> Index, for plain arguments that may hold arrays.
         vjp: The reference backend's gradient rule, if one is registered.
+        sparse: What it does with sparse tensors, if it takes them (`kcore/ops/sparse.py`).
         definition: For a private op, the one function that runs it.
     """
 
@@ -165,6 +169,7 @@ class Op:
         self.definition = function if private else None
         self.roles = {p.name: role_of(p) for p in self.signature.parameters.values()}
         self.vjp: Any = None
+        self.sparse: sparsity.Entry | None = None
         self.plans: dict[Any, Callable] = {}
         self.call = self._generate(function)
         if private:
@@ -206,12 +211,19 @@ class Op:
                 f"            run = plans[{', '.join(number_key)}]",
                 f"        {failures}",
                 f"            return dispatch(({args}))",
-                f"    return run({args})",
+                "    try:",  # which costs nothing
+                f"        return run({args})",
+                "    except Exception:",
+                f"        if not misread(({args})):",
+                "            raise",
+                f"    return look_again(({args}))",
             ]
         scope = {
             "chosen": backends.chosen.get,
             "plans": self.plans,
             "dispatch": self.dispatch,
+            "misread": _misread,
+            "look_again": self.look_again,
             "operand_key": _operand_key,
             "defaults": {p.name: p.default for p in parameters},
             **{f"index_key_{name}": index.key for name, index in self.indices.items()},
@@ -230,10 +242,18 @@ class Op:
         try:
             run = self.plans[self._key(args)]
         except (KeyError, AttributeError, TypeError, ValueError):  # no plan, no dtype, or not hashable
-            run, args = self._first(args)
-            if run is None:
-                return args
-        return run(*args)
+            return self.look_again(args)
+        try:
+            return run(*args)
+        except Exception:
+            if not _misread(args):
+                raise
+        return self.look_again(args)
+
+    def look_again(self, args: tuple) -> Any:
+        """Runs the op with the plan for these very arguments, made if there is none."""
+        run, args = self._first(args)
+        return args if run is None else run(*args)
 
     def _key(self, args: tuple) -> tuple:
         key: list[Any] = [backends.chosen.get()]
@@ -267,6 +287,8 @@ class Op:
         args = tuple(made)
         try:
             key = self._key(args)
+            if _misread(args):
+                key = (*key, *[is_sparse(a) for a in tree.flatten(args)])
             run = self.plans.get(key)
         except TypeError:  # a plain argument is not hashable, or holds a tensor
             return self._bind(backend, args, once=True), args
@@ -298,11 +320,14 @@ class Op:
             else:
                 given.append(a)
         try:
-            return self.rule(*given)
+            plan = self.rule(*given)
+            if self.sparse is not None or any(s.sparse for s in tree.flatten(given) if s.__class__ is Spec):
+                sparsity.decide(self, plan, given, args)
         except (ValueError, TypeError, IndexError, NotImplementedError) as error:
             if str(error).startswith(f"{self.name}: "):
                 raise
             raise type(error)(f"{self.name}: {error}") from None
+        return plan
 
     def _bind(self, backend: Any, args: tuple, once: bool = False) -> Callable:
         plan = self.plan(args)
@@ -321,6 +346,8 @@ class Op:
                 sources.append(Source("index", value=remade))
             else:
                 sources.append(Source("plain", value=plan.arguments.get(name, a), changed=name in plan.arguments))
+        if plan.sparse is not None:
+            return sparsity.bind(self, backend, plan, sources)
         return backend.bind(self, plan, sources, once)
 
     def trace(self, args: tuple, call: OpCall | None = None) -> Any:
@@ -329,7 +356,7 @@ class Op:
             tuple(self._sequence(name, a)) if role == "tensors" and not isinstance(a, KerasTensor) else a
             for (name, role), a in zip(self.roles.items(), args, strict=True)
         )
-        outputs = tree.map_structure(lambda s: KerasTensor(s.shape, s.dtype), self.plan(args).outputs)
+        outputs = tree.map_structure(lambda s: KerasTensor(s.shape, s.dtype, sparse=s.sparse), self.plan(args).outputs)
         return self.noted(args, outputs, call)
 
     def noted(self, args: tuple, outputs: Any, call: OpCall | None = None) -> Any:
@@ -417,6 +444,7 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
         name = function.__name__
         found = Op.__new__(Op)
         found.name, found.rule, found.plans, found.vjp, found.definition = name, trace, {}, None, None
+        found.sparse = None
         found.body = None if _is_primitive(function) else function
         found.signature = inspect.signature(function)
         found.roles = dict.fromkeys(found.signature.parameters, "control")
@@ -506,7 +534,8 @@ def spec_of(a: Any) -> Any:
         return Spec((), dtypes.WEAK[type(a)])
     if not hasattr(a, "shape"):  # nested lists, beside a symbolic operand
         a = to_array(a)
-    return Spec(a.shape, dtypes.name_of(a.dtype))
+    sparse = a.sparse if a.__class__ is KerasTensor else is_sparse(a)
+    return Spec(a.shape, dtypes.name_of(a.dtype), sparse)
 
 
 def _source(backend: Any, a: Any, cast: str | None) -> Source:
@@ -521,7 +550,13 @@ def _source(backend: Any, a: Any, cast: str | None) -> Source:
         cast = None
     if hasattr(a, "__kcore_value__"):
         return Source("variable", cast, dtype)
-    return Source("tensor" if backend.is_tensor(a) else "convert", cast, dtype)
+    native = "traced" if hasattr(a, "__kcore_traced__") else "tensor"
+    return Source(native if backend.is_tensor(a) else "convert", cast, dtype)
+
+
+def _misread(args: tuple) -> bool:
+    """Whether the plan for these arguments may be taken for another: some are sparse, and do not look it."""
+    return backends.active().hides_sparse and any(is_sparse(a) for a in tree.flatten(args))
 
 
 def forget_plans() -> None:
@@ -531,4 +566,5 @@ def forget_plans() -> None:
 
 
 backends.on_default_change(forget_plans)
+on_meeting(forget_plans)
 config.on_change(forget_plans)

@@ -7,7 +7,6 @@ integers are rounded at the end and kept within the range of their dtype.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.ops import rules, windows
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
+from kcore.ops.resample_axis import by_matrix, filter_weights, growth, mixed, resized_axis
 from kcore.ops.symbolic import Spec
 
 # -- pieces -----------------------------------------------------------------------------
@@ -79,133 +79,6 @@ def as_given(y: Tensor, rank: int, layout: str) -> Tensor:
     """The reverse of `one_image_as_batch`."""
     y = y if rank == 4 else ops.squeeze(y, 0)
     return y if layout == "channels_last" else ops.moveaxis(y, -1, -3)
-
-
-# -- resampling an axis by a matrix -----------------------------------------------------
-
-
-def _triangle(xp: Any, x: Any) -> Any:
-    return xp.maximum(1 - x, 0.0)
-
-
-def _cubic(xp: Any, x: Any) -> Any:
-    """Keys' cubic with a = -1/2."""
-    near = ((1.5 * x - 2.5) * x) * x + 1
-    far = ((-0.5 * x + 2.5) * x - 4) * x + 2
-    return xp.where(x < 1, near, xp.where(x < 2, far, 0.0))
-
-
-def _lanczos(radius: int, xp: Any, x: Any) -> Any:
-    return xp.where(x < radius, xp.sinc(x) * xp.sinc(x / radius), 0.0)
-
-
-FILTERS: dict[str, Callable[[Any, Any], Any]] = {
-    "bilinear": _triangle,
-    "bicubic": _cubic,
-    "lanczos3": functools.partial(_lanczos, 3),
-    "lanczos5": functools.partial(_lanczos, 5),
-}
-
-
-def filter_weights(xp: Any, places: Any, pixels: Any, last: Any, spread: Any, method: str) -> Any:
-    """How much each pixel of an axis counts for each place on it: (places, pixels), rows that sum to 1.
-
-    A place outside the image, before -1/2 or after `last` + 1/2, gets nothing.
-
-    Args:
-        xp: numpy, or kcore.ops where numbers are only known when it runs.
-        places: Coordinates, of shape (places, 1).
-        pixels: 0 to `last`, of shape (1, pixels).
-        spread: How much wider than a pixel the filter is.
-    """
-    w = FILTERS[method](xp, xp.absolute(places - pixels) / spread)
-    total = xp.sum(w, axis=1, keepdims=True)
-    whole = xp.absolute(total) > 1000 * np.finfo("float32").eps  # else nothing of the filter met a pixel
-    w = xp.where(whole, w / xp.where(whole, total, 1.0), 0.0)
-    return xp.where((places >= -0.5) & (places <= last + 0.5), w, 0.0)
-
-
-def _area_weights(xp: Any, i: Any, j: Any, step: Any) -> Any:
-    """What part of the stretch from i * step to (i + 1) * step pixel j covers."""
-    covered = xp.minimum((i + 1) * step, j + 1) - xp.maximum(i * step, j)
-    return xp.maximum(covered, 0.0) / step
-
-
-@functools.lru_cache(maxsize=256)
-def _known_weights(n: int, out: int, method: str, dtype: str) -> np.ndarray:
-    i, j = np.arange(out, dtype="float64")[:, None], np.arange(n, dtype="float64")[None]
-    return _constant(_resize_weights(np, i, j, n / out, n, method), dtype)
-
-
-def _resize_weights(xp: Any, i: Any, j: Any, step: Any, n: Any, method: str) -> Any:
-    if method == "area":
-        return _area_weights(xp, i, j, step)
-    return filter_weights(xp, (i + 0.5) * step - 0.5, j, n - 1, xp.maximum(step, 1.0), method)
-
-
-def _weights(n: Any, out: int, method: str, dtype: str) -> Any:
-    """The matrix (out, n) that resizes an axis of n pixels by a filter that widens; n may be a tensor."""
-    if isinstance(n, int):
-        return _known_weights(n, out, method, dtype)
-    i, j = ops.arange(out, dtype=dtype)[:, None], ops.arange(n, dtype="int32")[None]
-    n = ops.cast(n, dtype)
-    return _resize_weights(ops, i, ops.cast(j, dtype), n / out, n, method)
-
-
-def _constant(x: np.ndarray, dtype: str) -> np.ndarray:
-    """x to be shared: in its dtype, and read-only."""
-    x = x.astype(dtype)
-    x.setflags(write=False)
-    return x
-
-
-def mixed(x: Tensor, weights: Any, axis: int) -> Tensor:
-    """x with each vector v along `axis` replaced by weights @ v."""
-    sizes = ops.shape(x)
-    axis %= len(sizes)
-    if axis == len(sizes) - 1:
-        return ops.matmul(x, ops.swapaxes(weights, 0, 1))
-    flat = ops.reshape(x, (*sizes[: axis + 1], math.prod(sizes[axis + 1 :])))
-    return ops.reshape(ops.matmul(weights, flat), (*sizes[:axis], weights.shape[0], *sizes[axis + 1 :]))
-
-
-# -- resampling an axis by the few pixels around each place -----------------------------
-
-REACH = {"bilinear": 1, "bicubic": 2, "lanczos3": 3, "lanczos5": 5}
-
-
-@functools.lru_cache(maxsize=256)
-def _known_neighbours(n: int, out: int, method: str, dtype: str) -> tuple[np.ndarray, np.ndarray]:
-    index, weights = _around(np, np.arange(out, dtype="float64")[:, None], n / out, n - 1, method)
-    return _constant(index, "int32"), _constant(weights, dtype)
-
-
-def _around(xp: Any, i: Any, step: Any, last: Any, method: str) -> tuple[Any, Any]:
-    places = (i + 0.5) * step - 0.5
-    reach = REACH[method]
-    pixels = xp.floor(places) + np.arange(1 - reach, reach + 1)
-    w = FILTERS[method](xp, xp.absolute(places - pixels))
-    w = xp.where((pixels >= 0) & (pixels <= last), w, 0.0)
-    return xp.clip(pixels, 0, last), w / xp.sum(w, axis=1, keepdims=True)
-
-
-def _neighbours(n: Any, out: int, method: str, dtype: str) -> tuple[Any, Any]:
-    """For each of `out` new pixels on an axis of n: which pixels count, and how much, (out, neighbours) both."""
-    if isinstance(n, int):
-        return _known_neighbours(n, out, method, dtype)
-    size = ops.cast(n, dtype)
-    index, weights = _around(ops, ops.arange(out, dtype=dtype)[:, None], size / out, size - 1, method)
-    return ops.cast(index, "int32"), weights
-
-
-def _interpolated(x: Tensor, axis: int, index: Any, weights: Any) -> Tensor:
-    """For each row of `index`, the sum of those elements along the axis times the weights."""
-    spread = (-1, *(1,) * (-axis - 1))
-    total: Any = None
-    for k in range(index.shape[1]):
-        part = ops.take(x, index[:, k], axis) * ops.reshape(weights[:, k], spread)
-        total = part if total is None else total + part
-    return total
 
 
 # -- resize -----------------------------------------------------------------------------
@@ -277,36 +150,36 @@ def resize(
     >>> ops.image.resize(image, (1, 4))[0, :, 0]
     Tensor([1. , 1.5, 2.5, 3. ], dtype=float32)
     """
-    axes = frame_of(data_format)
-    x = images
-    if crop_to_aspect_ratio:
-        x = _cropped_to_ratio(x, size, axes)
-    if pad_to_aspect_ratio:
-        x = _padded_to_ratio(x, size, axes, fill_value)
+    x = framed(images, size, crop_to_aspect_ratio, pad_to_aspect_ratio, fill_value, data_format)
+    return resized(x, size, interpolation, antialias, data_format, resized_axis)
+
+
+def framed(x: Tensor, size: tuple[int, int], crop: bool, pad: bool, fill_value: float, layout: str) -> Tensor:
+    """Images cropped, or padded, to the ratio of `size`, if asked."""
+    if crop:
+        x = _cropped_to_ratio(x, size, frame_of(layout))
+    return _padded_to_ratio(x, size, frame_of(layout), fill_value) if pad else x
+
+
+def resized(
+    x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool, layout: str, along: Callable
+) -> Tensor:
+    """Images in another size, with along(x, axis, out, interpolation, antialias) for an axis that a filter resizes."""
+    axes, dtype = frame_of(layout), dtypes.name_of(x.dtype)
     sizes = ops.shape(x)
-    pairs = sorted(zip(axes, size, strict=False), key=lambda pair: _growth(sizes[pair[0]], pair[1]))
+    pairs = sorted(zip(axes, size, strict=False), key=lambda pair: growth(sizes[pair[0]], pair[1]))
     if interpolation == "nearest":
         for axis, out in pairs:
-            x = ops.take(x, _nearest(sizes[axis], out), axis)
+            x = ops.take(x, nearest(sizes[axis], out), axis)
         return x
-    dtype = dtypes.name_of(images.dtype)
-    computing = computing_dtype(dtype)
-    x = ops.cast(x, computing)
+    x = ops.cast(x, computing_dtype(dtype))
     for axis, out in pairs:
-        growth = _growth(sizes[axis], out)
-        if interpolation == "area" or (antialias and growth < 1):
-            x = mixed(x, _weights(sizes[axis], out, interpolation, computing), axis)
-        elif growth != 1:
-            x = _interpolated(x, axis, *_neighbours(sizes[axis], out, interpolation, computing))
+        if by_matrix(sizes[axis], out, interpolation, antialias) or growth(sizes[axis], out) != 1:
+            x = along(x, axis, out, interpolation, antialias)
     return restored(x, dtype)
 
 
-def _growth(n: Any, out: int) -> float:
-    """How many times longer an axis gets; taken as shrinking where its size is not known yet."""
-    return out / n if isinstance(n, int) else 0.0
-
-
-def _nearest(n: Any, out: int) -> Any:
+def nearest(n: Any, out: int) -> Any:
     """The pixel in which the middle of each new pixel lies: floor((i + 1/2) * n / out)."""
     if isinstance(n, int):
         return (2 * np.arange(out) + 1) * n // (2 * out)

@@ -130,13 +130,11 @@ def _binned(x: Spec, weights: Spec | None = None, minlength: int = 0, sparse: bo
         raise TypeError(f"x should be integers, not {x.dtype}.")
     if weights is not None and rules.broadcast(weights.shape, x.shape) != rules.broadcast((), x.shape):
         raise ValueError(f"weights of shape {weights.shape} should have x's shape {x.shape}.")
-    if sparse:
-        raise ValueError("sparse=True is not available; the result is dense.")
     dtype = "int32" if weights is None else dtypes.concrete(weights.dtype)
     dtype = "int32" if dtype == "bool" else dtype
-    return Plan(
-        (*x.shape[:-1], None), dtype, cast={"x": "int32", "weights": dtype}, minlength=operator.index(minlength)
-    )
+    cast = {"x": "int32", "weights": dtype}
+    made = Spec((*x.shape[:-1], None), dtype, bool(sparse))
+    return Plan.many(made, cast=cast, minlength=operator.index(minlength))
 
 
 @op(rule=_binned)
@@ -147,7 +145,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
         x: Integers, (n,), or (batch, n) for a count of each row. Those below 0 are left out.
         weights: One for each element of x.
         minlength: The least size of the result.
-        sparse: Only False.
+        sparse: Whether the result is a sparse tensor.
 
     Returns:
         As many counts as the greatest number of x plus 1, or `minlength`; int32, or of the dtype of the weights. A
@@ -155,7 +153,7 @@ def bincount(x: Tensor, weights: Tensor | None = None, minlength: int = 0, spars
 
     Raises:
         TypeError: x is not of integers.
-        ValueError: x has another number of dimensions, the weights another shape, or `sparse` is true.
+        ValueError: x has another number of dimensions, or the weights another shape.
 
     >>> ops.bincount([0, 2, 2])
     Tensor([1, 0, 2], dtype=int32)

@@ -13,27 +13,33 @@ Shape = tuple[int | None, ...]
 class Spec:
     """What a rule knows of a tensor: its shape, where None is a size not known yet, and dtype.
 
-    A Python scalar has shape () and a weak dtype: "int", "float" or "complex".
+    A Python scalar has shape () and a weak dtype: "int", "float" or "complex". `sparse` tells whether
+    it is a sparse tensor; rules seldom look (see `kcore.ops.sparsity`).
     """
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("dtype", "shape", "sparse")
 
-    def __init__(self, shape: Iterable[int | None], dtype: str) -> None:
+    def __init__(self, shape: Iterable[int | None], dtype: str, sparse: bool = False) -> None:
         self.shape: Shape = tuple(shape)
         self.dtype = dtype
+        self.sparse = sparse
 
     @property
     def ndim(self) -> int:
         return len(self.shape)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Spec) and (self.shape, self.dtype) == (other.shape, other.dtype)
+        return isinstance(other, Spec) and (self.shape, self.dtype, self.sparse) == (
+            other.shape,
+            other.dtype,
+            other.sparse,
+        )
 
     def __hash__(self) -> int:
-        return hash((self.shape, self.dtype))
+        return hash((self.shape, self.dtype, self.sparse))
 
     def __repr__(self) -> str:
-        return f"Spec({self.shape}, {self.dtype!r})"
+        return f"Spec({self.shape}, {self.dtype!r}{', sparse=True' if self.sparse else ''})"
 
 
 class KerasTensor:
@@ -58,6 +64,8 @@ class KerasTensor:
         self.dtype = "string" if getattr(dtype, "name", dtype) == "string" else dtypes.name_of(dtype)
         self.sparse = bool(sparse)
         self.ragged = bool(ragged)
+        if sparse and ragged:
+            raise ValueError("KerasTensor: sparse=True and ragged=True don't go together.")
         self.record_history = record_history
         self.name = name or "keras_tensor"
         self._keras_history: History | None = None

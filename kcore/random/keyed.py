@@ -11,7 +11,7 @@ from typing import Any
 
 from kcore import backends, dtypes, ops
 from kcore.backends import threefry
-from kcore.ops import rules
+from kcore.ops import rules, sparsity
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
 from kcore.ops.symbolic import Spec
 from kcore.random.bits import keyed, random_bits, random_words, require_key, split
@@ -289,6 +289,20 @@ def random_dropout(inputs: Tensor, key: Tensor, rate: float, noise_shape: Any = 
     scaled = ops.divide(inputs, 1 - rate)
     return ops.where(kept, scaled, ops.zeros_like(scaled))
 
+
+def _sparse_dropout(inputs: Any, key: Tensor, rate: float, noise_shape: Any = None) -> Any:
+    """The same elements are dropped as of a dense tensor."""
+    if rate == 0:
+        return inputs
+    kept = random_dropout(ops.ones(ops.shape(inputs), inputs.dtype), key, rate, noise_shape)
+    return ops.multiply(ops.divide(inputs, 1 - rate) if rate < 1 else inputs, ops.sign(kept))
+
+
+def _dropped_sparsely(inputs: Spec, key: Spec, rate: float, noise_shape: Any) -> str:
+    return sparsity.MADE_DENSE if key.sparse else sparsity.SPARSE
+
+
+random_dropout.op.sparse = sparsity.Entry(_dropped_sparsely, _sparse_dropout, "sparse")  # type: ignore[attr-defined]
 
 _TINY = 2.0**-126  # the smallest normal float32
 

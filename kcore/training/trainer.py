@@ -358,9 +358,10 @@ class Trainer:
         return self._step("predict", self.predict_step, force)
 
     def _step(self, kind: str, step: Callable, force: bool) -> Callable:
-        assigned, read = _unique(*self._state_variables(kind))
-        # A step belongs to the variables that it was compiled for; freezing a layer makes another.
-        key = (tuple(map(id, assigned)), tuple(map(id, read)), tuple(map(id, self.trainable_variables)))
+        with remembering({}):  # only while it is asked for: layers may come and go between two epochs
+            assigned, read = _unique(*self._state_variables(kind))
+            # A step belongs to the variables that it was compiled for; freezing a layer makes another.
+            key = (tuple(map(id, assigned)), tuple(map(id, read)), tuple(map(id, self.trainable_variables)))
         known = self._steps_compiled.get(kind)  # type: ignore[attr-defined]
         if known is not None and known[0] == key and not force:
             return known[1]
@@ -399,7 +400,7 @@ class Trainer:
             return self(specs)  # type: ignore[operator]
         except Exception as symbolic_error:
             # A call that can't be traced (it uses a framework's own functions) is run once instead.
-            head = tree.map_structure(lambda t: t[:1] if hasattr(t, "shape") and len(t.shape) else t, x)
+            head = tree.map_structure(lambda t: ops.get_item(t, slice(1)) if len(getattr(t, "shape", ())) else t, x)
             try:
                 with StatelessScope():
                     return self(head, training=False)  # type: ignore[operator]
@@ -657,12 +658,13 @@ def _batch_size(x: Any) -> Any:
 def _symbolic_like(x: Any) -> Any:
     """A KerasTensor of the same shape, the batch size open."""
     from kcore import dtypes
+    from kcore.backends.coo import is_sparse
     from kcore.ops.symbolic import KerasTensor
 
     if x is None or not hasattr(x, "shape"):
         return x
-    shape = tuple(x.shape)
-    return KerasTensor((None, *shape[1:]) if shape else (), dtypes.name_of(x.dtype), record_history=False)
+    shape, dtype = tuple(x.shape), dtypes.name_of(x.dtype)
+    return KerasTensor((None, *shape[1:]) if shape else (), dtype, is_sparse(x), record_history=False)
 
 
 def _unique(*groups: list[Variable]) -> list[list[Variable]]:

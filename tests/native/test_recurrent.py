@@ -117,14 +117,16 @@ def test_thread_counts_give_the_same_bits(kernels, rng, masked, dtype):
     size = steps, batch, _, units = (3, 37, 4, 19)
     mask = mask_for(rng, size, masked)
     mask = None if mask is None else np.ascontiguousarray(mask.T)
-    _, h, c, _, recurrent, bias = tensors(rng, size, 4, dtype)
+    x, h, c, kernel, recurrent, bias = tensors(rng, size, 4, dtype)
+    x = np.ascontiguousarray(np.swapaxes(x, 0, 1))
     gates, g = (rng.standard_normal((steps, batch, n * units)).astype(dtype) for n in (4, 1))
     narrow, of_state = np.ascontiguousarray(recurrent[:, : 3 * units]), np.ascontiguousarray(bias[: 3 * units])
 
     def run(threads):
         own = gates.copy()
-        hs, cells = kernels.lstm(own, recurrent, bias, h, c, mask, threads=threads)
+        hs, cells, _ = kernels.lstm(own, recurrent, bias, h, c, mask, threads=threads)
         found = [hs, cells, own, *kernels.lstm_grad(g, h, c, own, cells, recurrent, c, mask, threads=threads)]
+        found += kernels.lstm(None, recurrent, bias, h, c, mask, threads=threads, x=x, kernel=kernel)
         for after in (False, True):
             own = np.ascontiguousarray(gates[..., : 3 * units])
             more = (mask, False, after)
@@ -175,6 +177,10 @@ def test_wrong_arrays_raise(kernels):
         kernels.lstm(gates, np.zeros((4, 12), "float32"), None, h, h)
     with pytest.raises(ValueError, match=r"expected shape \(3, 4\)"):
         kernels.lstm(gates, recurrent, None, h[:2], h)
+    with pytest.raises(ValueError, match=r"expected shape \(5, 16\)"):
+        kernels.lstm(None, recurrent, None, h, h, x=np.zeros((2, 3, 5), "float32"), kernel=recurrent)
+    with pytest.raises(ValueError, match="either gates, or x and kernel"):
+        kernels.lstm(gates, recurrent, None, h, h, kernel=recurrent)
     with pytest.raises(TypeError, match="bool mask"):
         kernels.lstm(gates, recurrent, None, h, h, np.ones((2, 3), "int8"))
     with pytest.raises(ValueError, match=r"expected shape \(2, 3\)"):

@@ -80,6 +80,24 @@ def test_peaks_and_their_places(kernels, rng, sizes, least, dtype):
 
 
 @both_dtypes
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (3, 64), (2, 200), (40, 33), (1, 5000)], ids=str)
+def test_the_greatest_of_a_row_come_in_order(kernels, rng, shape, dtype):
+    few = rng.integers(0, 9, shape)  # with ties
+    for x in (rng.standard_normal(shape), few, np.sort(rng.standard_normal(shape)), np.zeros(shape)):
+        x = x.astype(dtype)
+        x[rng.random(shape) < 0.02] = np.nan
+        x[rng.random(shape) < 0.02] = -np.inf
+        order = shape[1] - 1 - np.argsort(x[:, ::-1], 1, kind="stable")[:, ::-1]
+        for k in {1, min(5, shape[1]), shape[1] // 2 or 1, shape[1]}:
+            values, places = same_for_every_team(kernels.top, x, k)
+            np.testing.assert_array_equal(places, order[:, :k])
+            np.testing.assert_array_equal(values, np.take_along_axis(x, order[:, :k], 1))
+    for k in (0, shape[1] + 1):
+        with pytest.raises(ValueError, match="expected 1 <= k"):
+            kernels.top(x, k)
+
+
+@both_dtypes
 @every_size
 def test_moments_of_numbers_far_from_zero(kernels, rng, sizes, dtype):
     x = made(rng, sizes, dtype, shift=30)

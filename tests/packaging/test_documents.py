@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/goldens.md", "docs/conformance.md"]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    *(f"docs/{p}.md" for p in ("design", "goldens", "conformance", "sparse")),
+]
 
 
 @pytest.mark.parametrize("command", ["make demo", "make test"])
@@ -35,3 +40,10 @@ def test_the_checks_of_a_change_are_one_executable_script():
     text = script.read_text(encoding="utf-8")
     assert "set -euo pipefail" in text
     assert {"make check", "make test"} <= set(text.splitlines())
+
+
+def test_the_page_on_sparse_tensors_has_the_table_that_ops_follow():
+    import kcore.random.keyed  # noqa: F401 - declares ops, too
+    from kcore.ops import sparse
+
+    assert sparse.table() in (ROOT / "docs/sparse.md").read_text(encoding="utf-8")

@@ -327,7 +327,7 @@ void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int th
   });
 }
 
-// Summed as column_sums does: 64 rows in T, the rest in double.
+// Sums of 64 rows in T, the rest in double.
 template <class C, class T>
 bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads) {
   constexpr index chain = 64;

@@ -8,10 +8,12 @@
 #include "api/draw.h"
 #include "api/gather.h"
 #include "api/half.h"
+#include "api/layout.h"
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/recurrent.h"
 #include "api/reduce.h"
+#include "api/resample.h"
 #include "api/rows.h"
 #include "api/steps.h"
 
@@ -23,10 +25,12 @@ namespace kcore {
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
+  F(layout, LayoutKernels, KCORE_LAYOUT_KERNELS)                 \
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \
   F(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)                 \
+  F(resample, ResampleKernels, KCORE_RESAMPLE_KERNELS)           \
   F(rows, RowKernels, KCORE_ROWS_KERNELS)                        \
   F(steps, StepKernels, KCORE_STEPS_KERNELS)
 

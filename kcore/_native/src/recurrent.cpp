@@ -17,27 +17,28 @@ struct Course {
   index at(index i) const { return reverse ? steps - 1 - i : i; }
 };
 
-// h @ w for some of the gates, packed for tiles: blocks of `lanes` units, in each the gates' columns
-// of those units, two or four gates at a time.
+// h @ w, or x @ w, for some of the gates, w packed for tiles: blocks of `lanes` units, in each the
+// gates' columns of those units, two or four gates at a time.
 template <class T>
 class GateProducts {
  public:
   static constexpr index lanes = Simd<T>::lanes;
 
-  GateProducts(index units, index gates) : units_(units), gates_(gates) {
+  GateProducts(index depth, index units, index gates)
+      : depth_(depth), units_(units), gates_(gates) {
     rows_ = max_tile_rows;
     for (index gate = 0; gate < gates; gate += width_at(gate))
       rows_ = min_of(rows_, tile_rows[width_at(gate)]);
   }
 
-  index room_needed() const { return round_up(units_, lanes) * gates_ * units_; }
+  index room_needed() const { return round_up(units_, lanes) * gates_ * depth_; }
 
   // Packs the gates from column `first` on; a row of w has `columns`.
   void pack_from(const T* w, index columns, index first, T* packed) {
     packed_ = packed;
     for (index u = 0; u < units_; u += lanes)
       for (index gate = 0; gate < gates_; gate += width_at(gate))
-        for (index k = 0; k < units_; ++k)
+        for (index k = 0; k < depth_; ++k)
           for (index j = 0; j < width_at(gate); ++j, packed += lanes) {
             const T* from = w + k * columns + first + (gate + j) * units_ + u;
             store(packed, u + lanes <= units_ ? load(from) : load_part(from, units_ - u));
@@ -45,35 +46,40 @@ class GateProducts {
   }
 
   // Calls f(row, u, sums) for rows of h in [begin, end) and blocks of units from u on; sums[j * lanes]
-  // is gate j's.
+  // is gate j's. `more`, unless null, adds its products with rows of x.
   template <class F>
-  void over(const T* h, index begin, index end, F&& f) const {
+  void over(const T* h, index begin, index end, F&& f, const GateProducts* more = nullptr,
+            const T* x = nullptr) const {
     if (begin == end) return;
     TileSums<T> sums;
     const index tiles = ceil_div(end - begin, rows_), rows = ceil_div(end - begin, tiles);
-    const T* block = packed_;
-    for (index u = 0; u < units_; u += lanes, block += units_ * gates_ * lanes)
+    for (index u = 0; u < units_; u += lanes)
       for (index r = begin; r < end; r += rows) {
         const index count = min_of(rows, end - r);
-        const T* part = block;
-        for (index gate = 0; gate < gates_; gate += width_at(gate)) {
-          const index width = width_at(gate);
-          product_for<T>(count, width)(1, units_, h + r * units_, units_, 0, part, 0,
-                                       sums.at + gate * lanes, gates_ * lanes, false);
-          part += units_ * width * lanes;
-        }
+        multiply(h, u, r, count, sums.at, false);
+        if (more) more->multiply(x, u, r, count, sums.at, true);
         for (index i = 0; i < count; ++i) f(r + i, u, sums.at + i * gates_ * lanes);
       }
   }
 
  private:
+  void multiply(const T* a, index u, index row, index count, T* sums, bool add) const {
+    const T* part = packed_ + u * gates_ * depth_;
+    for (index gate = 0; gate < gates_; gate += width_at(gate)) {
+      const index width = width_at(gate);
+      product_for<T>(count, width)(1, depth_, a + row * depth_, depth_, 0, part, 0,
+                                   sums + gate * lanes, gates_ * lanes, add);
+      part += depth_ * width * lanes;
+    }
+  }
+
   // How many gates one tile takes from `gate` on.
   index width_at(index gate) const {
     const index left = gates_ - gate;
     return left >= 4 && tile_rows[4] ? 4 : left >= 2 ? 2 : 1;
   }
 
-  index units_, gates_, rows_;
+  index depth_, units_, gates_, rows_;
   const T* packed_ = nullptr;
 };
 
@@ -149,15 +155,16 @@ KCORE_INLINE Vec<T> with_bias(P part, const T* gate, const T* bias, index offset
 }
 
 template <class T>
-bool lstm(index steps, index batch, index units, const T* recurrent, const T* bias, const T* h0,
-          const T* c0, const unsigned char* mask, bool reverse, bool keep, T* gates, T* h, T* cells,
+bool lstm(index steps, index batch, index units, index features, const T* x, const T* kernel,
+          const T* recurrent, const T* bias, const T* h0, const T* c0, const unsigned char* mask, bool reverse, bool keep, T* gates, T* h, T* cells,
           int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index size = batch * units;
-  GateProducts<T> products(units, 4);
-  Scratch scratch(room<T>(products.room_needed()));
+  GateProducts<T> products(units, units, 4), of_x(features, units, 4);
+  Scratch scratch(room<T>(products.room_needed()) + room<T>(of_x.room_needed()));
   if (!scratch) return false;
   products.pack_from(recurrent, 4 * units, 0, take<T>(scratch, products.room_needed()));
+  if (x) of_x.pack_from(kernel, 4 * units, 0, take<T>(scratch, of_x.room_needed()));
   const Course course{steps, reverse};
   over_batch(batch, threads, [&](index begin, index end) {
     const T *h_old = h0, *c_old = c0;
@@ -165,21 +172,25 @@ bool lstm(index steps, index batch, index units, const T* recurrent, const T* bi
       const index t = course.at(i), next = course.at(min_of(i + 1, steps - 1)) - t;
       T* h_new = h + t * size;
       T* c_new = keep ? cells + t * size : cells;
-      products.over(h_old, begin, end, [&](index row, index u, const T* sums) {
+      const auto step = [&](index row, index u, const T* sums) {
         over_block<T>(u, units, [&](auto part) {
           T* gate = gates + (t * batch + row) * 4 * units + u;
           const index at = row * units + u;
-          fetch(gate + next * batch * 4 * units, 4, units);
+          if (keep || !x) fetch(gate + next * batch * 4 * units, 4, units);
           fetch(h_new + next * size + at, 1, units);
           if (keep) fetch(c_new + next * size + at, 1, units);
           const Vec<T> before = part.get(c_old + at);
           if (left_out(mask, t, batch, row)) {
             part.put(h_new + at, part.get(h_old + at));
             part.put(c_new + at, before);
+            if (keep && x)
+              for (int j = 0; j < 4; ++j) part.put(gate + j * units, Vec<T>{});
             return;
           }
           const auto given = [&](index j) {
-            return with_bias(part, gate, bias, j * units, u) + load(sums + j * lanes);
+            const Vec<T> v = load(sums + j * lanes);
+            if (!x) return with_bias(part, gate, bias, j * units, u) + v;
+            return bias ? part.get(bias + j * units + u) + v : v;
           };
           const Vec<T> in = sigmoid_of<T>(given(0)), forget = sigmoid_of<T>(given(1));
           const Vec<T> candidate = tanh_of(given(2)), out = sigmoid_of<T>(given(3));
@@ -192,7 +203,11 @@ bool lstm(index steps, index batch, index units, const T* recurrent, const T* bi
           part.put(gate + 2 * units, candidate);
           part.put(gate + 3 * units, out);
         });
-      });
+      };
+      if (x)
+        products.over(h_old, begin, end, step, &of_x, x + t * batch * features);
+      else
+        products.over(h_old, begin, end, step);
       h_old = h_new;
       c_old = c_new;
     }
@@ -266,7 +281,7 @@ bool gru_after(index steps, index batch, index units, const T* recurrent, const 
                bool keep, T* gates, T* h, T* extra, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index size = batch * units;
-  GateProducts<T> products(units, 3);
+  GateProducts<T> products(units, units, 3);
   Scratch scratch(room<T>(products.room_needed()));
   if (!scratch) return false;
   products.pack_from(recurrent, 3 * units, 0, take<T>(scratch, products.room_needed()));
@@ -318,7 +333,7 @@ bool gru_before(index steps, index batch, index units, const T* recurrent, const
                 T* extra, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index size = batch * units;
-  GateProducts<T> first(units, 2), second(units, 1);
+  GateProducts<T> first(units, units, 2), second(units, units, 1);
   Scratch scratch(room<T>(first.room_needed()) + room<T>(second.room_needed()));
   if (!scratch) return false;
   first.pack_from(recurrent, 3 * units, 0, take<T>(scratch, first.room_needed()));

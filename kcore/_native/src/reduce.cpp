@@ -2,6 +2,7 @@
 #include "api/reduce.h"
 
 #include "moments.h"
+#include "top.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from kcore import backends, dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse, to_coo
 from kcore.backends.host import to_array
 from kcore.state import StatelessScope
 
@@ -26,6 +28,7 @@ class JaxBackend(Backend):
 
     name = "jax"
     compiles_shapes = True
+    pads_sparse = True
     tensor_types = (jax.Array,)
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
@@ -36,6 +39,8 @@ class JaxBackend(Backend):
                 if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
                     x = jnp.real(x)
                 return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -45,6 +50,23 @@ class JaxBackend(Backend):
         # Inside a transformation too it is a value, not a part of the trace: what is kept of it does not leak.
         with _mode(dtypes.is_wide(dtypes.name_of(array.dtype))), jax.ensure_compile_time_eval():
             return jnp.asarray(array)
+
+    def coo(self, x: Any) -> Coo:
+        x = x if hasattr(x, "n_batch") and type(x).__name__ == "BCOO" else x.to_bcoo()
+        with _mode(_wide(x.data) or _wide(x.indices)):
+            if x.n_batch or x.n_dense:
+                x = x.update_layout(n_batch=0, n_dense=0)
+            if not x.unique_indices:
+                x = x.sum_duplicates(nse=x.nse)
+        return Coo(x.indices, x.data, x.shape, ordered=x.indices_sorted)
+
+    def from_coo(self, x: Coo) -> Any:
+        from jax.experimental.sparse import BCOO
+
+        with _mode(_wide(x.values)):
+            indices = x.indices.astype("int32")
+            y = BCOO((x.values, indices), shape=x.shape, indices_sorted=x.ordered, unique_indices=x.unique)
+            return y if x.unique else y.sum_duplicates(nse=min(y.nse, math.prod(x.shape)))
 
     def numpy(self, x: Any) -> np.ndarray:
         return np.asarray(x) if isinstance(x, jax.Array) else to_array(x)
@@ -82,7 +104,7 @@ class JaxBackend(Backend):
         compiled = jax.jit(fn, compiler_options=_HASTILY if hastily else None)
 
         def run(*args: Any) -> Any:
-            with _mode(any(isinstance(a, (jax.Array, np.ndarray)) and _wide(a) for a in args)):
+            with _mode(any(_has_wide(a) for a in args)):
                 return compiled(*args)
 
         return run
@@ -121,7 +143,7 @@ class JaxBackend(Backend):
         wide = any(dtypes.is_wide(v._dtype) for v in (*assigned, *read))
 
         def run(data: Any) -> Any:
-            with _mode(wide or any(isinstance(x, (jax.Array, np.ndarray)) and _wide(x) for x in tree.flatten(data))):
+            with _mode(wide or any(map(_has_wide, tree.flatten(data)))):
                 leaves, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
             for variable, value in zip(assigned, state, strict=True):
                 variable._storage = value
@@ -135,7 +157,11 @@ class JaxBackend(Backend):
 
     def as_step_input(self, x: Any) -> Any:
         # jit takes NumPy arrays, and puts them on the device without the Python of jnp.asarray.
-        return x if type(x) is np.ndarray and x.dtype.kind in "fiubcV" else self.convert(x)  # V: ml_dtypes' floats
+        if type(x) is np.ndarray and x.dtype.kind in "fiubcV":  # V: ml_dtypes' floats
+            return x
+        if is_sparse(x) and not self.is_sparse(x):
+            return self.convert(_rounded_up(to_coo(x)))
+        return self.convert(x)
 
     def synchronize(self, x: Any) -> None:
         jax.block_until_ready(x)
@@ -185,6 +211,18 @@ def _wide(x: Any) -> bool:
     return (x.dtype.itemsize == 8 and x.dtype.kind in "iuf") or x.dtype == np.complex128
 
 
+def _rounded_up(x: Coo) -> Coo:
+    """With padding up to a power of 2, so that batches that store unlike numbers of elements share a program."""
+    stored = len(x.values)
+    more = max(8, 1 << (stored - 1).bit_length()) - stored if x.ndim else 0
+    indices = np.concatenate([x.indices, np.full((more, x.ndim), x.shape)])
+    return Coo(indices, np.concatenate([x.values, np.zeros(more, x.values.dtype)]), x.shape)
+
+
+def _has_wide(x: Any) -> bool:
+    return (isinstance(x, (jax.Array, np.ndarray)) or is_sparse(x)) and _wide(x)
+
+
 def _aside(fn: Callable) -> tuple[Callable, Callable]:
     """`fn(*xs) -> (outputs, aux)` with only the arrays of aux as its second result, and what makes aux of these again.
 
@@ -194,8 +232,8 @@ def _aside(fn: Callable) -> tuple[Callable, Callable]:
 
     def split(*xs: Any) -> tuple[list[Any], list[Any]]:
         outputs, aux = fn(*xs)
-        aside[:] = [tree.map_structure(lambda a: _ARRAY if isinstance(a, jax.Array) else a, aux)]
-        return outputs, [a for a in tree.flatten(aux) if isinstance(a, jax.Array)]
+        aside[:] = [tree.map_structure(lambda a: _ARRAY if isinstance(a, jax.Array) or is_sparse(a) else a, aux)]
+        return outputs, [a for a in tree.flatten(aux) if isinstance(a, jax.Array) or is_sparse(a)]
 
     def joined(arrays: Any) -> Any:
         found = iter(arrays)

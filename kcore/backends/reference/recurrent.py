@@ -13,6 +13,7 @@ from kcore._native.threads import threads_for
 from kcore.backends.reference.activate import _sigmoid_definition
 from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
+from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
@@ -85,6 +86,9 @@ def _fits(x, recurrent_kernel) -> bool:
     return _native.available and x.dtype.char in "fd" and recurrent_kernel.size > 0
 
 
+_NEAR = 4 << 20  # bytes of weights that a core still reads fast enough in each step
+
+
 def _time_major(x):
     return None if x is None else np.ascontiguousarray(np.swapaxes(x, 0, 1))
 
@@ -109,12 +113,15 @@ def _last(hs, h, reverse):
 
 def _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, keep):
     """(hs, gates, cells): the last two as the gradients need them with `keep`."""
-    gates = _projected(_time_major(x), kernel)
-    recurrent_kernel, bias, h, c = _plain(recurrent_kernel, bias, h, c)
-    threads = _threads(gates, recurrent_kernel)
-    hs, cells = _native.kernels.lstm(
-        gates, recurrent_kernel, bias, h, c, _time_major(mask), reverse=reverse, keep=keep, threads=threads
-    )
+    x = _time_major(x)
+    kernel, recurrent_kernel, bias, h, c = _plain(kernel, recurrent_kernel, bias, h, c)
+    threads = threads_for(x.shape[0] * x.shape[1] * recurrent_kernel.size)
+    # With some rows to a step, the weights of the inputs are used where they are met; with fewer, or with many weights,
+    # reading them in each step would take longer than a product for all steps that writes its result.
+    fused = x.shape[1] >= 4 and x.shape[2] > 0 and kernel.nbytes + recurrent_kernel.nbytes <= _NEAR
+    gates, inputs = (None, {"x": x, "kernel": kernel}) if fused else (_projected(x, kernel), {})
+    mask = _time_major(mask)
+    hs, cells, gates = _native.kernels.lstm(gates, recurrent_kernel, bias, h, c, mask, reverse, keep, threads, **inputs)
     return hs, gates, cells
 
 
@@ -143,8 +150,8 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     drecurrent = matmul(before.reshape(-1, units).T, later)
     with quiet():
         drecurrent += h.T @ first.reshape(-1, wide) if steps else 0
-    sums = _native.kernels.column_sums(rows, threads_for(rows.size))
-    state_sums = sums if dstate is dgates else _native.kernels.column_sums(state_rows, threads_for(rows.size))
+    sums = _column_sums(rows)
+    state_sums = sums if dstate is dgates else _column_sums(state_rows)
     return dx, dkernel, drecurrent, sums, state_sums
 
 

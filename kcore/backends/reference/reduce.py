@@ -67,6 +67,14 @@ def _folded(x, axis, keepdims, kernel, then=None):
     return y.reshape(_rules.fold(x.shape, axis, keepdims))
 
 
+def _column_sums(x):
+    """The sums down the columns of a matrix of float32 or float64, by the kernel."""
+    rows, columns = x.shape
+    if x.size == 0:
+        return np.zeros(columns, x.dtype)
+    return _native.kernels.sums(x, 1, rows, columns, threads=threads_for(x.size))[0]
+
+
 # -- sums and products ------------------------------------------------------------------
 
 
@@ -114,8 +122,7 @@ def mean(x, axis, keepdims):
         kernel = _native.kernels.sums
         return _folded(x, axis, keepdims, functools.partial(kernel, divisor=count), kernel)
     with quiet():
-        total = _sum(x, axis, keepdims)
-        return (total / np.asarray(count, total.real.dtype)).astype(x.dtype)
+        return (_sum(x, axis, keepdims) / count).astype(x.dtype)
 
 
 @vjp(ops.mean)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from kcore import ops
+from kcore import _native, ops
+from kcore._native.threads import threads_for
 from kcore.backends.reference.index import _added_along
 from kcore.backends.reference.tape import vjp
+
+# The most of a row that a kernel's heap picks out faster than NumPy cuts it in two.
+_FEW = 32
 
 
 def _comparable(x):
@@ -28,6 +32,9 @@ def argsort(x, axis):
 
 
 def top_k(x, k, sorted):
+    if _native.available and x.dtype.char in "fd" and x.size and 0 < k <= _FEW and 2 * k <= x.shape[-1]:
+        rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+        return tuple(t.reshape(*x.shape[:-1], k) for t in _native.kernels.top(rows, k, threads_for(x.size)))
     values = _comparable(x)
     if 0 < 4 * k <= x.shape[-1] and x.size:
         indices = _picked(values, k)

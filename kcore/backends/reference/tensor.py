@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from kcore.backends.coo import Coo, densified
+from kcore.backends.reference.tracer import Tracer
+
 
 class Tensor(np.ndarray):
     """A NumPy array to everyone outside; `+`, `[]`, `@`... follow kcore's promotion and are differentiable.
@@ -47,15 +50,47 @@ class Tensor(np.ndarray):
         return self.view(np.ndarray)
 
 
+class SparseTensor(Coo):
+    """The stored elements of a tensor: NumPy arrays, each element once, in row-major order.
+
+    Operators are attached by `kcore.ops.operators`. SciPy's sparse arrays become one, and `tocoo` makes one
+    of it again.
+    """
+
+    __slots__ = ("__weakref__", "_keras_mask")
+    _home = "reference"
+
+    def tocoo(self) -> Any:
+        """The same as a `scipy.sparse.coo_array`, of any number of dimensions."""
+        import scipy.sparse
+
+        return scipy.sparse.coo_array((np.asarray(self.values), tuple(self.indices.T)), self.shape)
+
+    def numpy(self) -> np.ndarray:
+        """The dense array."""
+        return densified(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return densified(self).astype(dtype, copy=False) if dtype is not None else densified(self)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))  # type: ignore[index]
+
+
 def wrap(y: Any) -> Any:
     """NumPy results as Tensors: arrays and scalars, in a tuple or list or alone; no copy."""
     if isinstance(y, (tuple, list)):
         return type(y)(wrap(e) for e in y)
-    if y.__class__ is Tensor:
+    if y.__class__ is Tensor or y.__class__ is Tracer:
         return y
     return np.asarray(y).view(Tensor)
 
 
 def detach(x: Any) -> Any:
     """The same values with no history."""
-    return x.view(np.ndarray).view(Tensor) if isinstance(x, Tensor) and x._node is not None else x
+    if isinstance(x, SparseTensor):
+        return SparseTensor(x.indices, detach(x.values), x.shape)
+    return x.view(np.ndarray).view(Tensor) if getattr(x, "_node", None) is not None else x

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from kcore import dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(tf, name, None) or tf.as_dtype(dtypes.to_numpy(name)) for name in dtypes.ALL}
@@ -52,6 +53,8 @@ class TensorFlowBackend(Backend):
             return tf.cast(x, DTYPES[dtype])
         if isinstance(x, tf.IndexedSlices):
             return self.convert(tf.convert_to_tensor(x), dtype)
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -63,6 +66,32 @@ class TensorFlowBackend(Backend):
     def numpy(self, x: Any) -> np.ndarray:
         return x.numpy() if isinstance(x, (tf.Tensor, tf.Variable)) else to_array(x)
 
+    def coo(self, x: Any) -> Coo:
+        shape = self.shape(x)
+        c = Coo(x.indices, x.values, shape, self.sizes(x))
+        if getattr(x, "_kcore_canonical", False) or not shape:
+            return c
+        flat = stored.places(c)
+        fine = tf.reduce_all(flat[1:] > flat[:-1])
+        c.unique = c.ordered = False
+
+        def put_right() -> tuple[Any, Any]:
+            y = stored.canonical(c)
+            return tf.cast(y.indices, tf.int64), y.values
+
+        if tf.executing_eagerly():
+            indices, values = (c.indices, c.values) if bool(fine) else put_right()
+        else:
+            indices, values = tf.cond(fine, lambda: (c.indices, c.values), put_right)
+        return Coo(indices, values, shape, c.sizes)
+
+    def from_coo(self, x: Coo) -> tf.SparseTensor:
+        x = stored.canonical(x)
+        sizes = [tf.cast(d, tf.int64) for d in x.sizes] if None in x.shape else tf.constant(x.shape, tf.int64)
+        y = tf.SparseTensor(tf.cast(x.indices, tf.int64), x.values, sizes)
+        y._kcore_canonical = True
+        return y
+
     def shape(self, x: Any) -> tuple[int | None, ...]:
         return tuple(x.shape.as_list()) if isinstance(x.shape, tf.TensorShape) else tuple(x.shape)
 
@@ -70,7 +99,7 @@ class TensorFlowBackend(Backend):
         known = self.shape(x)
         if None not in known:
             return known
-        found = tf.shape(x)
+        found = tf.cast(x.dense_shape, tf.int32) if isinstance(x, tf.SparseTensor) else tf.shape(x)
         return tuple(found[i] if d is None else d for i, d in enumerate(known))
 
     def dtype(self, x: Any) -> str:
@@ -159,16 +188,18 @@ class TensorFlowBackend(Backend):
         if jit != "auto":
             return function(jit is True)
         # XLA is faster, but lacks some ops (strings, dynamic shapes). It says so before it runs anything.
-        chosen = function(True)
+        chosen, uncompiled = function(True), function(False)
 
         def run(data: Any) -> Any:
             nonlocal chosen
+            if any(isinstance(x, tf.SparseTensor) for x in tree.flatten(data)):  # XLA needs to know how much is stored
+                return uncompiled(data)
             try:
                 return chosen(data)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError) as error:
                 if not any(s in str(error) for s in ("XLA", "compile", "tf2xla")):
                     raise
-            chosen = function(False)
+            chosen = uncompiled
             return chosen(data)
 
         return run
@@ -210,3 +241,8 @@ backend = TensorFlowBackend()
 from kcore.backends.tensorflow import families  # noqa: E402 - the op modules may use the backend
 
 TensorFlowBackend.ops = collect(*families.MODULES)
+
+from kcore.backends.tensorflow import sparse  # noqa: E402 - as above
+from kcore.ops import stored  # noqa: E402
+
+TensorFlowBackend.sparse_ops = collect(sparse)

@@ -10,6 +10,7 @@ import torch
 
 from kcore import dtypes, tree
 from kcore.backends.contract import Backend, collect
+from kcore.backends.coo import Coo, is_sparse, met_by_layout
 from kcore.backends.host import to_array
 
 DTYPES = {name: getattr(torch, name) for name in dtypes.ALL}
@@ -25,6 +26,7 @@ class TorchBackend(Backend):
     """
 
     name = "torch"
+    hides_sparse = True
     _lacking = set()
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
@@ -55,6 +57,8 @@ class TorchBackend(Backend):
                 return torch.tensor(x, dtype=DTYPES[dtype])
             except (RuntimeError, TypeError, OverflowError):  # out of range: it wraps around, as in NumPy
                 return from_numpy(to_array(x, dtype), dtype)
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
         if stacked is not None:
             return stacked
@@ -62,6 +66,44 @@ class TorchBackend(Backend):
 
     def numpy(self, x: Any) -> np.ndarray:
         return to_array(x)
+
+    def coo(self, x: Any) -> Coo:
+        known = getattr(x, "_kcore_coo", None)
+        if known is not None:  # gradients have flowed through dense tensors only, and can be differentiated again
+            return known
+        if x.layout is not torch.sparse_coo:
+            x = x.to_sparse_coo()
+        if x.dense_dim():
+            x = x.to_dense().to_sparse()
+        x = x.coalesce()
+        return Coo(x.indices().T, x.values(), tuple(x.shape))
+
+    def from_coo(self, x: Coo) -> torch.Tensor:
+        x = stored.canonical(x)
+        indices = x.indices.to(torch.int64)
+        y = torch.sparse_coo_tensor(indices.T, x.values, x.sizes, is_coalesced=True, check_invariants=False)
+        y._kcore_coo = Coo(indices, x.values, x.shape)
+        is_sparse(y)  # from the first one on, plans look at what they are given
+        return y
+
+    def bind(self, op: Any, plan: Any, sources: Any, once: bool = False) -> Callable:
+        run = super().bind(op, plan, sources, once)
+        if not met_by_layout():  # dense tensors alone, as in most processes: nothing is asked of them
+            return run
+
+        def guarded(*args: Any) -> Any:
+            # torch has one class for dense and sparse tensors, so the plan for dense ones is looked up for both.
+            for a in args:
+                if a.__class__ is torch.Tensor:
+                    if a.layout is not torch.strided:
+                        return op.look_again(args)
+                elif a.__class__ is list or a.__class__ is tuple:
+                    for e in a:
+                        if e.__class__ is torch.Tensor and e.layout is not torch.strided:
+                            return op.look_again(args)
+            return run(*args)
+
+        return guarded
 
     def shape(self, x: Any) -> tuple[int, ...]:
         return tuple(x.shape)
@@ -139,11 +181,11 @@ class TorchBackend(Backend):
         return CompiledStep(step, assigned, read)
 
     def optimizer_step(
-        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Callable, at: Any
     ) -> bool:
         from kcore.backends.torch import optimize
 
-        return optimize.step(kind, variables, gradients, slots, **numbers)
+        return optimize.step(kind, variables, gradients, slots, numbers, at)
 
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:
@@ -207,3 +249,8 @@ backend = TorchBackend()
 from kcore.backends.torch import families  # noqa: E402 - the op modules may use the backend
 
 TorchBackend.ops = collect(*families.MODULES)
+
+from kcore.backends.torch import sparse  # noqa: E402 - as above
+from kcore.ops import stored  # noqa: E402
+
+TorchBackend.sparse_ops = collect(sparse)

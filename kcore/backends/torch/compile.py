@@ -32,6 +32,8 @@ class CompiledStep:
     def __call__(self, data: Any) -> Any:
         leaves = tree.flatten(data)
         tensors = [x for x in leaves if x is not None]
+        if any(x.layout is not torch.strided for x in tensors):  # make_fx traces no sparse tensors
+            return self._step(data)
         key = tuple(None if x is None else (x.shape, x.dtype, x.device) for x in leaves)
         values = [v._storage.detach() for v in (*self._assigned, *self._read)]
         if key not in self._graphs:

@@ -7,7 +7,8 @@ namespace kcore {
 // Recurrent layers along whole sequences, time-major: gates[t, b, gate * units], h[t, b, units].
 //
 // Forward, `gates` holds the inputs' part of the gates, without the bias (which may be null), and is
-// overwritten with the gates; h gets the states. With `keep`, cells (lstm) or extra (gru) have a place for each step, which the
+// overwritten with the gates; h gets the states. lstm, given x[t, b, features], makes that part itself;
+// without `keep` the gates may be null then. With `keep`, cells (lstm) or extra (gru) have a place for each step, which the
 // gradients need; else for one. Where mask[t, b] is 0 the states stay; it may be null.
 // gru's extra is h @ recurrent for the candidate with `reset_after`, else reset * h.
 //
@@ -16,7 +17,8 @@ namespace kcore {
 // `reset_after` dstate those of the states' part.
 #define KCORE_RECURRENT_KERNELS(K)                                                                 \
   K(bool, lstm,                                                                                    \
-    (index steps, index batch, index units, const T* recurrent, const T* bias, const T* h0,        \
+    (index steps, index batch, index units, index features, const T* x, const T* kernel,           \
+     const T* recurrent, const T* bias, const T* h0,                                               \
      const T* c0, const unsigned char* mask, bool reverse, bool keep, T* gates, T* h, T* cells,    \
      int threads))                                                                                 \
   K(bool, lstm_grad,                                                                               \
