@@ -36,14 +36,14 @@ def accumulates_float64_in_float32(right, x, axis, keepdims):
     )
 
 
-@bug(SUM, "reference", "value", "off by more")
+@bug(SUM, "torch", "value", "off by more")  # reference computes bfloat16 in float32, whatever the function does
 def accumulates_bfloat16_in_bfloat16(right, x, axis, keepdims):
-    if x.dtype.name != "bfloat16":
+    if str(x.dtype) != "torch.bfloat16":
         return right(x, axis, keepdims)
-    total = x.dtype.type(0)
-    for e in np.tile(x.ravel(), 40):
-        total = (total + e / 40).astype(x.dtype)
-    return np.asarray(total)
+    total = x.new_zeros(())
+    for e in x.ravel().repeat(40):
+        total = total + e / 40
+    return total
 
 
 @bug(MAX, "reference", "value", "nan is out of place")
