@@ -140,8 +140,8 @@ def resize(
 
     Returns:
         The images, in their dtype. Integers are rounded, halves to even, and kept within the range of
-        their dtype. A nan or an infinity reaches the new pixels around it; its whole row and column if
-        the images shrink with `antialias`, or with "area".
+        their dtype. A nan or an infinity reaches the new pixels around it; perhaps its whole row and
+        column if the images shrink with `antialias`, or with "area".
 
     Raises:
         ValueError: An argument is none of the above, or the images have no pixels.

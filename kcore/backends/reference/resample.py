@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import Any
+from typing import NamedTuple as _NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from kcore.ops import resample, resample_axis
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 
-class _Band(NamedTuple):
+class _Band(_NamedTuple):
     """The rows of a matrix as kernels take them: where each one's weights begin, how many they are, and they."""
 
     spans: np.ndarray
