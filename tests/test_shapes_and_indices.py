@@ -233,3 +233,16 @@ def test_sorting_by_the_fast_way_keeps_the_order_of_the_stable_one(dtype, kind):
                 values, indices = (np.asarray(t) for t in ops.top_k(x, k))
                 np.testing.assert_array_equal(indices, order[..., :k])
                 assert values.tobytes() == np.take_along_axis(x, order[..., :k], -1).tobytes()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_segments_of_many_rows_fold_like_those_of_few(name, ordered):
+    rng = np.random.default_rng(0)
+    data, ids = rng.standard_normal((700, 9)).astype("float32"), rng.integers(-1, 40, 700)
+    data[5, 3] = np.nan
+    ids = np.sort(ids) if ordered else ids
+    want = np.full((40, 9), -np.inf if name == "max" else np.inf, "float32")
+    (np.maximum if name == "max" else np.minimum).at(want, ids[ids >= 0], data[ids >= 0])
+    got = getattr(ops, f"segment_{name}")(data, ids, 40)
+    np.testing.assert_array_equal(got, want)

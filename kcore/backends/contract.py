@@ -179,7 +179,7 @@ class Backend:
 
         def widened(*args: Any) -> Any:
             if on_host:
-                return self._on_host(op, *args)
+                return self._on_host(op, plan, *args)
             y = fn(*tree.map_structure(widen, list(args)))
             return tree.map_structure(lambda spec, r: self.convert(r, spec.dtype), plan.outputs, y)
 
@@ -205,7 +205,7 @@ class Backend:
 
         return run
 
-    def _on_host(self, op: Any, *args: Any) -> Any:
+    def _on_host(self, op: Any, plan: Any, *args: Any) -> Any:
         """The reference definition's result: for integers that no wider dtype of the framework holds."""
         from kcore import backends
 

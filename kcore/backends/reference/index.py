@@ -200,9 +200,19 @@ def scatter_rows(x, indices, updates, reduction):
     y = x.astype("float32" if narrow else x.dtype)
     if reduction == "add" and updates.ndim > 1 and updates.size > MANY and y.dtype != bool:
         return (y + _row_sums(i, updates.astype(y.dtype, copy=False), len(x))).astype(x.dtype)
+    if reduction in ("max", "min") and updates.ndim > 1 and updates.size > MANY and np.all(i[1:] >= i[:-1]):
+        _fold_runs({"max": np.maximum, "min": np.minimum}[reduction], y, i, updates)
+        return y.astype(x.dtype, copy=False)
     with np.errstate(all="ignore"):
         {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction].at(y, i, updates)
     return y.astype(x.dtype)
+
+
+def _fold_runs(fold, y, i, updates):
+    """`fold.at(y, i, updates)` for ascending i, whose runs of equal numbers are folded as such."""
+    starts = np.flatnonzero(np.concatenate([[True], i[1:] != i[:-1]]))
+    rows = i[starts]
+    y[rows] = fold(y[rows], fold.reduceat(updates, starts, 0))
 
 
 def _has_kernel(x):

@@ -105,6 +105,23 @@ class TensorFlowBackend(Backend):
     def dtype(self, x: Any) -> str:
         return _NAMES[x.dtype]
 
+    def _on_host(self, op: Any, plan: Any, *args: Any) -> Any:
+        if tf.executing_eagerly():
+            return super()._on_host(op, plan, *args)
+        with_values = super()._on_host
+
+        def run(*arrays: np.ndarray) -> list[np.ndarray]:
+            left = iter(arrays)
+            given = tree.map_structure(lambda a: next(left) if self.is_tensor(a) else a, list(args))
+            return [self.numpy(y) for y in tree.flatten(with_values(op, plan, *given))]
+
+        specs = tree.flatten(plan.outputs)
+        made = tf.numpy_function(
+            run, [a for a in tree.flatten(list(args)) if self.is_tensor(a)], [DTYPES[s.dtype] for s in specs]
+        )
+        shaped = [tf.ensure_shape(y, s.shape) for y, s in zip(made, specs, strict=True)]
+        return tree.pack_sequence_as(plan.outputs, shaped)
+
     def on_host(self, function: Callable, inputs: list[Any], dtype: str, shape: Any, read: Callable) -> Any:
         """In a graph: `function` of the inputs, each read into an array by `read`, run in Python at every step."""
         kind = tf.string if dtype == "string" else DTYPES[dtype]
