@@ -20,6 +20,9 @@ from kcore.ops.symbolic import KerasTensor
 _scope: ContextVar[StatelessScope | None] = ContextVar("kcore_stateless_scope", default=None)
 _autocast: ContextVar[str | None] = ContextVar("kcore_autocast", default=None)
 
+# How often something has changed that a step may have read while it was captured: an attribute of a layer, a setting.
+revision = 0
+
 AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 
 
@@ -140,6 +143,8 @@ class Variable:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        if self._trainable != bool(value):
+            revise()
         self._trainable = bool(value)
         if hasattr(self._storage, "requires_grad_") and self._floating:
             self._storage.requires_grad_(self._trainable)
@@ -231,6 +236,26 @@ class Variable:
 operators.attach(Variable, backend=lambda v: v.backend)
 
 
+def revise() -> None:
+    """Says that something has changed, or is about to, that captured steps may have read."""
+    global revision
+    note_unrepeatable("the step changes an attribute or a setting")
+    revision += 1
+
+
+def revise_for(owner: Any, name: str, value: Any) -> None:
+    """As `revise`, if setting that attribute of a layer or optimizer changes anything."""
+    if owner.__dict__.get(name, owner) is not value and name not in _PROGRESS:
+        revise()
+
+
+# Attributes that say how a run goes on, not what a step computes.
+_PROGRESS = frozenset({"stop_training", "stop_evaluating", "stop_predicting"})
+
+config.on_change(revise)
+backends.on_default_change(revise)
+
+
 class StatelessScope:
     """Reads and writes of variables go to the scope; the variables keep their values.
 
@@ -242,6 +267,8 @@ class StatelessScope:
     Raises:
         ValueError: A value's shape differs from its variable's.
     """
+
+    captures = False  # whether what is assigned will be the variables' own, in a step that a backend captures
 
     def __init__(
         self,
@@ -291,12 +318,30 @@ class StatelessScope:
         while scope is not None:
             if id(variable) in scope._values:
                 return scope._values[id(variable)]
+            if scope.captures:
+                return scope._stored(variable)
             scope = scope._outer
         return variable.backend.read(variable._storage)
 
+    def _stored(self, variable: Variable) -> Any:
+        """What stands for the variable's own value where a backend captures a step."""
+        return variable.backend.read(variable._storage)
+
+    def note_unrepeatable(self, what: str) -> None:
+        """A capture ends here: the step does something that can't be captured."""
+
 
 def in_stateless_scope() -> bool:
-    return _scope.get() is not None
+    scope = _scope.get()
+    return scope is not None and not scope.captures
+
+
+def note_unrepeatable(what: str) -> None:
+    """Says that what follows must be done anew in every step, so that a backend that captures one runs it as it is written."""
+    scope = _scope.get()
+    while scope is not None:
+        scope.note_unrepeatable(what)
+        scope = scope._outer
 
 
 def get_stateless_scope() -> StatelessScope | None:

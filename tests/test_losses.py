@@ -278,3 +278,17 @@ def test_losses_need_no_framework():
         assert not {"import jax", "import torch", "import tensorflow"} & set(
             map(str.strip, file.read_text().splitlines())
         )
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_a_class_without_probability_has_no_gradient(native, kind, monkeypatch):
+    """Its quotient is clipped, so the loss is flat there: 0, not 0 / 0."""
+    from kcore import _native
+
+    if not native:
+        monkeypatch.setattr(_native, "available", False)
+    p, target = np.array([[0.0, 1.0], [0.5, 0.5]], kind), np.array([0, 1])
+    with kcore.backend("reference"):
+        found = grad(lambda p: ops.sum(ops.sparse_categorical_crossentropy(target, p)))(p)
+    np.testing.assert_allclose(found, [[0, 0], [1, -1]], rtol=1e-6)

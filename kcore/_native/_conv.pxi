@@ -2,11 +2,15 @@
 
 cdef extern from "levels.h" namespace "kcore" nogil:
     cdef struct Conv:
-        index n, h, w, c, kh, kw, oc, groups, sh, sw, pt, pl, dh, dw, oh, ow
+        index n, d, h, w, c, kd, kh, kw, oc, groups, sd, sh, sw, pf, pt, pl, dd, dh, dw, od, oh, ow
 
 cdef extern from "levels.h" namespace "kcore::call" nogil:
-    cbool conv(cbool, Conv, void*, void*, void*, int)
-    cbool conv_input_grad(cbool, Conv, void*, void*, void*, int)
+    index conv_layout(cbool, Conv, cbool, void*)
+    index conv_packed(cbool, Conv, cbool, void*)
+    void conv_pack(cbool, Conv, cbool, void*, void*, int)
+    uint64_t c_fingerprint "kcore::call::fingerprint"(cbool, void*, index, int)
+    cbool c_conv "kcore::call::conv"(cbool, Conv, cbool, void*, void*, void*, void*, cbool, void*, int)
+    cbool c_conv_input_grad "kcore::call::conv_input_grad"(cbool, Conv, cbool, void*, void*, void*, int)
     cbool conv_weight_grad(cbool, Conv, void*, void*, void*, int)
     cbool depthwise(cbool, Conv, void*, void*, void*, int)
     cbool depthwise_input_grad(cbool, Conv, void*, void*, void*, int)
@@ -14,24 +18,49 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
 
 
 cdef Conv conv_spec(tuple x_shape, tuple w_shape, strides, pads, dilation, index groups) except *:
-    """Checks the sizes against each other and gives them as one struct."""
+    """Checks the sizes against each other and gives them as one struct; flat images have depth 1."""
     cdef Conv s
-    cdef index depth, bottom, right
-    s.n, s.h, s.w, s.c = x_shape
-    s.kh, s.kw, depth, s.oc = w_shape
-    s.sh, s.sw = strides
-    s.dh, s.dw = dilation
-    (s.pt, bottom), (s.pl, right) = pads
+    cdef index depth, back, bottom, right
+    s.d = s.kd = s.sd = s.dd = 1
+    s.pf = back = 0
+    if len(x_shape) == 4:
+        s.n, s.h, s.w, s.c = x_shape
+        s.kh, s.kw, depth, s.oc = w_shape
+        s.sh, s.sw = strides
+        s.dh, s.dw = dilation
+        (s.pt, bottom), (s.pl, right) = pads
+    else:
+        s.n, s.d, s.h, s.w, s.c = x_shape
+        s.kd, s.kh, s.kw, depth, s.oc = w_shape
+        s.sd, s.sh, s.sw = strides
+        s.dd, s.dh, s.dw = dilation
+        (s.pf, back), (s.pt, bottom), (s.pl, right) = pads
     s.groups = groups
-    if min(x_shape) < 0 or min(w_shape) < 0 or min(s.kh, s.kw, s.sh, s.sw, s.dh, s.dw, groups) < 1:
+    if (min(x_shape) < 0 or min(w_shape) < 0 or min(s.kd, s.kh, s.kw, s.sd, s.sh, s.sw) < 1
+            or min(s.dd, s.dh, s.dw, groups) < 1):
         raise ValueError("sizes, strides, dilations and groups must be positive.")
-    if min(s.pt, bottom, s.pl, right) < 0:
+    if min(s.pf, back, s.pt, bottom, s.pl, right) < 0:
         raise ValueError(f"padding must not be negative, got {pads}.")
     if depth * groups != s.c or s.oc % groups:
         raise ValueError(f"kernel {w_shape} with groups={groups} does not fit an input of shape {x_shape}.")
+    s.od = out_size(s.d, s.pf, back, (s.kd - 1) * s.dd + 1, s.sd)
     s.oh = out_size(s.h, s.pt, bottom, (s.kh - 1) * s.dh + 1, s.sh)
     s.ow = out_size(s.w, s.pl, right, (s.kw - 1) * s.dw + 1, s.sw)
     return s
+
+
+cdef int check_images(cnp.ndarray x, cnp.ndarray y, int kind) except -1:
+    """Raises unless both are flat images (or kernels), or both volumes."""
+    cdef int ndim = 5 if cnp.PyArray_NDIM(x) == 5 else 4
+    check(x, ndim, kind)
+    check(y, ndim, kind)
+    return 0
+
+
+cdef tuple image_shape(cnp.ndarray like, index n, index d, index h, index w, index c):
+    if cnp.PyArray_NDIM(like) == 4:
+        return (n, h, w, c)
+    return (n, d, h, w, c)
 
 
 cdef bint is_depthwise(Conv s) noexcept:
@@ -46,80 +75,136 @@ cdef Conv one_to_one(Conv s) noexcept:
 
 cdef cnp.ndarray sum_repeats(cnp.ndarray x, index times):
     """Each `times` neighbouring channels summed; a sum over so short an axis is slow in NumPy."""
-    n, h, w, c = (<object>x).shape
-    split = x.reshape(n, h, w, c // times, times)
+    cdef index channels = x.shape[cnp.PyArray_NDIM(x) - 1]
+    split = np.reshape(x, (-1, channels // times, times))
     total = split[..., 0].copy()
     for i in range(1, times):
         total += split[..., i]
     return total
 
 
-def conv2d(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation, index groups=1, int threads=1):
-    """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j].
+cdef cnp.ndarray finished_rows(cnp.ndarray y, cnp.ndarray bias, bint relu, int threads):
+    """y with the bias added, and then relu if asked, in place."""
+    if bias is not None or relu:
+        rows = np.reshape(y, (-1, y.shape[cnp.PyArray_NDIM(y) - 1]))
+        bias = np.zeros(rows.shape[1], rows.dtype) if bias is None else bias
+        bias_add_relu(rows, bias, relu, threads, rows)
+    return y
+
+
+def fingerprint(cnp.ndarray a not None, int threads=1):
+    """A number that differs between arrays whose bits differ, but for one in 2**64; surely if one word alone does.
+
+    It is the same on every SIMD level only by chance.
+    """
+    check(a, cnp.PyArray_NDIM(a), cnp.PyArray_TYPE(a))
+    cdef uint64_t found
+    threads = team(threads)
+    with nogil:
+        found = c_fingerprint(single(a), data(a), cnp.PyArray_SIZE(a), threads)
+    return found
+
+
+cdef class Packs:
+    """What `conv` reads instead of a kernel, made when first needed and kept: for callers that hold weights still.
+
+    It belongs to one kernel, whose values must not change while it is used.
+    """
+    cdef dict _made
+    cdef readonly size_t nbytes
+
+    def __cinit__(self):
+        self._made = {}
+        self.nbytes = 0
+
+    cdef cnp.ndarray of(self, Conv s, bint fast, cnp.ndarray w, int threads):
+        cdef tuple key = (<size_t>active, conv_layout(single(w), s, fast, data(w)), (<object>w).shape, s.groups)
+        cdef object found = self._made.get(key)
+        cdef cnp.ndarray packed
+        if found is not None:
+            return found
+        packed = vector(conv_packed(single(w), s, fast, data(w)), cnp.PyArray_TYPE(w))  # empty: not read packed
+        with nogil:
+            conv_pack(single(w), s, fast, data(w), data(packed), threads)
+        self._made[key] = packed
+        self.nbytes += packed.nbytes
+        return packed
+
+
+def conv(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation, index groups=1, int threads=1,
+         bint fast=False, Packs packs=None, cnp.ndarray bias=None, bint relu=False):
+    """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j] (+ bias[j], then relu if asked).
 
     Output channel j belongs to group j // (oc / groups) and sees that group's input channels.
+    Volumes x[n, d, h, w, c] and kernels w[kd, kh, kw, c / groups, oc] do, too.
+    `fast` lets float32 kernels of 3x3 and stride 1 be done by Winograd's algorithm, which is several times
+    less accurate, and where an input is not finite gives nan in a neighbourhood.
     """
     cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 4, kind)
-    check(w, 4, kind)
+    check_images(x, w, kind)
     cdef Conv s = conv_spec((<object>x).shape, (<object>w).shape, strides, pads, dilation, groups)
-    cdef cnp.ndarray y = empty((s.n, s.oh, s.ow, s.oc), x)
+    cdef void* added = columns_of(bias, kind, s.oc)
+    cdef cnp.ndarray y = empty(image_shape(x, s.n, s.od, s.oh, s.ow, s.oc), x)
+    cdef cnp.ndarray ready
+    cdef void* packed = NULL
     cdef bint ok
+    threads = team(threads)
     if s.c == 0 or y.size == 0:
         y.fill(0)
-        return y
-    threads = team(threads)
+        return finished_rows(y, bias, relu, 1)
     if is_depthwise(s):
         if s.oc > s.c:
-            x = np.repeat(x, s.oc // s.c, axis=3)
+            x = np.repeat(x, s.oc // s.c, axis=-1)
             s = one_to_one(s)
         with nogil:
             ok = depthwise(single(x), s, data(x), data(w), data(y), threads)
-    else:
-        with nogil:
-            ok = conv(single(x), s, data(x), data(w), data(y), threads)
+        finished(ok)
+        return finished_rows(y, bias, relu, threads)
+    if packs is not None:
+        ready = packs.of(s, fast, w, threads)
+        packed = data(ready) if ready.shape[0] else NULL
+    with nogil:
+        ok = c_conv(single(x), s, fast, data(x), data(w), packed, added, relu, data(y), threads)
     finished(ok)
     return y
 
 
-def conv2d_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shape, strides, pads, dilation,
-                      index groups=1, int threads=1):
-    """The gradient of sum(g * conv2d(x, w)) by x, for x of shape `x_shape`."""
+def conv_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shape, strides, pads, dilation,
+                    index groups=1, int threads=1, bint fast=False):
+    """The gradient of sum(g * conv(x, w)) by x, for x of shape `x_shape`."""
     cdef int kind = cnp.PyArray_TYPE(g)
-    check(g, 4, kind)
-    check(w, 4, kind)
+    check_images(g, w, kind)
     cdef Conv s = conv_spec(x_shape, (<object>w).shape, strides, pads, dilation, groups)
-    same_shape(g, (s.n, s.oh, s.ow, s.oc))
+    same_shape(g, image_shape(g, s.n, s.od, s.oh, s.ow, s.oc))
     cdef cnp.ndarray dx
     cdef index multiplier = 1
     cdef bint ok
-    if g.size == 0 or s.c == 0 or s.n * s.h * s.w == 0:
+    if g.size == 0 or 0 in x_shape:
         return np.zeros(x_shape, g.dtype)
     threads = team(threads)
     if is_depthwise(s):
         multiplier = s.oc // s.c
         s = one_to_one(s)
-        dx = empty((s.n, s.h, s.w, s.c), g)
+        dx = empty(image_shape(g, s.n, s.d, s.h, s.w, s.c), g)
         with nogil:
             ok = depthwise_input_grad(single(g), s, data(g), data(w), data(dx), threads)
         if multiplier > 1:
-            dx = sum_repeats(dx, multiplier)
+            dx = sum_repeats(dx, multiplier).reshape(x_shape)
     else:
         dx = empty(x_shape, g)
         with nogil:
-            ok = conv_input_grad(single(g), s, data(g), data(w), data(dx), threads)
+            ok = c_conv_input_grad(single(g), s, fast, data(g), data(w), data(dx), threads)
     finished(ok)
     return dx
 
 
-def conv2d_weight_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_shape, strides, pads, dilation,
-                       index groups=1, int threads=1):
-    """The gradient of sum(g * conv2d(x, w)) by w, for w of shape `w_shape`."""
+def conv_kernel_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_shape, strides, pads, dilation,
+                     index groups=1, int threads=1):
+    """The gradient of sum(g * conv(x, w)) by w, for w of shape `w_shape`."""
     cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 4, kind)
-    check(g, 4, kind)
+    check_images(x, g, kind)
     cdef Conv s = conv_spec((<object>x).shape, w_shape, strides, pads, dilation, groups)
-    same_shape(g, (s.n, s.oh, s.ow, s.oc))
+    same_shape(g, image_shape(g, s.n, s.od, s.oh, s.ow, s.oc))
     cdef cnp.ndarray dw = empty(w_shape, x)
     cdef bint ok
     if g.size == 0 or x.size == 0 or dw.size == 0:
@@ -128,7 +213,7 @@ def conv2d_weight_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_s
     threads = team(threads)
     if is_depthwise(s):
         if s.oc > s.c:
-            x = np.repeat(x, s.oc // s.c, axis=3)
+            x = np.repeat(x, s.oc // s.c, axis=-1)
             s = one_to_one(s)
         with nogil:
             ok = depthwise_weight_grad(single(x), s, data(x), data(g), data(dw), threads)

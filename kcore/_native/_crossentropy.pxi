@@ -4,6 +4,8 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_sparse_crossentropy "kcore::call::sparse_crossentropy"(cbool, index, index, void*, const int64_t*, void*, int)
     void c_sparse_crossentropy_grad "kcore::call::sparse_crossentropy_grad"(cbool, index, index, void*, void*,
         const int64_t*, void*, int)
+    void picked_crossentropy(cbool, index, index, void*, const int64_t*, void*, double, int)
+    void picked_crossentropy_grad(cbool, index, index, void*, void*, const int64_t*, void*, double, int)
     void c_dense_crossentropy "kcore::call::dense_crossentropy"(cbool, index, index, void*, void*, void*, int)
     void c_dense_crossentropy_grad "kcore::call::dense_crossentropy_grad"(cbool, index, index, void*, void*,
         void*, void*, int)
@@ -37,6 +39,38 @@ def sparse_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None
         with nogil:
             c_sparse_crossentropy_grad(single(x), rows, cols, data(g), data(x), <const int64_t*>data(target), data(dx), threads)
     return dx
+
+
+def picked_crossentropy_rows(cnp.ndarray p not None, cnp.ndarray target not None, double epsilon, int threads=1):
+    """-log(p[r] / sum(p[r]))[target[r]] for each row, the quotient clipped to epsilon from 0 and 1; 0 where target[r]
+    is no column."""
+    check(p, 2, cnp.PyArray_TYPE(p))
+    cdef index rows = p.shape[0], cols = p.shape[1]
+    check_classes(target, rows)
+    cdef cnp.ndarray loss = vector(rows, cnp.PyArray_TYPE(p))
+    threads = team(threads)
+    if cols == 0:
+        loss.fill(0)
+        return loss
+    with nogil:
+        picked_crossentropy(single(p), rows, cols, data(p), <const int64_t*>data(target), data(loss), epsilon, threads)
+    return loss
+
+
+def picked_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray p not None, cnp.ndarray target not None,
+                                  double epsilon, int threads=1):
+    """The gradient of sum(g * picked_crossentropy_rows(p, target, epsilon)) by p; 0 where the quotient is clipped."""
+    check(p, 2, cnp.PyArray_TYPE(p))
+    cdef index rows = p.shape[0], cols = p.shape[1]
+    check_flat(g, cnp.PyArray_TYPE(p), rows, False)
+    check_classes(target, rows)
+    cdef cnp.ndarray dp = empty_like(p)
+    threads = team(threads)
+    if cols:
+        with nogil:
+            picked_crossentropy_grad(single(p), rows, cols, data(g), data(p), <const int64_t*>data(target), data(dp),
+                                     epsilon, threads)
+    return dp
 
 
 def crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):

@@ -4,7 +4,8 @@
 Callers choose shapes, dtypes and `threads`. Arrays are C-contiguous, aligned and of one dtype;
 anything else raises, so no call can reach outside its arrays, but the messages are for
 developers. Images are x[n, h, w, c] and kernels w[kh, kw, c / groups, oc]; `strides` and
-`dilation` are (rows, columns), `pads` is ((top, bottom), (left, right)). Inputs are only read
+`dilation` are (rows, columns), `pads` is ((top, bottom), (left, right)). Volumes have one axis,
+kernel size, stride, dilation and pair of pads more, in front of these. Inputs are only read
 and results are new, unless a docstring says otherwise. The GIL is released, and the result has
 the same bits whatever `threads` is.
 
@@ -12,7 +13,7 @@ Padding counts as zeros: nan and infinities in images come out as the sums have 
 weight that is not finite may or may not turn the padding beside it into nan.
 """
 cimport numpy as cnp
-from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
 import numpy as np
@@ -248,6 +249,7 @@ include "_curves.pxi"
 include "_draw.pxi"
 include "_gather.pxi"
 include "_half.pxi"
+include "_layout.pxi"
 include "_norms.pxi"
 include "_pool.pxi"
 include "_recurrent.pxi"

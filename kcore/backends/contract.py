@@ -321,7 +321,7 @@ class Backend:
         return self.convert(x)
 
     def optimizer_step(
-        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Fn, at: Any
     ) -> bool:
         """One whole optimizer update, fused and in place. False where the portable one should run.
 
@@ -329,7 +329,9 @@ class Backend:
             kind: "adam" or "sgd".
             variables, gradients: What is updated, and by what.
             slots: The optimizer's variables for each of them.
-            **numbers: The step's hyperparameters as Python floats.
+            numbers: `numbers(rate, iterations)` gives the step's hyperparameters as Python floats, by name, from a
+                float and an int; "decay" among them, for each variable.
+            at: The learning rate and the number of updates so far, as scalar tensors or variables.
         """
         return False
 

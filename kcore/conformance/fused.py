@@ -6,6 +6,7 @@ import numpy as np
 from numpy import inf, nan
 
 from kcore import ops
+from kcore.conformance.conv import SUMS, conv
 from kcore.conformance.linalg import PRODUCTS, complex_draw
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
@@ -58,5 +59,62 @@ Case(
         Bad(np.ones((3, 4), "int32"), np.ones((4, 2), "int32"), match="should be floats"),
     ],
     tol=PRODUCTS,
+    dtypes=("float32", "float64", "float16", "bfloat16"),
+)
+
+
+def conv_formula(x, kernel, bias=None, *args, activation="linear", **arguments):
+    y = conv(x, kernel, *args, **arguments)
+    if bias is not None:
+        first = arguments.get("data_format") == "channels_first"
+        y = y + (bias.reshape(-1, *(1,) * (y.ndim - 2)) if first else bias)
+    return ACTIVATIONS[activation](y)
+
+
+Case(
+    ops.activated_conv,
+    conv_formula,
+    samples=[
+        *(Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), draw(4, seed=2), activation=name) for name in ACTIVATIONS),
+        Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), why="no bias"),
+        Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), None, activation="relu", why="an activation without a bias"),
+        Sample(draw(2, 9, 3), draw(3, 3, 5, seed=1), draw(5, seed=2), 2, ((2, 0),), activation="relu", why="causal"),
+        Sample(
+            draw(2, 4, 5, 6),
+            draw(3, 3, 2, 4, seed=1),
+            draw(4, seed=2),
+            padding="same",
+            data_format="channels_first",
+            activation="tanh",
+            why="two groups, and channels in front",
+        ),
+        Sample(
+            draw(1, 6, 5, 4),
+            draw(3, 3, 1, 8, seed=1),
+            draw(8, seed=2),
+            (2, 1),
+            "same",
+            activation="relu",
+            why="each channel for itself",
+        ),
+        Sample(draw(1, 3, 4, 5, 2), draw(2, 2, 3, 2, 3, seed=1), draw(3, seed=2), padding="same", activation="relu"),
+        Sample(draw(2, 9, 8, 16), draw(3, 3, 16, 20, seed=1) / 8, draw(20, seed=2), padding="same", activation="relu"),
+        Sample(draw(0, 4, 4, 2), draw(2, 2, 2, 3, seed=1), draw(3, seed=2), why="no images"),
+        Sample(
+            np.array([1.0, nan, inf, -1.0]).reshape(1, 4, 1),
+            np.ones((1, 1, 1)),
+            np.zeros(1),
+            activation="relu",
+            grad=False,
+            why="nan stays through relu",
+        ),
+    ],
+    errors=[
+        Bad(np.ones((1, 3, 3, 2)), np.ones((1, 1, 2, 4)), np.ones(3), match=r"bias should have shape \(4,\)"),
+        Bad(np.ones((1, 3, 3, 2)), np.ones((1, 1, 2, 4)), activation="softmax", match="activation='softmax' should be"),
+        Bad(np.ones((1, 3, 3, 2), "int32"), np.ones((1, 1, 2, 4), "int32"), match="should be floats"),
+        Bad(np.ones((1, 3, 3, 2)), np.ones((1, 1, 3, 4)), match="have 2 channels"),
+    ],
+    tol=SUMS,
     dtypes=("float32", "float64", "float16", "bfloat16"),
 )

@@ -49,13 +49,14 @@ class ArrayAdapter:
         elif self._shuffle:
             order = np.random.default_rng(self._seed()).permutation(size)
         flat = tree.flatten(self._data)
+        nested = any(map(tree.is_nested, self._data))
         for start in range(0, size, step):
             if order is None:
                 part = [a[start : start + step] if a is not None else None for a in flat]
             else:
                 chosen = order[start : start + step]
                 part = [None if a is None else _taken(a, chosen) for a in flat]
-            yield tree.pack_sequence_as(self._data, part)
+            yield tree.pack_sequence_as(self._data, part) if nested else tuple(part)
 
     def on_epoch_end(self) -> None:
         """Nothing to do."""

@@ -41,17 +41,18 @@ class DropoutCell:
         self._dropout_mask: Any = None
         self._recurrent_dropout_mask: Any = None
 
+    # The masks are set past `Layer.__setattr__`: they change with every call, and say nothing of what a call computes.
     def get_dropout_mask(self, step_input: Any) -> Any:
         """What the inputs are multiplied by, of the shape of one step's, or a list of one for each gate; None without
         dropout."""
         if self._dropout_mask is None and self.dropout > 0:
-            self._dropout_mask = self._drawn(step_input, self.dropout, self._input_masks())
+            self.__dict__["_dropout_mask"] = self._drawn(step_input, self.dropout, self._input_masks())
         return self._dropout_mask
 
     def get_recurrent_dropout_mask(self, step_input: Any) -> Any:
         """What the state is multiplied by, of its shape, or a list of one for each gate; None without dropout."""
         if self._recurrent_dropout_mask is None and self.recurrent_dropout > 0:
-            self._recurrent_dropout_mask = self._drawn(step_input, self.recurrent_dropout, self.gates)
+            self.__dict__["_recurrent_dropout_mask"] = self._drawn(step_input, self.recurrent_dropout, self.gates)
         return self._recurrent_dropout_mask
 
     def _input_masks(self) -> int:
@@ -64,11 +65,11 @@ class DropoutCell:
 
     def reset_dropout_mask(self) -> None:
         """Has the next step draw anew."""
-        self._dropout_mask = None
+        self.__dict__["_dropout_mask"] = None
 
     def reset_recurrent_dropout_mask(self) -> None:
         """Has the next step draw anew."""
-        self._recurrent_dropout_mask = None
+        self.__dict__["_recurrent_dropout_mask"] = None
 
     def _seen(self, x: Any, masks: Any) -> list[Any]:
         """`x` as each gate sees it through the masks; one for all where there are none, or only one."""

@@ -9,7 +9,11 @@ from kcore.layers.arguments import config_of, keep, known, positive, sizes, with
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
 from kcore.layers.lora import Adaptable
+from kcore.ops import fused
 from kcore.ops.symbolic import KerasTensor
+
+# Activations that `ops.activated_conv` does with the sums.
+_FUSED = {getattr(activations, name): name for name in fused.ACTIVATIONS}
 
 
 class _Convolving(Layer):
@@ -192,12 +196,19 @@ class _Conv(Adaptable, _Convolving):
         """(*kernel_size, channels / groups, filters), with the adapter's product if there is one."""
         return self._adapted() if self.lora_enabled else self._kernel
 
+    def _how(self) -> tuple:
+        return self.strides, self.padding, self.data_format, self.dilation_rate
+
     def convolution_op(self, inputs: Any, kernel: Any) -> Any:
         """The convolution itself, for subclasses to change: to standardize the kernel, for example."""
-        return ops.conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return ops.conv(inputs, kernel, *self._how())
 
     def call(self, inputs: Any) -> Any:
-        return self._finished(self.convolution_op(inputs, self.kernel))
+        if type(self).convolution_op is not _Conv.convolution_op:
+            return self._finished(self.convolution_op(inputs, self.kernel))
+        known_as = _FUSED.get(self.activation)
+        y = ops.activated_conv(inputs, self.kernel, self.bias, *self._how(), known_as or "linear")
+        return y if known_as else self.activation(y)
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         kernel = self._kernel_shape(input_shape, self._checked_channels(input_shape))
@@ -233,12 +244,11 @@ class Conv1D(_Conv):
     rank = 1
     _paddings = ("valid", "same", "causal")
 
-    def convolution_op(self, inputs: Any, kernel: Any) -> Any:
-        """The convolution itself, for subclasses to change."""
+    def _how(self) -> tuple:
         padding = self.padding
         if padding == "causal":
             padding = (((self.kernel_size[0] - 1) * self.dilation_rate[0], 0),)
-        return ops.conv(inputs, kernel, self.strides, padding, self.data_format, self.dilation_rate)
+        return self.strides, padding, self.data_format, self.dilation_rate
 
 
 class Conv2D(_Conv):

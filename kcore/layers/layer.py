@@ -685,6 +685,7 @@ class Layer(Owner, Operation):
             return
         if isinstance(value, Layer):
             self._check_made()
+        state.revise_for(self, name, value)
         self.__dict__.pop("_is_simple", None)  # what the layer holds may have changed
         super().__setattr__(name, value)
 

@@ -44,6 +44,8 @@ def mask_of(x: Any) -> Any:
 def _count(values: Any) -> Any:
     """How many samples: an integer, or a tensor where only the run will tell."""
     size = ops.shape(values)[0] if len(values.shape) else 1
+    if size is None:  # a layer that keeps a metric is traced
+        return ops.sum(ops.ones_like(values))
     return size if isinstance(size, int) else ops.cast(size, dtypes.name_of(values.dtype))
 
 

@@ -5,7 +5,11 @@ Keras has no names for these; its layers call the chains.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kcore import dtypes, ops
+from kcore.ops.conv import _conv
 from kcore.ops.linalg import _matmul
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
@@ -13,19 +17,25 @@ from kcore.ops.symbolic import Spec
 ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
 
 
-def _dense(x: Spec, kernel: Spec, bias: Spec | None, activation: str = "linear") -> Plan:
+def _finished(size: int | None, dtype: str, bias: Spec | None, activation: str) -> str:
+    """The dtype of sums of `dtype` after a bias, which should have that size, and the activation."""
     if activation not in ACTIVATIONS:
         raise ValueError(f"activation={activation!r} should be one of {', '.join(map(repr, ACTIVATIONS))}.")
-    if kernel.ndim != 2 or not x.ndim:
-        raise ValueError(f"x should be (..., k) and kernel (k, m), but their shapes are {x.shape} and {kernel.shape}.")
-    product = _matmul(x, kernel)
-    shape, dtype = product.outputs.shape, product.outputs.dtype
     if bias is not None:
-        if bias.ndim != 1 or (bias.shape[0] != shape[-1] and None not in (bias.shape[0], shape[-1])):
-            raise ValueError(f"bias should have shape ({shape[-1]},), not {bias.shape}.")
+        if bias.ndim != 1 or (bias.shape[0] != size and None not in (bias.shape[0], size)):
+            raise ValueError(f"bias should have shape ({size},), not {bias.shape}.")
         dtype = dtypes.promote(dtype, bias.dtype)
     if not (dtypes.is_float(dtype) or (dtypes.is_complex(dtype) and activation == "linear")):
         raise TypeError(f"the operands should be floats (complex for 'linear'), but together they are {dtype}.")
+    return dtype
+
+
+def _dense(x: Spec, kernel: Spec, bias: Spec | None, activation: str = "linear") -> Plan:
+    if kernel.ndim != 2 or not x.ndim:
+        raise ValueError(f"x should be (..., k) and kernel (k, m), but their shapes are {x.shape} and {kernel.shape}.")
+    product = _matmul(x, kernel)
+    shape = product.outputs.shape
+    dtype = _finished(shape[-1], product.outputs.dtype, bias, activation)
     return Plan(shape, dtype, cast=dtype)
 
 
@@ -52,4 +62,57 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor = None, activation: str = "lin
     y = ops.matmul(x, kernel)
     if bias is not None:
         y = ops.add(y, bias)
+    return y if activation == "linear" else getattr(ops, activation)(y)
+
+
+def _activated_conv(
+    inputs: Spec,
+    kernel: Spec,
+    bias: Spec | None,
+    strides: Any,
+    padding: Any,
+    data_format: str | None,
+    dilation_rate: Any,
+    activation: str,
+) -> Plan:
+    sums = _conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+    dtype = _finished(kernel.shape[-1], sums.outputs.dtype, bias, activation)
+    return Plan(sums.outputs.shape, dtype, cast=dtype, **sums.arguments)
+
+
+@op(rule=_activated_conv)
+def activated_conv(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor = None,
+    strides: int | Sequence[int] = 1,
+    padding: str | Sequence[tuple[int, int]] = "valid",
+    data_format: str | None = None,
+    dilation_rate: int | Sequence[int] = 1,
+    activation: str = "linear",
+) -> Tensor:
+    """activation(conv(inputs, kernel) + bias): what a convolution layer computes.
+
+    Args:
+        inputs, kernel: As in `conv`.
+        bias: (filters,), or None for none.
+        strides, padding, data_format, dilation_rate: As in `conv`.
+        activation: "linear", "relu", "sigmoid" or "tanh".
+
+    Returns:
+        The shape of `conv`'s result, in the promoted dtype.
+
+    Raises:
+        ValueError: The shapes don't fit, no window fits the images, or the activation is another.
+        TypeError: The operands hold integers or bools, or complex numbers that are to be activated.
+
+    >>> signal = ops.reshape([1.0, 2.0, 4.0, 7.0], (1, 4, 1))
+    >>> differences = ops.reshape([-1.0, 1.0], (2, 1, 1))
+    >>> ops.ravel(ops.activated_conv(signal, differences, [-2.0], activation="relu"))
+    Tensor([0., 0., 1.], dtype=float32)
+    """
+    y = ops.conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+    if bias is not None:
+        per_channel = bias if data_format == "channels_last" else ops.reshape(bias, (-1, *(1,) * (y.ndim - 2)))
+        y = ops.add(y, per_channel)
     return y if activation == "linear" else getattr(ops, activation)(y)

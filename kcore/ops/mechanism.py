@@ -82,8 +82,8 @@ class Source:
     """How one argument of a call becomes what the backend's function takes.
 
     Attributes:
-        kind: "tensor" (native already), "number" (Python's), "convert" (an array...), "variable",
-            "tensors" (a sequence of any of these), "plain" or "index".
+        kind: "tensor" (native already), "traced" (so, but without values), "number" (Python's), "convert" (an array...),
+            "variable", "tensors" (a sequence of any of these), "plain" or "index".
         cast: The dtype to convert to, or None.
         dtype: The dtype that the backend's function sees.
         value: For "plain", the normalized value; for "index", a function that makes it of what the caller gave.
@@ -112,7 +112,7 @@ class Source:
             return self.value
         if self.kind == "variable":
             return lambda v: convert(v.__kcore_value__(), cast)
-        if self.kind == "tensor" and cast is None:
+        if self.kind in ("tensor", "traced") and cast is None:
             return None
         return lambda x: convert(x, cast)
 
@@ -550,7 +550,8 @@ def _source(backend: Any, a: Any, cast: str | None) -> Source:
         cast = None
     if hasattr(a, "__kcore_value__"):
         return Source("variable", cast, dtype)
-    return Source("tensor" if backend.is_tensor(a) else "convert", cast, dtype)
+    native = "traced" if hasattr(a, "__kcore_traced__") else "tensor"
+    return Source(native if backend.is_tensor(a) else "convert", cast, dtype)
 
 
 def _misread(args: tuple) -> bool:

@@ -116,7 +116,7 @@ def is_traced(value: Any) -> bool:
     """Whether it stands for a number that is not known yet: a tracer, a graph's tensor, a KerasTensor."""
     if isinstance(value, (int, np.integer)) or not hasattr(value, "dtype"):
         return False
-    if isinstance(value, KerasTensor):
+    if isinstance(value, KerasTensor) or hasattr(value, "__kcore_traced__"):
         return True
     try:
         to_array(value)

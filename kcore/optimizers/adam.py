@@ -91,12 +91,13 @@ class Adam(Optimizer):
         # A subclass with a rule of its own must not get this one.
         return "adam" if not self.amsgrad and type(self).update_step is Adam.update_step else None
 
-    def _fused_arguments(self, variables: list[Variable], rate: float) -> tuple[list[list[Variable]], dict[str, Any]]:
-        t = int(self.iterations) + 1
+    def _fused_slots(self, variables: list[Variable]) -> list[list[Variable]]:
+        return [[self._momentums[i], self._velocities[i]] for i in map(self.position, variables)]
+
+    def _fused_numbers(self, rate: float, iterations: int) -> dict[str, Any]:
+        t = iterations + 1
         step = rate * math.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        at = [self.position(v) for v in variables]
-        slots = [[self._momentums[i], self._velocities[i]] for i in at]
-        return slots, {"step_size": step, "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+        return {"step_size": step, "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
     def get_config(self) -> dict:
         return super().get_config() | {

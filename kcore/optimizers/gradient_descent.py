@@ -78,9 +78,11 @@ class SGD(Optimizer):
     def _fused_kind(self) -> str | None:
         return "sgd"
 
-    def _fused_arguments(self, variables: list[Variable], rate: float) -> tuple[list[list[Variable]], dict[str, Any]]:
-        slots = [[self.momentums[self.position(v)]] if self.momentum else [] for v in variables]
-        return slots, {"learning_rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
+    def _fused_slots(self, variables: list[Variable]) -> list[list[Variable]]:
+        return [[self.momentums[self.position(v)]] if self.momentum else [] for v in variables]
+
+    def _fused_numbers(self, rate: float, iterations: int) -> dict[str, Any]:
+        return {"learning_rate": rate, "momentum": self.momentum, "nesterov": self.nesterov}
 
     def get_config(self) -> dict:
         return super().get_config() | {"momentum": self.momentum, "nesterov": self.nesterov}

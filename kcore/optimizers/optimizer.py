@@ -96,6 +96,10 @@ class Optimizer:
         """How many variables of its own it has before it is built."""
         return len(self._variables) if self._unbuilt_count is None else self._unbuilt_count
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        state.revise_for(self, name, value)
+        super().__setattr__(name, value)
+
     # -- variables ----------------------------------------------------------------------
 
     def _new_variable(self, name: str, shape: Any, initializer: Any, dtype: Any, aggregation: str = "none") -> Variable:
@@ -220,11 +224,10 @@ class Optimizer:
         if isinstance(own, Variable):
             return own.value
         with backends.use(self._backend):
-            return (
-                own(self.iterations)
-                if isinstance(own, schedules.LearningRateSchedule)
-                else ops.convert_to_tensor(own())
-            )
+            if isinstance(own, schedules.LearningRateSchedule):
+                return own(self.iterations)
+            state.note_unrepeatable("the learning rate is a function")
+            return ops.convert_to_tensor(own())
 
     # -- applying -----------------------------------------------------------------------
 
@@ -325,18 +328,25 @@ class Optimizer:
         kind = self._fused_kind()
         if kind not in self._backend.fused_steps or state.in_stateless_scope():
             return False
-        rate = float(rate)
-        slots, numbers = self._fused_arguments(variables, rate)
-        fade = self.weight_decay
-        decay = [0.0 if fade is None or not self._decays(v) else fade * rate for v in variables]
-        return self._backend.optimizer_step(kind, variables, grads, slots, decay=decay, **numbers)
+        fade = [0.0 if self.weight_decay is None or not self._decays(v) else self.weight_decay for v in variables]
+
+        def numbers(rate: float, iterations: int) -> dict[str, Any]:
+            return {"decay": [f * rate for f in fade], **self._fused_numbers(rate, iterations)}
+
+        slots = self._fused_slots(variables)
+        return self._backend.optimizer_step(kind, variables, grads, slots, numbers, (rate, self.iterations))
 
     def _fused_kind(self) -> str | None:
         """The name of the backend's fused update, for subclasses that have one."""
         return None
 
-    def _fused_arguments(self, variables: list[Variable], rate: float) -> tuple[list[list[Variable]], dict[str, Any]]:
-        raise NotImplementedError(f"{type(self).__name__} names a fused update, but not its arguments.")
+    def _fused_slots(self, variables: list[Variable]) -> list[list[Variable]]:
+        """The optimizer's variables for each of these."""
+        raise NotImplementedError(f"{type(self).__name__} names a fused update, but not its variables.")
+
+    def _fused_numbers(self, rate: float, iterations: int) -> dict[str, Any]:
+        """The hyperparameters of the update after so many."""
+        raise NotImplementedError(f"{type(self).__name__} names a fused update, but not its numbers.")
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """Updates one variable. Subclasses define it."""

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, naming, ops
-from kcore.state import Variable
+from kcore.state import Variable, revise
 
 # How `next(ordered=False)` scatters the state.
 _FACTOR, _MODULUS = 5387, 933199
@@ -111,6 +111,7 @@ def reset_global_seed_generator() -> None:
     """Forgets the global generators; the next draw starts a new one."""
     with _lock:
         _global.clear()
+    revise()  # a captured step may draw from one of them
 
 
 def draw_key(seed: Any = None) -> Any:

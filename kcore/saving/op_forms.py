@@ -80,6 +80,7 @@ _FIXED = {"layer_normalization": {"rms_scaling": False}}
 # Ops whose config has the data format that None stood for.
 _RESOLVE_LAYOUT = frozenset(
     [
+        "activated_conv",
         "adaptive_average_pool",
         "adaptive_max_pool",
         "average_pool",

@@ -112,11 +112,6 @@ class CompiledLoss:
 
     def __call__(self, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """The scalar loss; None where no output has one."""
-        if self._parts is not None and len(self._parts) == 1 and not _nested(y, y_pred, sample_weight):
-            one, factor = self._parts[0]  # the common case, first
-            if one is None or factor is not None:
-                return None if one is None else ops.multiply(one(y, y_pred, sample_weight), factor)
-            return one(y, y_pred, sample_weight)
         outputs = Outputs(y_pred, self.output_names)
         targets = outputs.targets(y)
         if self._parts is None:
@@ -140,10 +135,6 @@ class CompiledLoss:
                 found = ops.multiply(found, factor)
             total = found if total is None else ops.add(total, found)
         return total
-
-
-def _nested(*values: Any) -> bool:
-    return any(map(tree.is_nested, values))
 
 
 def _is_tensor(x: Any) -> bool:
@@ -233,16 +224,13 @@ class CompiledMetrics:
         """Feeds a batch to every metric."""
         if self._parts is None:
             self.build(y, y_pred)
-        if len(self._parts or ()) == 1 and not _nested(y, y_pred, sample_weight):
-            targets, values, weights = [y], [y_pred], [sample_weight]  # the common case, first
-        else:
-            outputs = Outputs(y_pred, self.output_names)
-            targets, values = outputs.targets(y), outputs.values
-            weights = (
-                [sample_weight] * len(values)
-                if _is_tensor(sample_weight)
-                else outputs.targets(sample_weight, "sample_weight")
-            )
+        outputs = Outputs(y_pred, self.output_names)
+        targets, values = outputs.targets(y), outputs.values
+        weights = (
+            [sample_weight] * len(values)
+            if _is_tensor(sample_weight)
+            else outputs.targets(sample_weight, "sample_weight")
+        )
         for (plain, weighted), target, value, weight in zip(self._parts or (), targets, values, weights, strict=True):
             mask = get_mask(value)
             for metric in plain:

@@ -108,6 +108,8 @@ def fit(
     initial_epoch = model.__dict__.pop("_initial_epoch", initial_epoch)  # a callback may go on with a broken-off run
     function = None
     for epoch in range(initial_epoch, epochs):
+        if function is not None:
+            function = model.make_train_function()  # a callback may have frozen a layer or compiled anew
         model.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         result: dict[str, Any] = {}
@@ -129,7 +131,6 @@ def fit(
         callbacks.on_epoch_end(epoch, logs)
         if model.stop_training:
             break
-        function = model.make_train_function()  # a callback may have frozen a layer or compiled anew
     if model.optimizer is not None and epochs > initial_epoch:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     callbacks.on_train_end(logs)
@@ -163,7 +164,10 @@ def _validation_batches(model: Any, data: Any, batch_size: int | None, steps: in
 
 def _preparation(model: Any, class_weight: dict | None) -> Any:
     """What is done to a batch: class weights become sample weights, arrays tensors."""
-    convert = model._backend.as_step_input
+    as_step_input = model._backend.as_step_input
+
+    def convert(a: Any) -> Any:
+        return None if a is None else as_step_input(a)
 
     def prepare(batch: tuple) -> tuple:
         if class_weight is not None:
@@ -173,7 +177,7 @@ def _preparation(model: Any, class_weight: dict | None) -> Any:
             if sample_weight is not None:
                 raise ValueError("fit: the data bring sample weights; leave class_weight out.")
             batch = (x, y, class_weights_as_sample_weights(y, class_weight))
-        return tree.map_structure(lambda a: None if a is None else convert(a), tuple(batch))
+        return tuple([tree.map_structure(convert, a) if tree.is_nested(a) else convert(a) for a in batch])
 
     return prepare
 

@@ -358,9 +358,10 @@ class Trainer:
         return self._step("predict", self.predict_step, force)
 
     def _step(self, kind: str, step: Callable, force: bool) -> Callable:
-        assigned, read = _unique(*self._state_variables(kind))
-        # A step belongs to the variables that it was compiled for; freezing a layer makes another.
-        key = (tuple(map(id, assigned)), tuple(map(id, read)), tuple(map(id, self.trainable_variables)))
+        with remembering({}):  # only while it is asked for: layers may come and go between two epochs
+            assigned, read = _unique(*self._state_variables(kind))
+            # A step belongs to the variables that it was compiled for; freezing a layer makes another.
+            key = (tuple(map(id, assigned)), tuple(map(id, read)), tuple(map(id, self.trainable_variables)))
         known = self._steps_compiled.get(kind)  # type: ignore[attr-defined]
         if known is not None and known[0] == key and not force:
             return known[1]

@@ -182,8 +182,8 @@ def test_weights_that_arrive_changed_are_named(planted, monkeypatch):
 def test_a_fused_optimizer_that_is_wrong_shows_in_the_step_as_it_runs_by_itself(planted, monkeypatch):
     own = planted.optimizer_step
 
-    def optimizer_step(kind, variables, grads, slots, **numbers):
-        return own(kind, variables, [g * 0.5 for g in grads], slots, **numbers)
+    def optimizer_step(kind, variables, grads, *rest):
+        return own(kind, variables, [g * 0.5 for g in grads], *rest)
 
     monkeypatch.setattr(planted, "optimizer_step", optimizer_step)
     found = compare(small("sgd"), X, [NAME], targets=Y, training_steps=1)

@@ -1,4 +1,4 @@
-"""conv2d and its gradients against their definition, one kernel tap at a time, in float64."""
+"""conv and its gradients against their definition, one kernel tap at a time, in float64."""
 
 from dataclasses import dataclass, replace
 
@@ -155,9 +155,9 @@ def test_convolution_and_its_gradients_match_the_definition(kernels, rng, case, 
     x, w, g = arrays(case, dtype, rng)
     results = []
     for threads in (1, 2):
-        y = kernels.conv2d(x, w, *case.how, threads)
-        dx = kernels.conv2d_input_grad(g, w, case.x_shape, *case.how, threads)
-        dw = kernels.conv2d_weight_grad(x, g, case.w_shape, *case.how, threads)
+        y = kernels.conv(x, w, *case.how, threads)
+        dx = kernels.conv_input_grad(g, w, case.x_shape, *case.how, threads)
+        dw = kernels.conv_kernel_grad(x, g, case.w_shape, *case.how, threads)
         results.append((y, dx, dw))
     assert_close(y, conv, x, w, case)
     assert_close(dx, conv_input_grad, g, w, case)
@@ -180,9 +180,9 @@ def test_convolution_and_its_gradients_match_the_definition(kernels, rng, case, 
 )
 def test_empty_arrays_give_empty_or_zero_results(kernels, rng, case):
     x, w, g = arrays(case, "float32", rng)
-    y = kernels.conv2d(x, w, *case.how)
-    dx = kernels.conv2d_input_grad(g, w, case.x_shape, *case.how)
-    dw = kernels.conv2d_weight_grad(x, g, case.w_shape, *case.how)
+    y = kernels.conv(x, w, *case.how)
+    dx = kernels.conv_input_grad(g, w, case.x_shape, *case.how)
+    dw = kernels.conv_kernel_grad(x, g, case.w_shape, *case.how)
     assert (y.shape, dx.shape, dw.shape) == (case.y_shape, case.x_shape, case.w_shape)
     assert not y.any()
     assert not dx.any()
@@ -197,8 +197,8 @@ def test_nan_and_infinity_reach_the_outputs_that_read_them_and_no_others(kernels
     g[0, 4, 5, 1], g[1, 8, 10, 11] = -np.inf, np.nan
     with np.errstate(invalid="ignore"):
         pairs = [
-            (kernels.conv2d(x, w, *case.how), conv(x, w, case)),
-            (kernels.conv2d_input_grad(g, w, case.x_shape, *case.how), conv_input_grad(g, w, case)),
+            (kernels.conv(x, w, *case.how), conv(x, w, case)),
+            (kernels.conv_input_grad(g, w, case.x_shape, *case.how), conv_input_grad(g, w, case)),
         ]
     for got, want in pairs:
         np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
@@ -211,7 +211,7 @@ def test_long_float32_sums_are_summed_in_blocks(kernels, rng):
     x, w = (rng.uniform(1, 2, s).astype("float32") for s in (case.x_shape, case.w_shape))
     want = conv(x.astype("float64"), w.astype("float64"), case)
     # One chain of 36000 positive terms is off by about 1e-4.
-    np.testing.assert_allclose(kernels.conv2d(x, w, *case.how), want, rtol=5e-6)
+    np.testing.assert_allclose(kernels.conv(x, w, *case.how), want, rtol=5e-6)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +236,6 @@ def test_arguments_that_do_not_fit_raise(kernels, change, error):
         "dilation": (1, 1),
         "groups": 1,
     }
-    kernels.conv2d(**good)
+    kernels.conv(**good)
     with pytest.raises(error):
-        kernels.conv2d(**{**good, **change})
+        kernels.conv(**{**good, **change})

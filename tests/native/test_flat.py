@@ -51,7 +51,7 @@ def test_adam_step_matches_its_formula(kernels, rng, size, decay, dtype):
     results = []
     for threads in (1, 2):
         arrays = [a.copy() for a in start]
-        kernels.adam_step(arrays[0], grad, *arrays[1:], 0.01, 0.9, 0.999, 1e-7, decay, threads)
+        kernels.adam_step([arrays[0]], [grad], [arrays[1]], [arrays[2]], 0.01, 0.9, 0.999, 1e-7, [decay], threads)
         for got, want in zip(arrays, (p, m, v)):
             np.testing.assert_allclose(got, want, **CLOSE[dtype])
         results.append(arrays)
@@ -61,32 +61,35 @@ def test_adam_step_matches_its_formula(kernels, rng, size, decay, dtype):
 
 def test_adam_step_without_decay_leaves_infinite_parameters(kernels):
     p, m, v, g = np.array([np.inf, -np.inf], "float32"), *np.zeros((3, 2), "float32")
-    kernels.adam_step(p, g, m, v, 0.01, 0.9, 0.999, 1e-7)
+    kernels.adam_step([p], [g], [m], [v], 0.01, 0.9, 0.999, 1e-7)
     np.testing.assert_array_equal(p, [np.inf, -np.inf])
 
 
 def test_adam_step_takes_one_minus_beta_precisely(kernels):
     p, m, v, g = np.zeros((4, 1), "float32")
     g = np.ones(1, "float32")
-    kernels.adam_step(p, g, m, v, 0.0, 0.9, 0.999, 1e-7)
+    kernels.adam_step([p], [g], [m], [v], 0.0, 0.9, 0.999, 1e-7)
     assert v[0] == np.float32(0.001)  # 1 - float32(0.999) is 0.00100005
 
 
 @both_dtypes
 @every_size
+@pytest.mark.parametrize("decay", [0.0, 1e-3])
 @pytest.mark.parametrize(("momentum", "nesterov"), [(None, False), (0.9, False), (0.9, True)])
-def test_sgd_step_matches_keras(kernels, rng, size, momentum, nesterov, dtype):
+def test_sgd_step_matches_keras(kernels, rng, size, momentum, nesterov, decay, dtype):
     p, g, buffer = (made(rng, size, dtype) for _ in range(3))
     g.flags.writeable = False
-    wide, speed = p.astype("float64"), buffer.astype("float64")
+    wide, speed = p.astype("float64") * (1 - decay), buffer.astype("float64")
     if momentum is None:
         buffer, momentum, wide = None, 0.0, wide - 0.1 * g
     else:
         speed = momentum * speed - 0.1 * g
         wide = wide + (momentum * speed - 0.1 * g if nesterov else speed)
     again = p.copy(), None if buffer is None else buffer.copy()
-    kernels.sgd_step(p, g, buffer, 0.1, momentum, nesterov)
-    kernels.sgd_step(again[0], g, again[1], 0.1, momentum, nesterov, 2)
+    for threads, (param, velocity) in ((1, (p, buffer)), (2, again)):
+        kernels.sgd_step(
+            [param], [g], None if velocity is None else [velocity], 0.1, momentum, nesterov, [decay], threads
+        )
     np.testing.assert_allclose(p, wide, **CLOSE[dtype])
     np.testing.assert_array_equal(p, again[0])
     if buffer is not None:
@@ -99,10 +102,38 @@ def test_steps_refuse_arrays_they_cannot_write(kernels):
     locked = np.zeros(4, "float32")
     locked.flags.writeable = False
     with pytest.raises(ValueError, match="writable"):
-        kernels.sgd_step(locked, good, None, 0.1)
+        kernels.sgd_step([locked], [good], None, 0.1)
     with pytest.raises(ValueError, match="writable"):
-        kernels.adam_step(good, good, locked, good, 0.1, 0.9, 0.999, 1e-7)
+        kernels.adam_step([good], [good], [locked], [good], 0.1, 0.9, 0.999, 1e-7)
     with pytest.raises(ValueError, match="4 elements"):
-        kernels.sgd_step(good, np.zeros(5, "float32"), None, 0.1)
+        kernels.sgd_step([good], [np.zeros(5, "float32")], None, 0.1)
     with pytest.raises(ValueError, match="C-contiguous"):
-        kernels.sgd_step(np.zeros(8, "float32")[::2], good, None, 0.1)
+        kernels.sgd_step([np.zeros(8, "float32")[::2]], [good], None, 0.1)
+    with pytest.raises(ValueError, match="expected 2 arrays, got 1"):
+        kernels.adam_step([good, good.copy()], [good], [good], [good], 0.1, 0.9, 0.999, 1e-7)
+    with pytest.raises(ValueError, match="expected 1 numbers, got 2"):
+        kernels.sgd_step([good], [good], None, 0.1, 0.0, False, [0.0, 0.0])
+    with pytest.raises(TypeError, match="one dtype"):
+        kernels.sgd_step([good, np.zeros(4)], [good, good], None, 0.1)
+
+
+@both_dtypes
+def test_one_step_over_many_arrays_is_a_step_over_each(kernels, rng, dtype):
+    sizes = [0, 1, 7, 16384, 0, 40000, 3, 0]
+    decays = [0.0, 0.1, 0.0, 0.01, 0.0, 0.0, 0.1, 0.0]
+    whole = [[abs(made(rng, size, dtype)) for size in sizes] for _ in range(4)]
+    each = [[a.copy() for a in column] for column in whole]
+    again = [[a.copy() for a in column] for column in whole]
+    kernels.adam_step(*whole, 0.01, 0.9, 0.999, 1e-7, decays)
+    kernels.adam_step(*again, 0.01, 0.9, 0.999, 1e-7, decays, 3)
+    for *arrays, decay in zip(*each, decays, strict=True):
+        kernels.adam_step(*([a] for a in arrays), 0.01, 0.9, 0.999, 1e-7, [decay])
+    for got in (whole, again):
+        for one, other in zip(got, each, strict=True):
+            for a, b in zip(one, other, strict=True):
+                np.testing.assert_array_equal(a, b)
+
+
+def test_a_step_over_no_arrays_does_nothing(kernels):
+    kernels.adam_step([], [], [], [], 0.01, 0.9, 0.999, 1e-7)
+    kernels.sgd_step([], [], None, 0.01)

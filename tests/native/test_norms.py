@@ -133,6 +133,39 @@ def test_sparse_crossentropy_of_rows(kernels, rng, shape, dtype):
 
 @both_dtypes
 @every_shape
+def test_picked_crossentropy_of_rows(kernels, rng, shape, dtype):
+    rows, cols = shape
+    p, g = abs(made(rng, shape, dtype)), made(rng, rows, dtype)
+    target = rng.integers(-1, cols + 1, rows)  # some are no class
+    inside = (target >= 0) & (target < cols)
+    number, at = np.arange(rows), np.where(inside, target, 0)
+    p[number[::3], at[::3]] = 0  # some are clipped
+    wide = p.astype(LONG)
+    total = wide.sum(1)
+    with np.errstate(all="ignore"):
+        q = wide[number, at] / total
+        want = np.where(inside, -np.log(np.clip(q, 1e-7, 1 - 1e-7)), 0)
+        clipped = ~(inside & (q >= 1e-7) & (q <= 1 - 1e-7))
+        hot = np.arange(cols) == target[:, None]
+        slope = g[:, None] * (1 / total[:, None] - np.where(hot, 1 / wide, 0))
+    slope[clipped] = 0
+    for threads in (1, 2):
+        loss = kernels.picked_crossentropy_rows(p, target, 1e-7, threads)
+        # The nan of a row of zeros is compared apart: `close` looks at numbers.
+        np.testing.assert_array_equal(np.isnan(loss), np.isnan(want))
+        close(loss[~np.isnan(want)], want[~np.isnan(want)], EPS[dtype])
+        close(kernels.picked_crossentropy_rows_grad(g, p, target, 1e-7, threads), slope, EPS[dtype])
+
+
+def test_picked_crossentropy_of_a_class_without_probability_has_no_gradient(kernels):
+    p, target = np.array([[0.0, 1.0], [1.0, 0.0], [np.nan, 1.0]], "float32"), np.zeros(3, "int64")
+    np.testing.assert_array_equal(kernels.picked_crossentropy_rows_grad(np.ones(3, "float32"), p, target, 1e-7), 0)
+    loss = kernels.picked_crossentropy_rows(p, target, 1e-7)
+    np.testing.assert_allclose(loss, [-np.log(1e-7), 1e-7, np.nan], rtol=1e-6)
+
+
+@both_dtypes
+@every_shape
 def test_crossentropy_of_rows(kernels, rng, shape, dtype):
     x, target, g = made(rng, shape, dtype), abs(made(rng, shape, dtype)), made(rng, shape[:1], dtype)
     log_p = log_softmax(x.astype(LONG))

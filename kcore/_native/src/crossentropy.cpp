@@ -1,4 +1,4 @@
-// Crossentropies of the rows of a matrix of logits.
+// Crossentropies of the rows of a matrix of logits, or of scores.
 #include "api/crossentropy.h"
 #include "rows.h"
 
@@ -90,6 +90,46 @@ void dense_crossentropy_grad(index rows, index cols, const T* g, const T* x, con
     over_lanes<T>(0, cols, [&](index i, auto part) {
       part.put(dx + at + i, (part.get(dx + at + i) * scale - part.get(target + at + i)) * gr);
     });
+  });
+}
+
+// -log(p / sum(p)) at the target, the quotient clipped to epsilon from 0 and 1; 0 where the target is no class.
+template <class T>
+void picked_crossentropy(index rows, index cols, const T* p, const std::int64_t* target, T* loss,
+                         double epsilon, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const index r = at / cols;
+    const std::int64_t t = target[r];
+    if (t < 0 || t >= cols) {
+      loss[r] = 0;
+      return;
+    }
+    const double total = sum_over<T>(cols, [&](index i, auto part) { return part.get(p + at + i); });
+    double q = p[at + t] / total;
+    q = q < epsilon ? epsilon : q > 1 - epsilon ? 1 - epsilon : q;
+    loss[r] = static_cast<T>(-__builtin_log(q));
+  });
+}
+
+// g * (1 / sum(p) - 1 / p at the target); 0 where the quotient is clipped, or the target is no class.
+template <class T>
+void picked_crossentropy_grad(index rows, index cols, const T* g, const T* p,
+                              const std::int64_t* target, T* dp, double epsilon, int threads) {
+  over_rows(rows, cols, threads, [&](index at) {
+    const index r = at / cols;
+    const std::int64_t t = target[r];
+    const double total =
+        t < 0 || t >= cols
+            ? 0
+            : sum_over<T>(cols, [&](index i, auto part) { return part.get(p + at + i); });
+    const double q = total == 0 ? 0 : p[at + t] / total;
+    if (!(q >= epsilon && q <= 1 - epsilon)) {
+      std::memset(dp + at, 0, cols * sizeof(T));
+      return;
+    }
+    const T rise = static_cast<T>(g[r] / total);
+    for (index i = 0; i < cols; ++i) dp[at + i] = rise;
+    dp[at + t] -= g[r] / p[at + t];
   });
 }
 

@@ -12,6 +12,7 @@ namespace kcore {
 namespace KCORE_LEVEL {
 
 constexpr index block_bytes = 256 << 10;  // of padded input per task: a part of the L2 cache
+constexpr index large_bytes = 1 << 20;    // of weights: as much as the L2 cache has
 constexpr index longest_sum = 1024;       // products summed in one chain of roundings
 constexpr index max_block_rows = 256;
 
@@ -22,11 +23,19 @@ struct Block {
   const Walk& walk;
   index channels, pixel;  // how many to copy, and the elements that a pixel takes in the copy
 
-  index columns(index q0, index q1) const { return (q1 - q0 - 1) * walk.sw + walk.span_w(); }
+  // Where the kernel is one tap wide (or high), what lies between two windows is left out.
+  index thin_h() const { return walk.kh == 1 ? walk.sh : 1; }
+  index thin_w() const { return walk.kw == 1 ? walk.sw : 1; }
+  // Rows from one output row to the next, and elements from one output pixel to the next.
+  index step_h() const { return walk.sh / thin_h(); }
+  index step_w() const { return walk.sw / thin_w() * pixel; }
+  index columns(index q0, index q1) const {
+    return ((q1 - q0 - 1) * walk.sw + walk.span_w() - 1) / thin_w() + 1;
+  }
   index row(index q0, index q1) const { return columns(q0, q1) * pixel; }
   // Elements enough for any `rows` consecutive output rows.
   index room(index rows, index q0, index q1) const {
-    return (rows * walk.sh + (rows / walk.oh + 2) * walk.span_h()) * row(q0, q1);
+    return (rows * step_h() + (rows / walk.oh + 2) * walk.span_h()) * row(q0, q1);
   }
 
   // starts[r - r0] is where output row r begins to read.
@@ -36,30 +45,33 @@ struct Block {
     while (r0 < r1) {
       const index image = r0 / walk.oh, h0 = r0 % walk.oh;
       const index count = min_of(r1 - r0, walk.oh - h0);
-      const index rows = (count - 1) * walk.sh + walk.span_h();
+      const index rows = (count - 1) * step_h() + walk.span_h();
       const index top = h0 * walk.sh - walk.pt;
       parallel_for(rows, threads, [&](index i, int) {
-        const bool inside = top + i >= 0 && top + i < walk.h;
-        copy_row(inside ? in + (image * walk.h + top + i) * walk.w * walk.pixel : nullptr,
+        const index h = top + i * thin_h();
+        const bool inside = h >= 0 && h < walk.h;
+        copy_row(inside ? in + image * walk.in_n + h * walk.w * walk.pixel : nullptr,
                  q0 * walk.sw - walk.pl, columns(q0, q1), dst + i * size);
       });
-      for (index i = 0; i < count; ++i) starts[i] = dst + i * walk.sh * size;
+      for (index i = 0; i < count; ++i) starts[i] = dst + i * step_h() * size;
       dst += rows * size, starts += count, r0 += count;
     }
   }
 
  private:
+  // Columns first, first + thin_w(), ... of a row of the input; of zeros where there is none.
   void copy_row(const T* src, index first, index count, T* dst) const {
-    const index low = src ? min_of(max_of<index>(-first, 0), count) : count;
-    const index high = max_of(min_of(walk.w - first, count), low);
+    const index step = thin_w();
+    const index low = src ? min_of(max_of<index>(ceil_div(-first, step), 0), count) : count;
+    const index high = max_of(min_of(ceil_div(walk.w - first, step), count), low);
     std::memset(dst, 0, low * pixel * sizeof(T));
     if (high > low) {
-      if (pixel == channels && walk.pixel == channels)
+      if (pixel == channels && walk.pixel == channels && step == 1)
         std::memcpy(dst + low * pixel, src + (first + low) * pixel,
                     (high - low) * pixel * sizeof(T));
       else
         for (index i = low; i < high; ++i) {
-          const T* from = src + (first + i) * walk.pixel;
+          const T* from = src + (first + i * step) * walk.pixel;
           T* to = dst + i * pixel;
           over_lanes<T>(0, channels,
                         [&](index c, auto part) { part.put(to + c, part.get(from + c)); });
@@ -84,10 +96,43 @@ struct Runs {
   }
 };
 
-// One output channel group of a convolution, whose weights are columns [0, oc) of `weights`.
+// How many vectors wide the panels of a walk's weights are: rows of a few pixels get wide tiles.
 template <class T>
-bool convolve(const Walk& walk, index channels, index oc, const T* in, const Weights<T>& weights,
-              T* out, int threads) {
+Panels<T> panels_of(const Walk& walk, index oc) {
+  const bool wide = tile_rows[4] && walk.ow <= tile_rows[4] && oc >= 4 * Simd<T>::lanes;
+  return Panels<T>{oc, wide ? index{4} : index{2}};
+}
+
+// What sums join, and what is done to them once they are finished; for one group's channels.
+template <class T>
+struct Epilogue {
+  bool add;  // the sums join what is there
+  const T* bias;
+  bool relu;
+  Ends<T> ends(bool add, bool last, index column) const {
+    return {add, last && bias ? bias + column : nullptr, last && relu};
+  }
+};
+
+// Packs all weights of a group, as `convolve` reads them: some rows at a time, for all panels, so
+// that rows are read in one go.
+template <class T>
+void pack_all(const Weights<T>& weights, index kw, index channels, index sums,
+              const Panels<T>& panels, T* packed, int threads) {
+  parallel_blocks(sums, Simd<T>::lanes, threads, [&](index first, index last) {
+    for (index p = 0; p < panels.count(); ++p)
+      pack(weights, kw, channels, first, last, panels.first(p), panels.columns(p),
+           panels.padded_width(p),
+           packed + sums * panels.first(p) + first * panels.padded_width(p));
+  });
+}
+
+// One output channel group of a convolution, whose weights are the columns of `weights` that the
+// panels name. `ready` are those weights packed, or null.
+template <class T>
+bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T* in,
+              const Weights<T>& weights, const T* ready, const Epilogue<T>& epilogue, T* out,
+              int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index sums = walk.kh * walk.kw * channels, rows = walk.n * walk.oh;
 
@@ -104,12 +149,13 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
   const bool copied = walk.padded() || skew;
   const Block<T> block{walk, channels, channels + (skew ? lanes : 0)};
   const index pixel = copied ? block.pixel : walk.pixel;
+  const index step_w = copied ? block.step_w() : walk.sw * walk.pixel;
 
-  index r_step = max_of<index>(
-      1, block_bytes / static_cast<index>(sizeof(T)) / (walk.sh * block.row(0, q_step)));
+  // Weights that do not fit the cache pass through it once for each task: larger tasks pay.
+  const bool large = sums * panels.packed() * static_cast<index>(sizeof(T)) >= 4 * large_bytes;
+  const index task_room = (large ? 8 : 1) * block_bytes / static_cast<index>(sizeof(T));
+  index r_step = max_of<index>(1, task_room / (block.step_h() * block.row(0, q_step)));
   r_step = min_of(min_of(r_step, rows), max_block_rows);
-  const Panels<T> panels{
-      oc, tile_rows[4] && q_step <= tile_rows[4] && oc >= 4 * lanes ? index{4} : index{2}};
   const index wanted = threads > 1 ? 4 * threads : 1;
   if (ceil_div(rows, r_step) * q_blocks * panels.count() < wanted)
     r_step = max_of<index>(1, rows * q_blocks * panels.count() / wanted);
@@ -118,21 +164,18 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
   const index p_step = ceil_div(panels.count(), p_blocks);
 
   // Several tasks share packed weights; a lone one packs each piece just before it reads it.
-  const bool packed = r_blocks * q_blocks > 1;
+  const bool packed = !ready && r_blocks * q_blocks > 1, piecewise = !ready && !packed;
   const index piece_rows = longest_sum;
   const index slot_input = copied ? block.room(r_step, 0, q_step) : 0;
-  const index slot_weights = packed ? 0 : min_of(sums, piece_rows) * panels.width();
+  const index slot_weights = piecewise ? min_of(sums, piece_rows) * panels.width() : 0;
   Scratch scratch(room<T>(packed ? sums * panels.packed() : 0) +
                   threads * (room<T>(slot_input) + room<T>(slot_weights)));
   if (!scratch) return false;
-  T* all_weights = take<T>(scratch, packed ? sums * panels.packed() : 0);
+  T* made = take<T>(scratch, packed ? sums * panels.packed() : 0);
   T* inputs = take<T>(scratch, threads * round_up(slot_input, 64 / sizeof(T)));
   T* pieces = take<T>(scratch, threads * round_up(slot_weights, 64 / sizeof(T)));
-  if (packed)
-    parallel_for(panels.count(), threads, [&](index p, int) {
-      pack(weights, walk.kw, channels, 0, sums, panels.first(p), panels.columns(p),
-           panels.padded_width(p), all_weights + sums * panels.first(p));
-    });
+  if (packed) pack_all(weights, walk.kw, channels, sums, panels, made, threads);
+  const T* all_weights = ready ? ready : made;
 
   parallel_for(r_blocks * q_blocks * p_blocks, threads, [&](index task, int slot) {
     const index pb = task % p_blocks, qb = task / p_blocks % q_blocks,
@@ -145,9 +188,9 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
                  1);
     } else {
       for (index r = r0; r < r1; ++r)
-        starts[r - r0] = in + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w +
-                               q0 * walk.sw - walk.pl) *
-                                  walk.pixel;
+        starts[r - r0] =
+            in + r / walk.oh * walk.in_n +
+            ((r % walk.oh * walk.sh - walk.pt) * walk.w + q0 * walk.sw - walk.pl) * walk.pixel;
     }
     const Runs runs(walk, channels, pixel, copied ? block.row(q0, q1) : walk.w * walk.pixel);
     const index together = max_of<index>(1, longest_sum / runs.length);
@@ -156,15 +199,18 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
       const index vectors = panels.vectors(p), width = panels.padded_width(p),
                   used = panels.columns(p);
       const index tile = ceil_div(columns, ceil_div(columns, tile_rows[vectors]));
-      bool add = false;
+      bool add = epilogue.add;
       for (index o = 0; o < runs.outer; ++o)
         for (index i = 0; i < runs.inner; i += together)
           for (index k = 0; k < runs.length; k += cut, add = true) {
             const index count = min_of(together, runs.inner - i),
                         length = min_of(cut, runs.length - k);
+            const bool last = o + 1 == runs.outer && i + count == runs.inner &&
+                              k + length == runs.length;
+            const Ends<T> ends = epilogue.ends(add, last, panels.first(p));
             const index from = (o * runs.inner + i) * runs.length + k;
             const T* b = all_weights + sums * panels.first(p) + from * width;
-            if (!packed) {
+            if (piecewise) {
               T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
               pack(weights, walk.kw, channels, from, from + (count - 1) * runs.length + length,
                    panels.first(p), used, width, piece);
@@ -177,20 +223,21 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
               for (index q = 0; q < columns; q += tile) {
                 const index here = min_of(tile, columns - q);
                 const Product<T> multiply = product_for<T>(here, vectors);
-                const T* aq = a + q * walk.sw * pixel;
+                const T* aq = a + q * step_w;
                 T* cq = c + q * walk.out_w;
                 if (used == width) {
-                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b,
-                           runs.length * width, cq, walk.out_w, add);
+                  multiply(count, length, aq, step_w, runs.inner_step, b,
+                           runs.length * width, cq, walk.out_w, ends);
                 } else {
                   TileSums<T> sum;
-                  multiply(count, length, aq, walk.sw * pixel, runs.inner_step, b,
-                           runs.length * width, sum.at, width, false);
+                  multiply(count, length, aq, step_w, runs.inner_step, b,
+                           runs.length * width, sum.at, width, {false, nullptr, false});
                   for (index t = 0; t < here; ++t)
                     over_lanes<T>(0, used, [&](index j, auto part) {
-                      const Vec<T> v = load(sum.at + t * width + j);
-                      part.put(cq + t * walk.out_w + j,
-                               add ? part.get(cq + t * walk.out_w + j) + v : v);
+                      Vec<T> v = load(sum.at + t * width + j);
+                      if (add) v = part.get(cq + t * walk.out_w + j) + v;
+                      if (ends.bias) v += part.get(ends.bias + j);
+                      part.put(cq + t * walk.out_w + j, ends.rectified(v));
                     });
                 }
               }
@@ -205,6 +252,7 @@ bool convolve(const Walk& walk, index channels, index oc, const T* in, const Wei
 inline bool maps_pixels(const Walk& walk) {
   return walk.kh == 1 && walk.kw == 1 && walk.sh == 1 && walk.sw == 1 && walk.pt == 0 &&
          walk.pl == 0 && walk.oh == walk.h && walk.ow == walk.w &&
+         walk.in_n == walk.h * walk.w * walk.pixel &&
          walk.out_h == walk.ow * walk.out_w && walk.out_n == walk.oh * walk.out_h;
 }
 
@@ -213,6 +261,7 @@ inline Walk with_rows(Walk walk, index rows) {
   walk.w = walk.ow = walk.n * walk.h * walk.w / rows;
   walk.n = 1;
   walk.h = walk.oh = rows;
+  walk.in_n = rows * walk.w * walk.pixel;
   walk.out_h = walk.ow * walk.out_w;
   walk.out_n = rows * walk.out_h;
   return walk;
@@ -220,56 +269,35 @@ inline Walk with_rows(Walk walk, index rows) {
 
 inline Walk as_one_row(const Walk& walk) { return maps_pixels(walk) ? with_rows(walk, 1) : walk; }
 
-template <class T>
-bool conv(const Conv& s, const T* x, const T* w, T* y, int threads) {
-  const Walk walk = as_one_row(forward_walk(s));
-  const index c = s.c / s.groups, oc = s.oc / s.groups;
-  for (index g = 0; g < s.groups; ++g) {
-    const Weights<T> weights{w + g * oc, s.kw * c * s.oc, c * s.oc, s.oc, 1};
-    if (!convolve(walk, c, oc, x + g * c, weights, y + g * oc, threads)) return false;
-  }
-  return true;
-}
-
-template <class T>
-bool conv_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
-  if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.h * s.w * s.c * sizeof(T));
-  const index c = s.c / s.groups, oc = s.oc / s.groups;
-  bool ok = true;
-  over_phases(s, [&](const Walk& phase, const Phase& row, const Phase& col) {
-    const Walk walk = as_one_row(phase);
-    for (index i = 0; i < s.groups && ok; ++i) {
-      const Weights<T> weights{w + (row.tap * s.kw + col.tap) * c * s.oc + i * oc,
-                               row.tap_step * s.kw * c * s.oc, col.tap_step * c * s.oc, 1, s.oc};
-      ok = convolve(walk, oc, c, g + i * oc, weights,
-                    dx + (row.first * s.w + col.first) * s.c + i * c, threads);
-    }
-  });
-  return ok;
-}
-
 constexpr index shared_bytes = 4 << 20;  // of copied input and gradient between two barriers
 constexpr index tiles_together = 8;      // tiles of x that meet a panel of g while it is cached
 
-// dw[k, j] = sum over output pixels of x[pixel, k] * g[pixel, j], with `ld` elements in a row of
-// dw.
+// dw[k, j] = or += sum over output pixels of x[pixel, k] * g[pixel, j], with `ld` elements in a row
+// of dw.
 template <class T>
 bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* g, T* dw, index ld,
-               int threads) {
+               bool join, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index rows = walk.n * walk.oh;
-  const bool x_copied = walk.padded(), g_copied = oc % lanes != 0;
-  const Block<T> block{walk, channels, channels};
-  const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_w, 1,       1, 1, 1, 1,
-                  1,      0,       0,       walk.oh,    walk.ow, 0, 0, 0};
-  const Block<T> g_block{of_g, oc, round_up(oc, lanes)};
-  const index x_pixel = x_copied ? channels : walk.pixel,
+  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
+  const bool x_skew = channels * sizeof(T) % 2048 == 0 || (walk.kw == 1 && walk.sw > 1),
+             g_skew = oc * sizeof(T) % 2048 == 0;
+  const bool x_copied = walk.padded() || x_skew, g_copied = oc % lanes != 0 || g_skew;
+  const Block<T> block{walk, channels, channels + (x_skew ? lanes : 0)};
+  const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_n, walk.out_w, 1, 1, 1, 1,
+                  1,      1,       0,       0,          walk.oh,    walk.ow, 0, 0, 0};
+  const Block<T> g_block{of_g, oc, round_up(oc, lanes) + (g_skew ? lanes : 0)};
+  const index x_pixel = x_copied ? block.pixel : walk.pixel,
+              x_step = x_copied ? block.step_w() : walk.sw * walk.pixel,
               g_pixel = g_copied ? g_block.pixel : walk.out_w;
 
   // Rows whose x and g stay in the L2 cache, and rows that are copied at a time.
   const index row_bytes =
-      (walk.sh * block.row(0, walk.ow) + walk.ow * round_up(oc, lanes)) * sizeof(T);
-  const index r_step = min_of(rows, max_of<index>(1, 5 * block_bytes / 4 / row_bytes));
+      (block.step_h() * block.row(0, walk.ow) + walk.ow * round_up(oc, lanes)) * sizeof(T);
+  // For each block of rows dw is gone through once: where it is large, larger blocks pay.
+  const index dw_bytes = walk.kh * walk.kw * channels * oc * static_cast<index>(sizeof(T));
+  const index together = dw_bytes >= large_bytes ? 4 * block_bytes : 5 * block_bytes / 4;
+  const index r_step = min_of(rows, max_of<index>(1, together / row_bytes));
   const index s_step =
       x_copied || g_copied
           ? min_of(rows, r_step * max_of<index>(1, shared_bytes / (r_step * row_bytes)))
@@ -297,16 +325,16 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
     if (g_copied) g_block.copy(g, s0, s1, 0, walk.ow, g_copy, g_rows, threads);
     for (index r = s0; r < s1; ++r) {
       if (!x_copied)
-        x_rows[r - s0] =
-            x + ((r / walk.oh * walk.h + r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) *
-                    walk.pixel;
-      if (!g_copied) g_rows[r - s0] = g + r * walk.ow * walk.out_w;
+        x_rows[r - s0] = x + r / walk.oh * walk.in_n +
+                         ((r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) * walk.pixel;
+      if (!g_copied) g_rows[r - s0] = g + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h;
     }
     // Each thread owns some items for all rows, and with them a part of dw: nothing is shared.
     parallel_for(team, team, [&](index member, int) {
       const index first = items * member / team, last = items * (member + 1) / team;
       for (index r0 = s0; r0 < s1; r0 += r_step) {
         const index count = min_of(r_step, s1 - r0);
+        const bool add = join || r0 > 0;
         for (index item = first; item < last; ++item) {
           const index group = item % tile_groups, p = item / tile_groups % panels.count();
           const index run = item / tile_groups / panels.count();
@@ -321,10 +349,9 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
             T* c = dw + (run * runs.length + k) * ld + panels.first(p);
             const T* const* xr = x_rows + (r0 - s0);
             const T* const* gr = g_rows + (r0 - s0);
-            const index x_step = walk.sw * x_pixel;
             if (used == width) {
               multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, c, ld,
-                       r0 > 0);
+                       add);
             } else {
               TileSums<T> sum;
               multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, sum.at,
@@ -332,7 +359,7 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
               for (index i = 0; i < size; ++i)
                 over_lanes<T>(0, used, [&](index j, auto part) {
                   const Vec<T> v = load(sum.at + i * width + j);
-                  part.put(c + i * ld + j, r0 > 0 ? part.get(c + i * ld + j) + v : v);
+                  part.put(c + i * ld + j, add ? part.get(c + i * ld + j) + v : v);
                 });
             }
           }
@@ -352,15 +379,6 @@ inline Walk with_long_rows(const Walk& walk) {
   for (index t = 1; t <= rows && t * walk.w <= 256; ++t)
     if (rows % t == 0) together = t;
   return with_rows(walk, rows / together);
-}
-
-template <class T>
-bool conv_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
-  const Walk walk = with_long_rows(forward_walk(s));
-  const index c = s.c / s.groups, oc = s.oc / s.groups;
-  for (index i = 0; i < s.groups; ++i)
-    if (!correlate(walk, c, oc, x + i * c, g + i * oc, dw + i * oc, s.oc, threads)) return false;
-  return true;
 }
 
 }  // namespace KCORE_LEVEL

@@ -1,8 +1,10 @@
-// Convolutions with one kernel per channel: forward, input gradient, weight gradient.
+// Convolutions with one kernel per channel, or with small groups of channels: forward, input
+// gradient, weight gradient.
 //
 // Vectors run over channels. Kernel taps that fall on padding are left out, so there is no copy.
-// Several output channels per input channel (a depth multiplier) are the wrapper's job: here
-// kernel[kh, kw, c] has the channels of x and of y.
+// A group has as many channels in as out, `width` of them, and no vector has a part of one:
+// kernel[kh, kw, width, c], where y[j] sums the channels i of its group times kernel[.., .., i, j].
+// Several output channels per input channel (a depth multiplier) are the wrapper's job.
 #pragma once
 
 #include "geometry.h"
@@ -23,41 +25,107 @@ struct Taps {
 template <class T>
 struct DepthKernel {
   const T* w;
-  index tap_h, tap_w;
+  index tap_h, tap_w, channel;  // elements to the next tap, and to the next channel of the group
+  bool add;                     // the sums go on from what is there
+
+  KCORE_INLINE_MEMBER DepthKernel from(index column) const {
+    return {w + column, tap_h, tap_w, channel, add};
+  }
 };
 
+// A number as a type: how many channels a group has, or how many taps are summed together.
+template <int n>
+struct Width {
+  static constexpr int value = n;
+};
+
+// Each lane gets lane i of its group of `width`.
+template <int width, class T>
+KCORE_INLINE Vec<T> pick(Vec<T> v, int i) {
+  constexpr int lanes = Simd<T>::lanes;
+  if constexpr (width == 1) return v;
+#ifdef __clang__
+  Vec<T> picked;
+#pragma GCC unroll 16
+  for (int j = 0; j < lanes; ++j) picked[j] = v[j / width * width + i];
+  return picked;
+#else
+  typename Bits<T>::V from;
+#pragma GCC unroll 16
+  for (int j = 0; j < lanes; ++j) from[j] = j / width * width + i;
+  return __builtin_shuffle(v, from);
+#endif
+}
+
 // out[0 .. count) pixels of one row, all with the same taps; `in` is the first tap of the first.
-template <int count, class T, class Part>
+template <int width, int count, class T, class Part>
 KCORE_INLINE void depth_pixels(const Walk& walk, const Taps& rows, const Taps& cols,
                                const DepthKernel<T>& kernel, const T* in, index in_row, T* out,
                                Part part) {
   Vec<T> sum[count];
 #pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) sum[i] = Vec<T>{};
+  for (int i = 0; i < count; ++i)
+    sum[i] = kernel.add ? part.get(out + i * walk.out_w) : Vec<T>{};
   const index pixel = walk.sw * walk.pixel, next = walk.dw * walk.pixel;
   for (index a = rows.first; a < rows.last; ++a) {
     const T* p = in + a * in_row + cols.first * next;
     const T* w = kernel.w + a * kernel.tap_h + cols.first * kernel.tap_w;
     for (index b = cols.first; b < cols.last; ++b, p += next, w += kernel.tap_w) {
-      const Vec<T> wv = part.get(w);
+      Vec<T> wv[width];
 #pragma GCC unroll 8
-      for (int i = 0; i < count; ++i) sum[i] += part.get(p + i * pixel) * wv;
+      for (int k = 0; k < width; ++k) wv[k] = part.get(w + k * kernel.channel);
+#pragma GCC unroll 8
+      for (int i = 0; i < count; ++i) {
+        const Vec<T> x = part.get(p + i * pixel);
+#pragma GCC unroll 8
+        for (int k = 0; k < width; ++k) sum[i] += pick<width, T>(x, k) * wv[k];
+      }
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i) part.put(out + i * walk.out_w, sum[i]);
 }
 
+// The same for kernel rows of three taps side by side and stride 1: each input is loaded once, and
+// each sum adds its taps in the same order.
 template <int count, class T>
+KCORE_INLINE void depth_slide(const Walk& walk, const Taps& rows, const DepthKernel<T>& kernel,
+                              const T* in, index in_row, T* out) {
+  Vec<T> sum[count];
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i)
+    sum[i] = kernel.add ? load(out + i * walk.out_w) : Vec<T>{};
+  for (index a = rows.first; a < rows.last; ++a) {
+    const T* p = in + a * in_row;
+    const T* w = kernel.w + a * kernel.tap_h;
+    const Vec<T> w0 = load(w), w1 = load(w + kernel.tap_w), w2 = load(w + 2 * kernel.tap_w);
+#pragma GCC unroll 16
+    for (int j = 0; j < count + 2; ++j) {
+      const Vec<T> x = load(p + j * walk.pixel);
+      if (j < count) sum[j] += x * w0;
+      if (j >= 1 && j <= count) sum[j - 1] += x * w1;
+      if (j >= 2) sum[j - 2] += x * w2;
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < count; ++i) store(out + i * walk.out_w, sum[i]);
+}
+
+template <int width, int count, class T>
 void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& cols,
                 const DepthKernel<T>& kernel, const T* in, index in_row, T* out) {
-  over_lanes<T>(0, channels, [&](index c, auto part) {
-    depth_pixels<count>(walk, rows, cols, DepthKernel<T>{kernel.w + c, kernel.tap_h, kernel.tap_w},
-                        in + c, in_row, out + c, part);
+  const bool slides = width == 1 && count > 1 && walk.sw == 1 && walk.dw == 1 && walk.kw == 3 &&
+                      cols.first == 0 && cols.last == 3;
+  index c = 0;
+  if (slides)
+    for (; c + Simd<T>::lanes <= channels; c += Simd<T>::lanes)
+      depth_slide<count>(walk, rows, kernel.from(c), in + c, in_row, out + c);
+  over_lanes<T>(c, channels, [&](index i, auto part) {
+    depth_pixels<width, count>(walk, rows, cols, kernel.from(i), in + i, in_row, out + i, part);
   });
 }
 
-template <class T>
+template <int width, class T>
 void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel,
                     T* out, int threads) {
   const Taps all(0, 1, walk.kw, walk.kw);
@@ -69,57 +137,78 @@ void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKe
     const index image = r / walk.oh, h = r % walk.oh, top = h * walk.sh - walk.pt;
     const Taps rows(top, walk.dh, walk.kh, walk.h);
     const index in_row = walk.dh * walk.w * walk.pixel;
-    const T* base = in + (image * walk.h + top) * walk.w * walk.pixel;
+    const T* base = in + image * walk.in_n + top * walk.w * walk.pixel;
     T* o = out + image * walk.out_n + h * walk.out_h;
     const auto start = [&](index q) { return base + (q * walk.sw - walk.pl) * walk.pixel; };
     const auto edge = [&](index q) {
       const Taps cols(q * walk.sw - walk.pl, walk.dw, walk.kw, walk.w);
-      depth_tile<1>(walk, channels, rows, cols, kernel, start(q), in_row, o + q * walk.out_w);
+      depth_tile<width, 1>(walk, channels, rows, cols, kernel, start(q), in_row,
+                           o + q * walk.out_w);
     };
     index q = 0;
     for (; q < low; ++q) edge(q);
     for (; q + 8 <= high; q += 8)
-      depth_tile<8>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+      depth_tile<width, 8>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
     for (; q + 4 <= high; q += 4)
-      depth_tile<4>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+      depth_tile<width, 4>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
     for (; q < high; ++q)
-      depth_tile<1>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
+      depth_tile<width, 1>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
     for (; q < walk.ow; ++q) edge(q);
   });
 }
 
-template <class T>
-bool depthwise(const Conv& s, const T* x, const T* w, T* y, int threads) {
-  depth_convolve(forward_walk(s), s.c, x, DepthKernel<T>{w, s.kw * s.c, s.c}, y, threads);
-  return true;
+template <int width, class T>
+void depthwise_of(const Conv& s, const T* x, const T* w, T* y, int threads) {
+  if (!s.flat()) std::memset(y, 0, s.n * s.od * s.oh * s.ow * s.c * sizeof(T));
+  const index tap = width * s.c;
+  over_planes(s, [&](const Planes& planes) {
+    const DepthKernel<T> kernel{w + planes.tap * s.kh * s.kw * tap, s.kw * tap, tap, s.c,
+                                !s.flat()};
+    depth_convolve<width>(forward_walk(s, planes), s.c, x + planes.x, kernel, y + planes.y,
+                          threads);
+  });
 }
 
-template <class T>
-bool depthwise_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
-  if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.h * s.w * s.c * sizeof(T));
-  over_phases(s, [&](const Walk& walk, const Phase& row, const Phase& col) {
-    const DepthKernel<T> kernel{w + (row.tap * s.kw + col.tap) * s.c, row.tap_step * s.kw * s.c,
-                                col.tap_step * s.c};
-    depth_convolve(walk, s.c, g, kernel, dx + (row.first * s.w + col.first) * s.c, threads);
+// `w` has its groups transposed: w[.., .., j, i] for the gradient of channel i by output j.
+template <int width, class T>
+void depthwise_input_grad_of(const Conv& s, const T* g, const T* w, T* dx, int threads) {
+  if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.d * s.h * s.w * s.c * sizeof(T));
+  const index tap = width * s.c;
+  over_planes(s, [&](const Planes& planes) {
+    over_phases(s, planes, [&](const Walk& walk, const Phase& row, const Phase& col) {
+      const T* first = w + ((planes.tap * s.kh + row.tap) * s.kw + col.tap) * tap;
+      const DepthKernel<T> kernel{first, row.tap_step * s.kw * tap, col.tap_step * tap, s.c,
+                                  !s.flat()};
+      depth_convolve<width>(walk, s.c, g + planes.y, kernel,
+                            dx + planes.x + (row.first * s.w + col.first) * s.c, threads);
+    });
   });
-  return true;
 }
+
+// The output columns low .. high where taps b .. b + count of a kernel row all fall inside.
+struct Inside {
+  index low, high;
+  Inside(const Walk& walk, index b, index count) : low(0), high(walk.ow) {
+    for (index i = 0; i < count; ++i) {
+      const index start = (b + i) * walk.dw - walk.pl;  // columns q with 0 <= q * sw + start < w
+      low = max_of(low, start >= 0 ? 0 : ceil_div(-start, walk.sw));
+      high = min_of(high, floor_div(walk.w - 1 - start, walk.sw) + 1);
+    }
+    high = max_of(low, high);
+  }
+};
 
 // Adds one output row's part of kernel row `a`: sum over q of x[q * sw + b * dw] * g[q], for taps
 // b .. b + count. Columns where some tap falls outside go tap by tap.
-template <int count, class T, class Part>
-KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, index channels,
-                             T* dw, Part part) {
-  Vec<T> sum[count];
+template <int width, int count, class T, class Part>
+KCORE_INLINE void depth_taps(const Walk& walk, const Inside& inside, index b, const T* x,
+                             const T* g, index channels, T* dw, Part part) {
+  Vec<T> sum[count][width];
 #pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) sum[i] = Vec<T>{};
-  index low = 0, high = walk.ow;
-  for (int i = 0; i < count; ++i) {
-    const index start = (b + i) * walk.dw - walk.pl;  // columns q with 0 <= q * sw + start < w
-    low = max_of(low, start >= 0 ? 0 : ceil_div(-start, walk.sw));
-    high = min_of(high, floor_div(walk.w - 1 - start, walk.sw) + 1);
-  }
-  high = max_of(low, high);
+  for (int i = 0; i < count; ++i)
+#pragma GCC unroll 8
+    for (int k = 0; k < width; ++k) sum[i][k] = Vec<T>{};
+  const index low = inside.low, high = inside.high;
   const auto column = [&](index q, int i) {
     return x + (q * walk.sw + (b + i) * walk.dw - walk.pl) * walk.pixel;
   };
@@ -128,49 +217,117 @@ KCORE_INLINE void depth_taps(const Walk& walk, index b, const T* x, const T* g, 
 #pragma GCC unroll 8
     for (int i = 0; i < count; ++i) {
       const index w = q * walk.sw + (b + i) * walk.dw - walk.pl;
-      if (w >= 0 && w < walk.w) sum[i] += part.get(column(q, i)) * gv;
+      if (w < 0 || w >= walk.w) continue;
+      const Vec<T> xv = part.get(column(q, i));
+#pragma GCC unroll 8
+      for (int k = 0; k < width; ++k) sum[i][k] += pick<width, T>(xv, k) * gv;
     }
   };
   for (index q = 0; q < min_of(low, walk.ow); ++q) edge(q);
   for (index q = low; q < high; ++q) {
     const Vec<T> gv = part.get(g + q * channels);
 #pragma GCC unroll 8
-    for (int i = 0; i < count; ++i) sum[i] += part.get(column(q, i)) * gv;
+    for (int i = 0; i < count; ++i) {
+      const Vec<T> xv = part.get(column(q, i));
+#pragma GCC unroll 8
+      for (int k = 0; k < width; ++k) sum[i][k] += pick<width, T>(xv, k) * gv;
+    }
   }
   for (index q = high; q < walk.ow; ++q) edge(q);
 #pragma GCC unroll 8
   for (int i = 0; i < count; ++i)
-    part.put(dw + (b + i) * channels, part.get(dw + (b + i) * channels) + sum[i]);
+#pragma GCC unroll 8
+    for (int k = 0; k < width; ++k) {
+      T* to = dw + ((b + i) * width + k) * channels;
+      part.put(to, part.get(to) + sum[i][k]);
+    }
 }
 
-template <class T>
-bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
-  const Walk walk = forward_walk(s);
-  std::memset(dw, 0, s.kh * s.kw * s.c * sizeof(T));
+template <int width, class T>
+void depthwise_weight_grad_of(const Conv& s, const T* x, const T* g, T* dw, int threads) {
+  const index tap = width * s.c;
+  std::memset(dw, 0, s.kd * s.kh * s.kw * tap * sizeof(T));
   // A thread owns some channels of dw, and if there is but one vector of them, one kernel row.
   // Whole pixels in one pass are best: narrow strips read little of each memory page.
   const index together = round_up(ceil_div(s.c, threads), Simd<T>::lanes),
               blocks = ceil_div(s.c, together);
   const index parts = blocks < threads ? s.kh : 1;
-  parallel_for(parts * blocks, threads, [&](index item, int) {
-    const index c0 = item / parts * together, c1 = min_of(s.c, c0 + together);
-    const index a0 = parts > 1 ? item % parts : 0, a1 = parts > 1 ? a0 + 1 : s.kh;
-    for (index r = 0; r < s.n * s.oh; ++r)
-      for (index a = a0; a < a1; ++a) {
-        const index h = r % s.oh * s.sh + a * s.dh - s.pt;
-        if (h < 0 || h >= s.h) continue;
-        const T* xr = x + (r / s.oh * s.h + h) * s.w * s.c;
-        const T* gr = g + r * s.ow * s.c;
-        T* d = dw + a * s.kw * s.c;
-        over_lanes<T>(c0, c1, [&](index c, auto part) {
+  over_planes(s, [&](const Planes& planes) {
+    const Walk walk = forward_walk(s, planes);
+    parallel_for(parts * blocks, threads, [&](index item, int) {
+      const index c0 = item / parts * together, c1 = min_of(s.c, c0 + together);
+      const index a0 = parts > 1 ? item % parts : 0, a1 = parts > 1 ? a0 + 1 : s.kh;
+      for (index r = 0; r < walk.n * s.oh; ++r)
+        for (index a = a0; a < a1; ++a) {
+          const index h = r % s.oh * s.sh + a * s.dh - s.pt;
+          if (h < 0 || h >= s.h) continue;
+          const T* xr = x + planes.x + r / s.oh * walk.in_n + h * s.w * s.c;
+          const T* gr = g + planes.y + r * s.ow * s.c;
+          T* d = dw + (planes.tap * s.kh + a) * s.kw * tap;
           index b = 0;
-          for (; b + 5 <= s.kw; b += 5) depth_taps<5>(walk, b, xr + c, gr + c, s.c, d + c, part);
-          for (; b + 3 <= s.kw; b += 3) depth_taps<3>(walk, b, xr + c, gr + c, s.c, d + c, part);
-          for (; b < s.kw; ++b) depth_taps<1>(walk, b, xr + c, gr + c, s.c, d + c, part);
-        });
-      }
+          const auto taps = [&](auto count) {
+            constexpr int n = decltype(count)::value;
+            for (; b + n <= s.kw; b += n) {
+              const Inside inside(walk, b, n);
+              over_lanes<T>(c0, c1, [&](index c, auto part) {
+                depth_taps<width, n>(walk, inside, b, xr + c, gr + c, s.c, d + c, part);
+              });
+            }
+          };
+          if constexpr (width == 1) taps(Width<5>{});
+          if constexpr (width <= 4) taps(Width<3>{});
+          taps(Width<1>{});
+        }
+    });
   });
+}
+
+template <class T>
+bool depthwise(const Conv& s, const T* x, const T* w, T* y, int threads) {
+  depthwise_of<1>(s, x, w, y, threads);
   return true;
+}
+template <class T>
+bool depthwise_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
+  depthwise_input_grad_of<1>(s, g, w, dx, threads);
+  return true;
+}
+template <class T>
+bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
+  depthwise_weight_grad_of<1>(s, x, g, dw, threads);
+  return true;
+}
+
+// -- small groups -----------------------------------------------------------------------
+
+// The width of groups that these loops take; 0 for other convolutions.
+template <class T>
+int group_width(const Conv& s) {
+  const index width = s.c / s.groups;
+  const bool fits = s.groups > 1 && s.oc == s.c && (width == 2 || width == 4 || width == 8) &&
+                    Simd<T>::lanes % width == 0;
+  return fits ? static_cast<int>(width) : 0;
+}
+
+// f(Width<n>) for the width of the groups.
+template <class T, class F>
+KCORE_INLINE void with_width(const Conv& s, F&& f) {
+  const int width = group_width<T>(s);
+  if (width == 2) f(Width<2>{});
+  if constexpr (Simd<T>::lanes >= 4)
+    if (width == 4) f(Width<4>{});
+  if constexpr (Simd<T>::lanes >= 8)
+    if (width == 8) f(Width<8>{});
+}
+
+// turned[tap, j, group * width + i] = w[tap, i, group * width + j].
+template <class T>
+void turn_groups(const Conv& s, index width, const T* w, T* turned) {
+  for (index tap = 0; tap < s.kd * s.kh * s.kw; ++tap, w += width * s.c, turned += width * s.c)
+    for (index first = 0; first < s.c; first += width)
+      for (index i = 0; i < width; ++i)
+        for (index j = 0; j < width; ++j)
+          turned[j * s.c + first + i] = w[i * s.c + first + j];
 }
 
 }  // namespace KCORE_LEVEL

@@ -10,7 +10,8 @@ namespace KCORE_LEVEL {
 // out[n, r, q] = sum over a < kh, b < kw of in[n, r*sh + a*dh - pt, q*sw + b*dw - pl] . w[a, b],
 // where `in` counts as zero outside h x w. Paddings may be negative.
 struct Walk {
-  index n, h, w, pixel;  // elements from one pixel of the input to the next
+  index n, h, w;
+  index in_n, pixel;  // elements from one image of the input to the next, and from pixel to pixel
   index kh, kw, sh, sw, dh, dw, pt, pl;
   index oh, ow;
   index out_n, out_h, out_w;  // output strides, in elements
@@ -23,11 +24,35 @@ struct Walk {
   }
 };
 
-inline Walk forward_walk(const Conv& s) {
-  return {s.n,         s.h,  s.w,  s.c,  s.kh,
-          s.kw,        s.sh, s.sw, s.dh, s.dw,
-          s.pt,        s.pl, s.oh, s.ow, s.oh * s.ow * s.oc,
-          s.ow * s.oc, s.oc};
+// Volumes are walked plane by plane: a tap of the kernel's depth meets some of the planes of x and
+// as many of y, evenly spaced. `n` of them in a row, the first, and the elements to the next.
+struct Planes {
+  index n, tap;
+  index x, x_step, y, y_step;
+};
+
+// Calls f(planes) for each tap and image whose planes meet; for flat images once, with all of them.
+template <class F>
+void over_planes(const Conv& s, F&& f) {
+  const index x_plane = s.h * s.w * s.c, y_plane = s.oh * s.ow * s.oc;
+  if (s.flat()) {
+    f(Planes{s.n * s.d, 0, 0, x_plane, 0, y_plane});
+    return;
+  }
+  for (index tap = 0; tap < s.kd; ++tap) {
+    const index start = tap * s.dd - s.pf;  // plane j of y meets plane j * sd + start of x
+    const index first = start >= 0 ? 0 : ceil_div(-start, s.sd);
+    const index last = min_of(s.od, floor_div(s.d - 1 - start, s.sd) + 1);
+    if (first >= last) continue;
+    for (index n = 0; n < s.n; ++n)
+      f(Planes{last - first, tap, (n * s.d + first * s.sd + start) * x_plane, s.sd * x_plane,
+               (n * s.od + first) * y_plane, y_plane});
+  }
+}
+
+inline Walk forward_walk(const Conv& s, const Planes& planes) {
+  return {planes.n, s.h,  s.w,  planes.x_step, s.c,  s.kh, s.kw,          s.sh,        s.sw,
+          s.dh,     s.dw, s.pt, s.pl,          s.oh, s.ow, planes.y_step, s.ow * s.oc, s.oc};
 }
 
 // The input gradient of a strided convolution falls apart into phases: the rows i of x with
@@ -68,15 +93,16 @@ inline Phase phase_of(index phase, index stride, index dilation, index pad, inde
 // Calls f(walk, row, column) for each pair of phases: `walk` reads g and writes x's gradient from
 // pixel (row.first, column.first) on. Without taps there is nothing to sum, and f is not called.
 template <class F>
-void over_phases(const Conv& s, F&& f) {
+void over_phases(const Conv& s, const Planes& planes, F&& f) {
   for (index a = 0; a < s.sh; ++a) {
     const Phase row = phase_of(a, s.sh, s.dh, s.pt, s.kh, s.h);
     for (index b = 0; b < s.sw; ++b) {
       const Phase col = phase_of(b, s.sw, s.dw, s.pl, s.kw, s.w);
       if (row.taps <= 0 || col.taps <= 0 || row.size <= 0 || col.size <= 0) continue;
-      const Walk walk{s.n,
+      const Walk walk{planes.n,
                       s.oh,
                       s.ow,
+                      planes.y_step,
                       s.oc,
                       row.taps,
                       col.taps,
@@ -88,7 +114,7 @@ void over_phases(const Conv& s, F&& f) {
                       col.pad,
                       row.size,
                       col.size,
-                      s.h * s.w * s.c,
+                      planes.x_step,
                       row.step * s.w * s.c,
                       col.step * s.c};
       f(walk, row, col);
@@ -96,8 +122,10 @@ void over_phases(const Conv& s, F&& f) {
   }
 }
 
-// Whether some pixels of the input meet no kernel tap at all, so that over_phases leaves them out.
+// Whether some pixels of the input may meet no kernel tap at all, so that over_phases leaves them
+// out.
 inline bool has_empty_phase(const Conv& s) {
+  if (!s.flat()) return true;
   for (index a = 0; a < s.sh; ++a)
     if (phase_of(a, s.sh, s.dh, s.pt, s.kh, s.h).taps <= 0) return true;
   for (index b = 0; b < s.sw; ++b)

@@ -8,6 +8,7 @@
 #include "api/draw.h"
 #include "api/gather.h"
 #include "api/half.h"
+#include "api/layout.h"
 #include "api/norms.h"
 #include "api/pool.h"
 #include "api/recurrent.h"
@@ -24,6 +25,7 @@ namespace kcore {
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
+  F(layout, LayoutKernels, KCORE_LAYOUT_KERNELS)                 \
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \
   F(pool, PoolKernels, KCORE_POOL_KERNELS)                       \
   F(recurrent, RecurrentKernels, KCORE_RECURRENT_KERNELS)        \

@@ -15,13 +15,28 @@ constexpr index tile_rows[5] = {0, 12, 6, 0, 0};
 #endif
 constexpr index max_tile_rows = 14;
 
+// What becomes of a tile's sums: they join what is there, and the last ones get their epilogue. The
+// sum is rounded before the bias is added, so the result is that of separate passes.
+template <class T>
+struct Ends {
+  bool add;
+  const T* bias;  // for the first column on; null for none
+  bool relu;
+  Ends(bool joins, const T* added = nullptr, bool rectifies = false)
+      : add(joins), bias(added), relu(rectifies) {}
+  bool plain() const { return !bias && !relu; }
+  KCORE_INLINE_MEMBER Vec<T> rectified(Vec<T> v) const {
+    return relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v;
+  }
+};
+
 // c[i, :] = or += sum over q < runs, k < length of a[q*a_run + k + i*a_pixel] * b[q*b_run + k, :]
 //
 // c has NV vectors in a row. Sums start at 0 and join c at the end, so long sums that are cut
 // into several calls are summed blockwise, which is more accurate than one long chain.
 template <class T, int MR, int NV>
 void product(index runs, index length, const T* a, index a_pixel, index a_run, const T* b,
-             index b_run, T* c, index c_row, bool add) {
+             index b_run, T* c, index c_row, const Ends<T>& ends) {
   constexpr index lanes = Simd<T>::lanes;
   Vec<T> sum[MR][NV];
 #pragma GCC unroll 16
@@ -55,13 +70,28 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
       ++a0, ++a1, ++a2, bq += NV * lanes;
     }
   }
+  const bool add = ends.add;
+  if (ends.plain()) {
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
+    for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-    for (int j = 0; j < NV; ++j) {
+      for (int j = 0; j < NV; ++j) {
+        T* p = c + i * c_row + j * lanes;
+        store(p, add ? load(p) + sum[i][j] : sum[i][j]);
+      }
+    return;
+  }
+#pragma GCC unroll 4
+  for (int j = 0; j < NV; ++j) {
+    const Vec<T> bias = ends.bias ? load(ends.bias + j * lanes) : Vec<T>{};
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
       T* p = c + i * c_row + j * lanes;
-      store(p, add ? load(p) + sum[i][j] : sum[i][j]);
+      Vec<T> v = add ? load(p) + sum[i][j] : sum[i][j];
+      if (ends.bias) v += bias;
+      store(p, ends.rectified(v));
     }
+  }
 }
 
 // c[i, :] = or += sum over r < rows, k < length of x[r][k*x_pixel + i] * g[r][k*g_pixel + :]

@@ -11,29 +11,30 @@ from kcore import _native, dtypes, tree
 from kcore.backends.contract import Backend, collect
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import number, to_array
-from kcore.backends.reference import half, tape
-from kcore.backends.reference.quiet import quiet, quiet_throughout
+from kcore.backends.reference import half, tape, tracer
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tensor import SparseTensor, Tensor, detach, wrap
+from kcore.backends.reference.tracer import Tracer
 
 
 class ReferenceBackend(Backend):
     """Tensors are NumPy arrays (`Tensor`, an ndarray subclass); gradients come from the tape."""
 
     name = "reference"
-    tensor_types = (np.ndarray,)
+    tensor_types = (np.ndarray, Tracer)
     fused_steps = frozenset({"adam", "sgd"} if _native.available else ())
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
-        if isinstance(x, Tensor):
+        if x.__class__ is np.ndarray and dtype is None:
+            return x.view(Tensor)
+        if isinstance(x, (Tensor, Tracer)):
             if dtype is None or x.dtype == dtypes.to_numpy(dtype):
                 return x
-            if x._node is not None:
+            if x._node is not None or x.__class__ is Tracer:
                 from kcore import ops
 
                 return ops.cast(x, dtype)
             return x.view(np.ndarray).astype(dtypes.to_numpy(dtype)).view(Tensor)
-        if x.__class__ is np.ndarray and dtype is None:
-            return x.view(Tensor)
         if is_sparse(x):
             return self.convert_sparse(x, dtype)
         stacked = self.from_sequence(x, dtype)
@@ -62,6 +63,9 @@ class ReferenceBackend(Backend):
 
         def run_slowly(*args: Any) -> Any:
             values = [a if step is None else step(a) for a, step in zip(args, steps)]
+            capture = tracer.found_in(values) if tracer.active else None
+            if capture is not None:
+                return capture.run(op, roles, plan, definition, values)
             parents = tape.parents_of(roles, values) if tape.active else None
             if parents is not None:
                 if op.vjp is not None:
@@ -70,7 +74,8 @@ class ReferenceBackend(Backend):
                     return op.body(*[_tensors(a) for a in values])
             return wrap(definition(*[tape._plain(a) for a in values]))
 
-        return run_slowly if once else _specialized(op, plan, sources, steps, definition, run_slowly)
+        traced = any(s.kind == "traced" for source in sources for s in (source, *source.parts))
+        return run_slowly if once or traced else _specialized(op, plan, sources, steps, definition, run_slowly)
 
     def vjp(self, fn: Callable, leaves: list[Any], once: bool = False) -> tuple[list[Any], Any, Callable]:
         with tape.recording():
@@ -93,11 +98,9 @@ class ReferenceBackend(Backend):
         return storage
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
-        def run(data: Any) -> Any:
-            with quiet_throughout():
-                return step(data)
+        from kcore.backends.reference.step import CapturedStep
 
-        return run
+        return CapturedStep(step, self) if jit else step
 
     def increase(self, storage: Any, value: Any) -> bool:
         if value.__class__ is Tensor:
@@ -111,11 +114,11 @@ class ReferenceBackend(Backend):
         return True
 
     def optimizer_step(
-        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Callable, at: Any
     ) -> bool:
         from kcore.backends.reference import optimize
 
-        return optimize.step(kind, variables, gradients, slots, **numbers)
+        return optimize.step(kind, variables, gradients, slots, numbers, at)
 
     def versions(self) -> dict[str, str]:
         return {"numpy": np.__version__}
@@ -142,7 +145,8 @@ def _specialized(
     one = plan.outputs if isinstance(plan.outputs, Spec) else None
     differentiable = one is None or dtypes.is_float(one.dtype) or dtypes.is_complex(one.dtype)
     rule = op.vjp if one is not None and isinstance(op.vjp, tape.Rule) else None
-    scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape, "Node": tape.Node}
+    scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape, "tracer": tracer}
+    scope |= {"Node": tape.Node}
     tensors: list[str] = []  # statements: while recording, an argument is asked for its node before it is used
     call, recorded, kept, parents, found = [], [], [], [], []
     for i, (source, step, role) in enumerate(zip(sources, steps, op.roles.values(), strict=True)):
@@ -182,6 +186,8 @@ def _specialized(
 
     args = ", ".join(f"a{i}" for i in range(len(sources)))
     lines = [f"def run({args}):"]
+    if any(source.kind in ("variable", "tensors", "index") for source in sources):  # these may give tracers
+        lines += ["    if tracer.active:", f"        return slowly({args})"]
     if differentiable and (rule is None or not found):
         lines += ["    if tape.active:", f"        return slowly({args})"]
     elif differentiable:
@@ -214,4 +220,5 @@ from kcore.ops import operators, stored  # noqa: E402
 
 ReferenceBackend.sparse_ops = collect(sparse)
 operators.attach(Tensor, backend=lambda _: backend)
+operators.attach(Tracer, backend=lambda _: backend)
 operators.attach(SparseTensor, backend=lambda _: backend)

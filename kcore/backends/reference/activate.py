@@ -25,6 +25,9 @@ def _has_kernel(x: np.ndarray) -> bool:
 def _over_rows(kernel: Callable, axis: tuple[int, ...], *arrays: np.ndarray) -> np.ndarray:
     """A kernel on matrices, whose rows are the elements along `axis`."""
     shape = arrays[0].shape
+    if axis == (len(shape) - 1,):  # nearly all
+        rows = [np.ascontiguousarray(a).reshape(-1, shape[-1]) for a in arrays]
+        return kernel(*rows, threads_for(arrays[0].size)).reshape(shape)
     last = tuple(range(len(shape) - len(axis), len(shape)))
     columns = math.prod(shape[a] for a in axis)
     moved = arrays if axis == last else [np.moveaxis(a, axis, last) for a in arrays]

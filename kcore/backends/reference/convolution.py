@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kcore import _native
+from kcore import _native, config
 from kcore._native.threads import threads_for
+from kcore.backends.reference.packs import packs_for
 from kcore.ops.windows import spans
 
 
@@ -101,63 +102,77 @@ def _turned(w: np.ndarray, groups: int) -> np.ndarray:
 # -- the three maps, on the compiled kernels where they fit ------------------------------
 
 
-def conv(x: np.ndarray, w: np.ndarray, how: How) -> np.ndarray:
-    """`plain_conv`."""
+def conv(x: np.ndarray, w: np.ndarray, how: How, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
+    """`plain_conv`; then a bias for each output channel is added, and what is not above 0 becomes 0 if asked."""
     if not _native_fits(x, w):
-        return _in_float32(plain_conv, x, w, how)
+        y = _in_float32(conv if _small_float(x) else plain_conv, x, w, how)
+        y = y if bias is None else y + bias
+        return np.where(y <= 0, np.zeros((), y.dtype), y) if relu else y
+    w = _kernel(w)
     threads = threads_for(math.prod(x.shape[:-1]) // math.prod(how.strides) * w.size)
-    return _narrowed(x, _native.kernels.conv2d(_image(x), _kernel(w), *_widened(how), _groups(x, w), threads))
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    rest = _groups(x, w), threads, _fast(), packs_for(w), bias, relu
+    return _narrowed(x, _native.kernels.conv(_image(x), w, *_widened(how), *rest))
 
 
 def input_grad(g: np.ndarray, w: np.ndarray, shape: tuple, how: How) -> np.ndarray:
     """`plain_input_grad`."""
     if not _native_fits(g, w):
-        return _in_float32(plain_input_grad, g, w, shape, how)
+        return _in_float32(input_grad if _small_float(g) else plain_input_grad, g, w, shape, how)
     groups = shape[-1] // w.shape[-2] if shape[-1] else 1
     threads = threads_for(g.size * math.prod(w.shape[:-1]))
-    full = shape if g.ndim == 4 else (shape[0], 1, *shape[1:])
-    return _narrowed(g, _native.kernels.conv2d_input_grad(_image(g), _kernel(w), full, *_widened(how), groups, threads))
+    full = shape if g.ndim > 3 else (shape[0], 1, *shape[1:])
+    rest = full, *_widened(how), groups, threads, _fast()
+    return _narrowed(g, _native.kernels.conv_input_grad(_image(g), _kernel(w), *rest))
 
 
 def kernel_grad(x: np.ndarray, g: np.ndarray, shape: tuple, how: How) -> np.ndarray:
     """`plain_kernel_grad`."""
     if not _native_fits(x, g):
-        return _in_float32(plain_kernel_grad, x, g, shape, how)
+        return _in_float32(kernel_grad if _small_float(x) else plain_kernel_grad, x, g, shape, how)
     groups = x.shape[-1] // shape[-2] if x.shape[-1] else 1
     threads = threads_for(g.size * math.prod(shape[:-1]))
-    full = shape if x.ndim == 4 else (1, *shape)
-    w = _native.kernels.conv2d_weight_grad(_image(x), _image(g), full, *_widened(how), groups, threads)
+    full = shape if x.ndim > 3 else (1, *shape)
+    w = _native.kernels.conv_kernel_grad(_image(x), _image(g), full, *_widened(how), groups, threads)
     return w.reshape(shape)
 
 
 def _native_fits(*arrays: np.ndarray) -> bool:
-    """Whether the compiled kernels take these: one or two spatial axes, float32 or float64."""
-    return _native.available and all(a.ndim <= 4 and a.dtype.char in "fd" for a in arrays)
+    """Whether the compiled kernels take these: float32 or float64."""
+    return _native.available and all(a.dtype.char in "fd" for a in arrays)
+
+
+def _fast() -> bool:
+    return config.numerics() == "fast"
+
+
+def _small_float(a: np.ndarray) -> bool:
+    return a.dtype.itemsize == 2 and a.dtype.kind not in "iu"
 
 
 def _in_float32(fn, a, b, *rest):
     """16-bit floats are summed in float32: one rounding, at the end."""
-    if a.dtype.itemsize == 2 and a.dtype.kind not in "iu":
+    if _small_float(a):
         return fn(a.astype("float32"), b.astype("float32"), *rest).astype(a.dtype)
     return fn(a, b, *rest)
 
 
-# The kernels work on two spatial axes; a single one is a row of height 1.
+# The kernels work on two spatial axes or three; a single one is a row of height 1.
 
 
 def _image(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x if x.ndim == 4 else x[:, None])
+    return np.ascontiguousarray(x if x.ndim > 3 else x[:, None])
 
 
 def _kernel(w: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(w if w.ndim == 4 else w[None])
+    return np.ascontiguousarray(w if w.ndim > 3 else w[None])
 
 
 def _widened(how: How) -> How:
-    if len(how.strides) == 2:
+    if len(how.strides) > 1:
         return how
     return How((1, *how.strides), ((0, 0), *how.padding), (1, *how.dilation))
 
 
 def _narrowed(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    return y if x.ndim == 4 else y[:, 0]
+    return y if x.ndim > 3 else y[:, 0]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kcore import _native, ops
 from kcore._native.threads import threads_for
-from kcore.backends.reference import reduce
+from kcore.backends.reference import convolution, reduce
 from kcore.backends.reference.activate import _FEW, relu_grad, sigmoid
+from kcore.backends.reference.conv import conv_input_grad, conv_kernel_grad
+from kcore.backends.reference.convolution import How
 from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
+from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
@@ -93,3 +98,36 @@ def _(g, y, x, kernel, bias, activation):
         flat = x if x.ndim == 2 else ops.reshape(x, (-1, kernel.shape[0]))
         dkernel = adjoint_times(flat, rows)
     return dx, dkernel, dbias
+
+
+def activated_conv(inputs, kernel, bias, strides, padding, data_format, dilation_rate, activation):
+    how = How(strides, padding, dilation_rate)
+    x = to_last(inputs, data_format)
+    with quiet():
+        if activation in ("linear", "relu"):  # which the convolution's kernels do as they store their sums
+            y = convolution.conv(x, kernel, how, bias, activation == "relu")
+        else:
+            y = convolution.conv(x, kernel, how)
+            rows = y.reshape(math.prod(y.shape[:-1]), y.shape[-1])
+            y = _finished(rows, bias, activation).reshape(y.shape)
+    return from_last(y, data_format)
+
+
+@vjp(ops.activated_conv)
+def _(g, y, inputs, kernel, bias, strides, padding, data_format, dilation_rate, activation):
+    if g.shape != y.shape:
+        g = ops.broadcast_to(g, y.shape)
+    how = strides, padding, data_format, dilation_rate
+    dinputs = dkernel = dbias = None
+    if bias is None or not tracked((bias,)):
+        g = _before_activation(g, y, activation)
+    elif data_format == "channels_last":
+        g, dbias = finished_grad(g, y, activation)
+    else:
+        g = _before_activation(g, y, activation)
+        dbias = ops.sum(g, tuple(a for a in range(g.ndim) if a != 1))
+    if tracked((inputs,)):
+        dinputs = conv_input_grad(g, kernel, inputs.shape, *how)
+    if tracked((kernel,)):
+        dkernel = conv_kernel_grad(inputs, g, kernel.shape, *how)
+    return dinputs, dkernel, dbias

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import string
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -94,12 +97,63 @@ def _right(g, a, x2):
 
 
 def einsum(subscripts, operands):
-    terms, output, operands = _lettered(subscripts, operands, np.reshape)
+    shapes, steps, last = _recipe(subscripts, tuple([x.shape for x in operands]))
+    operands = [x if s is None else x.reshape(s) for x, s in zip(operands, shapes, strict=True)]
     with quiet():
-        x, term = operands[0], terms[0]
-        for i in range(1, len(terms)):
-            x, term = _contract(x, term, operands[i], terms[i], set(output).union(*terms[i + 1 :]))
-        return _alone(x, term, output)
+        x = operands[0]
+        for step, other in zip(steps, operands[1:], strict=True):
+            x = step.contracted(x, other)
+        return _rearranged(x, last)
+
+
+class _Contraction(NamedTuple):
+    """How two operands become their product, summed over the letters that only they have: as batched matrices.
+
+    Attributes:
+        left, right: How each is rearranged (see `_rearrangement`), and its shape as matrices.
+        sums: Whether there are letters to sum over.
+        shape: Of the result.
+    """
+
+    left: tuple[Any, tuple]
+    right: tuple[Any, tuple]
+    sums: bool
+    shape: tuple
+
+    def contracted(self, a, b):
+        a, b = (_rearranged(x, how).reshape(shape) for x, (how, shape) in ((a, self.left), (b, self.right)))
+        return (np.matmul(a, b) if self.sums else a * b).reshape(self.shape)
+
+
+@functools.lru_cache(maxsize=1024)
+def _recipe(subscripts, shapes):
+    """(shape of each operand to start from, or None; the contractions; the last rearrangement)."""
+    sizes = [np.broadcast_to(0, s) for s in shapes]
+    terms, output, found = _lettered(subscripts, sizes, np.reshape)
+    starts = [None if x is given else x.shape for x, given in zip(found, sizes, strict=True)]
+    steps, term, shape = [], terms[0], found[0].shape
+    for i in range(1, len(terms)):
+        needed = set(output).union(*terms[i + 1 :])
+        step, term = _contraction(term, shape, terms[i], found[i].shape, needed)
+        steps.append(step)
+        shape = step.shape
+    return starts, steps, _rearrangement(term, output)
+
+
+def _rearrangement(term, output):
+    """What leads from one term to another: None if nothing, the order of the axes, or an einsum: the diagonals of
+    letters that come twice, and the sums of those that the output lacks."""
+    if term == output:
+        return None
+    if len(set(term)) == len(term) == len(output):
+        return tuple([term.index(c) for c in output])
+    return f"{term}->{output}"
+
+
+def _rearranged(x, how):
+    if how is None:
+        return x
+    return x.transpose(how) if how.__class__ is tuple else np.einsum(how, x)
 
 
 def _lettered(subscripts, operands, reshape):
@@ -130,29 +184,22 @@ def _lettered(subscripts, operands, reshape):
     return found_terms, output.replace("...", "".join(dots)), found
 
 
-def _alone(x, term, output):
-    """One operand: its diagonals, the sums of letters that the output lacks, its axes in the output's order."""
-    return np.einsum(f"{term}->{output}", x)
-
-
-def _contract(a, term_a, b, term_b, needed):
-    """The product of two operands, summed over the letters that only they have: a batched matrix product."""
+def _contraction(term_a, shape_a, term_b, shape_b, needed):
+    """(the contraction of two operands, the term of its result)."""
     both = [c for c in dict.fromkeys(term_a) if c in term_b]
     batch, inner = [c for c in both if c in needed], [c for c in both if c not in needed]
     rows = [c for c in dict.fromkeys(term_a) if c not in both and c in needed]
     columns = [c for c in dict.fromkeys(term_b) if c not in both and c in needed]
-    sizes = dict(zip(term_a + term_b, a.shape + b.shape, strict=True))
-    a = _alone(a, term_a, "".join(batch + rows + inner))
-    b = _alone(b, term_b, "".join(batch + inner + columns))
+    sizes = dict(zip(term_a + term_b, shape_a + shape_b, strict=True))
 
     def size(letters):
-        return int(np.prod([sizes[c] for c in letters], dtype=np.int64))
+        return math.prod(sizes[c] for c in letters)
 
-    a = a.reshape(*(sizes[c] for c in batch), size(rows), size(inner))
-    b = b.reshape(*(sizes[c] for c in batch), size(inner), size(columns))
-    y = np.matmul(a, b) if inner else a * b
+    lead = tuple([sizes[c] for c in batch])
+    left = _rearrangement(term_a, "".join(batch + rows + inner)), (*lead, size(rows), size(inner))
+    right = _rearrangement(term_b, "".join(batch + inner + columns)), (*lead, size(inner), size(columns))
     term = batch + rows + columns
-    return y.reshape([sizes[c] for c in term]), "".join(term)
+    return _Contraction(left, right, bool(inner), tuple([sizes[c] for c in term])), "".join(term)
 
 
 @vjp(ops.einsum)

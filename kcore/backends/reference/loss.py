@@ -35,8 +35,17 @@ def _logit_rows(output, from_logits, axis) -> bool:
     return bool(from_logits and last and _native.available and output.dtype.char in "fd" and output.size > 0)
 
 
+def _score_rows(output, from_logits, axis) -> bool:
+    """The same for rows of scores, which are divided by their sum."""
+    return _logit_rows(output, not from_logits, axis)
+
+
 def _matrix(x):
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _spread(g, shape):
+    return np.ascontiguousarray(g if g.shape == shape else np.broadcast_to(g, shape))
 
 
 def _numbers(target):
@@ -46,6 +55,11 @@ def _numbers(target):
 def sparse_categorical_crossentropy(target, output, from_logits, axis):
     if _logit_rows(output, from_logits, axis):
         loss = _native.kernels.sparse_crossentropy_rows(_matrix(output), _numbers(target), threads_for(output.size))
+        return loss.reshape(output.shape[:-1])
+    if _score_rows(output, from_logits, axis):
+        loss = _native.kernels.picked_crossentropy_rows(
+            _matrix(output), _numbers(target), config.epsilon(), threads_for(output.size)
+        )
         return loss.reshape(output.shape[:-1])
     rows, at, valid = _rows(target, output, axis)
     number = np.arange(len(at))
@@ -63,11 +77,15 @@ def sparse_categorical_crossentropy(target, output, from_logits, axis):
 @private_op(rule=lambda g, target, output, from_logits, axis: Plan(output.shape, output.dtype))
 def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_logits, axis):
     """The gradient of `sparse_categorical_crossentropy` by its output."""
-    if _logit_rows(output, from_logits, axis) and g.dtype == output.dtype:
-        g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
-        dx = _native.kernels.sparse_crossentropy_rows_grad(
-            g, _matrix(output), _numbers(target), threads_for(output.size)
-        )
+    logits, scores = _logit_rows(output, from_logits, axis), _score_rows(output, from_logits, axis)
+    if (logits or scores) and g.dtype == output.dtype:
+        g = _spread(g, output.shape[:-1])
+        given = g, _matrix(output), _numbers(target)
+        threads = threads_for(output.size)
+        if logits:
+            dx = _native.kernels.sparse_crossentropy_rows_grad(*given, threads)
+        else:
+            dx = _native.kernels.picked_crossentropy_rows_grad(*given, config.epsilon(), threads)
         return dx.reshape(output.shape)
     rows, at, valid = _rows(target, output, axis)
     number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)
@@ -80,10 +98,10 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
             # unless q_t lies outside of the clipping.
             chosen, total, epsilon = rows[number, at], np.add.reduce(rows, 1), config.epsilon()
             q = chosen / total
-            g = np.where((q >= epsilon) & (q <= 1 - epsilon), g, 0)
+            inside = (q >= epsilon) & (q <= 1 - epsilon)
             y = np.empty_like(rows)
-            y[:] = (g / total)[:, None]
-            y[number, at] -= g / chosen
+            y[:] = np.where(inside, g / total, 0)[:, None]
+            y[number, at] -= np.where(inside, g / chosen, 0)
     y = y.astype(output.dtype, copy=False)
     if axis in (-1, output.ndim - 1):
         return y.reshape(output.shape)
@@ -130,7 +148,7 @@ def categorical_crossentropy(target, output, from_logits, axis):
 @private_op(rule=lambda g, target, output: Plan(output.shape, output.dtype, cast=output.dtype))
 def logits_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor):
     """g * (softmax(output) * sum(target) - target): the gradient of `categorical_crossentropy` by logits along the last axis."""
-    g = np.ascontiguousarray(np.broadcast_to(g, output.shape[:-1]))
+    g = _spread(g, output.shape[:-1])
     if _logit_rows(output, True, output.ndim - 1):
         dx = _native.kernels.crossentropy_rows_grad(g, _matrix(output), _matrix(target), threads_for(output.size))
         return dx.reshape(output.shape)

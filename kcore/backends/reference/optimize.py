@@ -2,53 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from kcore import _native
 from kcore._native.threads import threads_for
+from kcore.backends.reference import tracer
 
 
 def step(
-    kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], decay: list[float], **numbers: Any
+    kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Callable, at: Any
 ) -> bool:
     """`Backend.optimizer_step`; False where a kernel is missing or an array is not as it needs it."""
-    kernels = _native.kernels
-    if kernels is None:
+    changed = [v for variable, own in zip(variables, slots, strict=True) for v in (variable, *own)]
+    kinds = {a.dtype for a in (*[v._storage for v in changed], *gradients)}
+    if not _native.available or len(kinds) != 1 or kinds.pop().char not in "fd":
         return False
-    whole = [_arrays(v, g, s) for v, g, s in zip(variables, gradients, slots, strict=True)]
-    if None in whole:
-        return False
-    for variable, arrays, owned, fade in zip(variables, whole, slots, decay, strict=True):
-        value, gradient, *rest = arrays  # type: ignore[misc]
-        threads = threads_for(value.size)
-        if kind == "adam":
-            beta_1, beta_2, epsilon = numbers["beta_1"], numbers["beta_2"], numbers["epsilon"]
-            kernels.adam_step(value, gradient, *rest, numbers["step_size"], beta_1, beta_2, epsilon, fade, threads)
-        else:
-            if fade:
-                plain = value.view(np.ndarray)  # not the operators of tensors, which make new ones
-                plain -= fade * plain
-            buffer = rest[0] if rest else None
-            kernels.sgd_step(
-                value, gradient, buffer, numbers["learning_rate"], numbers["momentum"], numbers["nesterov"], threads
-            )
+    update = _Update(kind, variables, slots, numbers)
+    at = [x.__kcore_value__() if hasattr(x, "__kcore_value__") else x for x in at]
+    capture = tracer.found_in((*gradients, *at)) if tracer.active else None
+    if capture is not None:
+        capture.effect(update, (*at, *gradients), changed)
+        return True
+    update(*at, *[g.view(np.ndarray) for g in gradients])
+    for variable in changed:
         variable.version += 1
-        for slot in owned:
-            slot.version += 1
     return True
 
 
-def _arrays(variable: Any, gradient: Any, slots: list[Any]) -> list[np.ndarray] | None:
-    """The memory of a variable, its gradient and its slots; None if a kernel can't take it."""
-    held = [variable._storage, gradient, *[s._storage for s in slots]]
-    dtype = held[0].dtype
-    if dtype.char not in "fd":
-        return None
-    for a in held:
-        if a.dtype != dtype:
-            return None
-    if not gradient.flags.c_contiguous:
-        held[1] = np.ascontiguousarray(gradient)
-    return held
+class _Update:
+    """The update of these variables: a function of the learning rate, the number of updates so far and the gradients."""
+
+    def __init__(self, kind: str, variables: list[Any], slots: list[list[Any]], numbers: Callable) -> None:
+        self.kernel = {"adam": _adam, "sgd": _sgd}[kind]
+        self.values = [v._storage.view(np.ndarray) for v in variables]
+        # For each kind of slot those of all variables.
+        self.slots = [[s._storage.view(np.ndarray) for s in column] for column in zip(*slots, strict=True)]
+        self.size = sum(a.size for a in self.values)
+        self.numbers = numbers
+
+    def __call__(self, rate: np.ndarray, iterations: np.ndarray, *gradients: np.ndarray) -> None:
+        numbers = self.numbers(float(rate), int(iterations))
+        whole = [g if g.flags.c_contiguous else np.ascontiguousarray(g) for g in gradients]
+        self.kernel(self.values, whole, *self.slots, threads=threads_for(self.size), **numbers)
+
+
+def _adam(values, gradients, m, v, step_size, beta_1, beta_2, epsilon, decay, threads):
+    _native.kernels.adam_step(values, gradients, m, v, step_size, beta_1, beta_2, epsilon, decay, threads)
+
+
+def _sgd(values, gradients, velocities=None, *, learning_rate, momentum, nesterov, decay, threads):
+    _native.kernels.sgd_step(values, gradients, velocities, learning_rate, momentum, nesterov, decay, threads)

@@ -24,9 +24,10 @@ def _pooled(inputs, pool_size, strides, padding, data_format):
     return Spec(windows.image_shape(inputs.shape[0], counts, channels, data_format), inputs.dtype)
 
 
-def _pooled_with_places(inputs, *how):
-    made = _pooled(inputs, *how)
-    return Plan.many((made, Spec(made.shape, "int32")))
+def _pooled_with_places(inputs, pool_size, strides, padding, data_format):
+    made = _pooled(inputs, pool_size, strides, padding, data_format)
+    dtype = pooling.place_dtype(Pool(pool_size, strides, padding))
+    return Plan.many((made, Spec(shape_to_last(made.shape, data_format), dtype)))
 
 
 # The places of the greatest elements (small integers, channels-last) are kept for the gradient, which

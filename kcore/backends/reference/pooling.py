@@ -45,7 +45,7 @@ def _room(shape: tuple, pool: Pool) -> tuple:
     return (shape[0], *(n + b + a for n, (b, a) in zip(shape[1:-1], pool.padding, strict=True)), shape[-1])
 
 
-def _place_dtype(pool: Pool) -> str:
+def place_dtype(pool: Pool) -> str:
     """Of numbers below the size of the window."""
     elements = math.prod(pool.size)
     return "uint8" if elements <= 256 else "uint16" if elements <= 65536 else "int32"
@@ -56,7 +56,7 @@ def plain_max(x: np.ndarray, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
     there = _padded(np.ones(x.shape, bool), pool, False)
     padded = _padded(x, pool, 0)
     y = np.zeros((x.shape[0], *_counts(x.shape, pool), x.shape[-1]), x.dtype)
-    places = np.zeros(y.shape, _place_dtype(pool))
+    places = np.zeros(y.shape, place_dtype(pool))
     found = np.zeros(y.shape, bool)
     for i, (_, part) in enumerate(_taps(x.shape, pool)):
         new = padded[part]

@@ -122,8 +122,7 @@ def mean(x, axis, keepdims):
         kernel = _native.kernels.sums
         return _folded(x, axis, keepdims, functools.partial(kernel, divisor=count), kernel)
     with quiet():
-        total = _sum(x, axis, keepdims)
-        return (total / np.asarray(count, total.real.dtype)).astype(x.dtype)
+        return (_sum(x, axis, keepdims) / count).astype(x.dtype)
 
 
 @vjp(ops.mean)

@@ -218,9 +218,8 @@ def _plain(a: Any) -> Any:
 
 
 def _parent(x: Any) -> Any:
-    if x.__class__ is Tensor and x._node is not None:
-        return (x._node, x._output, x.shape, x.dtype)
-    return None
+    node = getattr(x, "_node", None)
+    return None if node is None else (node, x._output, x.shape, x.dtype)
 
 
 def outside(outputs: list, start: int) -> list[Tensor]:
@@ -272,7 +271,7 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
             sums[output] = g if output not in sums else ops.add(sums[output], g)
 
     for y, g in zip(outputs, gs, strict=True):
-        if isinstance(y, Tensor) and y._node is not None and y._node.serial >= first:
+        if getattr(y, "_node", None) is not None and y._node.serial >= first:
             add(y._node, y._output, g)
     ends = {x._node.serial for x in leaves}
     found: dict[int, dict[int, Any]] = {}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kcore.backends.coo import Coo, densified
+from kcore.backends.reference.tracer import Tracer
 
 
 class Tensor(np.ndarray):
@@ -83,7 +84,7 @@ def wrap(y: Any) -> Any:
     """NumPy results as Tensors: arrays and scalars, in a tuple or list or alone; no copy."""
     if isinstance(y, (tuple, list)):
         return type(y)(wrap(e) for e in y)
-    if y.__class__ is Tensor:
+    if y.__class__ is Tensor or y.__class__ is Tracer:
         return y
     return np.asarray(y).view(Tensor)
 
@@ -92,4 +93,4 @@ def detach(x: Any) -> Any:
     """The same values with no history."""
     if isinstance(x, SparseTensor):
         return SparseTensor(x.indices, detach(x.values), x.shape)
-    return x.view(np.ndarray).view(Tensor) if isinstance(x, Tensor) and x._node is not None else x
+    return x.view(np.ndarray).view(Tensor) if getattr(x, "_node", None) is not None else x

@@ -181,11 +181,11 @@ class TorchBackend(Backend):
         return CompiledStep(step, assigned, read)
 
     def optimizer_step(
-        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], **numbers: Any
+        self, kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Callable, at: Any
     ) -> bool:
         from kcore.backends.torch import optimize
 
-        return optimize.step(kind, variables, gradients, slots, **numbers)
+        return optimize.step(kind, variables, gradients, slots, numbers, at)
 
     def synchronize(self, x: Any) -> None:
         if isinstance(x, torch.Tensor) and x.is_cuda:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 
 
 def step(
-    kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], decay: list[float], **numbers: Any
+    kind: str, variables: list[Any], gradients: list[Any], slots: list[list[Any]], numbers: Callable, at: Any
 ) -> bool:
     """`Backend.optimizer_step`; False for dtypes that torch's foreach functions can't mix."""
     values = [v._storage for v in variables]
     if not values or len({(x.dtype, x.device) for x in (*values, *gradients)}) > 1 or not values[0].is_floating_point():
         return False
+    rate, iterations = at
+    given = numbers(float(rate), int(iterations))
+    decay = given.pop("decay")
     with torch.no_grad():
         if any(decay):
             torch._foreach_mul_(values, [1 - d for d in decay])
         if kind == "adam":
-            _adam(values, gradients, *([s[i]._storage for s in slots] for i in range(2)), **numbers)
+            _adam(values, gradients, *([s[i]._storage for s in slots] for i in range(2)), **given)
         else:
-            _sgd(values, gradients, [s[0]._storage for s in slots if s], **numbers)
+            _sgd(values, gradients, [s[0]._storage for s in slots if s], **given)
     for changed in (*variables, *(s for own in slots for s in own)):
         changed.version += 1
     return True

@@ -4,17 +4,30 @@
 
 namespace kcore {
 
-// Convolutions: x[n, h, w, c] with kernel[kh, kw, c / groups, oc] to y[n, oh, ow, oc].
-// Padding is what precedes x; what follows it is implied by oh and ow.
+// Convolutions: x[n, d, h, w, c] with kernel[kd, kh, kw, c / groups, oc] to y[n, od, oh, ow, oc].
+// Padding is what precedes x; what follows it is implied by od, oh and ow.
 struct Conv {
-  index n, h, w, c;
-  index kh, kw, oc, groups;
-  index sh, sw, pt, pl, dh, dw;
-  index oh, ow;
+  index n, d, h, w, c;
+  index kd, kh, kw, oc, groups;
+  index sd, sh, sw, pf, pt, pl, dd, dh, dw;
+  index od, oh, ow;
+
+  // Whether each plane of y is made of the plane of x in its place, and no other.
+  bool flat() const { return kd == 1 && sd == 1 && pf == 0 && od == d; }
 };
+// A forward convolution may be given its weights packed beforehand (conv_packed elements, in the
+// layout that conv_layout numbers), adds a bias to its sums unless that is null, and then maps what
+// is not above 0 to 0 if `relu`. `fast` allows algorithms with larger errors, in float32.
 #define KCORE_CONV_KERNELS(K)                                                                     \
-  K(bool, conv, (const Conv& shape, const T* x, const T* w, T* y, int threads))                   \
-  K(bool, conv_input_grad, (const Conv& shape, const T* g, const T* w, T* dx, int threads))       \
+  K(index, conv_layout, (const Conv& shape, bool fast, const T* w))                               \
+  K(index, conv_packed, (const Conv& shape, bool fast, const T* w))                               \
+  K(void, conv_pack, (const Conv& shape, bool fast, const T* w, T* packed, int threads))          \
+  K(std::uint64_t, fingerprint, (const T* x, index count, int threads))                           \
+  K(bool, conv,                                                                                   \
+    (const Conv& shape, bool fast, const T* x, const T* w, const T* packed, const T* bias,        \
+     bool relu, T* y, int threads))                                                               \
+  K(bool, conv_input_grad,                                                                        \
+    (const Conv& shape, bool fast, const T* g, const T* w, T* dx, int threads))                   \
   K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))      \
   K(bool, depthwise, (const Conv& shape, const T* x, const T* w, T* y, int threads))              \
   K(bool, depthwise_input_grad, (const Conv& shape, const T* g, const T* w, T* dx, int threads))  \

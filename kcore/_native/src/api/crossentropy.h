@@ -4,7 +4,7 @@
 
 namespace kcore {
 
-// Crossentropies of the rows of a matrix of logits.
+// Crossentropies of the rows of a matrix: of logits, and `picked` of scores that are divided by their sum.
 #define KCORE_CROSSENTROPY_KERNELS(K)                                                       \
   K(void, sparse_crossentropy,                                                              \
     (index rows, index cols, const T* x, const std::int64_t* target, T* loss, int threads)) \
@@ -14,7 +14,13 @@ namespace kcore {
   K(void, dense_crossentropy,                                                               \
     (index rows, index cols, const T* x, const T* target, T* loss, int threads))            \
   K(void, dense_crossentropy_grad,                                                          \
-    (index rows, index cols, const T* g, const T* x, const T* target, T* dx, int threads))
+    (index rows, index cols, const T* g, const T* x, const T* target, T* dx, int threads))  \
+  K(void, picked_crossentropy,                                                              \
+    (index rows, index cols, const T* p, const std::int64_t* target, T* loss, double        \
+     epsilon, int threads))                                                                 \
+  K(void, picked_crossentropy_grad,                                                         \
+    (index rows, index cols, const T* g, const T* p, const std::int64_t* target, T* dp,     \
+     double epsilon, int threads))
 KCORE_TABLE(CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS)
 
 }  // namespace kcore

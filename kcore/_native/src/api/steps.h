@@ -4,14 +4,16 @@
 
 namespace kcore {
 
-// Optimizer steps, in place. `velocity` may be null.
-#define KCORE_STEPS_KERNELS(K)                                                               \
-  K(void, adam,                                                                              \
-    (index size, T* param, const T* grad, T* m, T* v, double step_size, double beta1, double \
-     beta2, double epsilon, double weight_decay, int threads))                               \
-  K(void, sgd,                                                                               \
-    (index size, T* param, const T* grad, T* velocity, double rate, double momentum, bool    \
-     nesterov, int threads))
+// Optimizer steps over `count` arrays at once, in place. The pointers are to T; `velocities` may be null.
+#define KCORE_STEPS_KERNELS(K)                                                                \
+  K(void, adam,                                                                               \
+    (index count, const index* sizes, void* const* params, void* const* grads, void* const*   \
+     ms, void* const* vs, double step_size, double beta1, double beta2, double epsilon, const \
+     double* decays, int threads, T* type))                                                   \
+  K(void, sgd,                                                                                \
+    (index count, const index* sizes, void* const* params, void* const* grads, void* const*   \
+     velocities, double rate, double momentum, bool nesterov, const double* decays, int       \
+     threads, T* type))
 KCORE_TABLE(StepKernels, KCORE_STEPS_KERNELS)
 
 }  // namespace kcore
