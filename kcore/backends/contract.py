@@ -36,6 +36,8 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
+            if home == "typing":  # NamedTuple is a function
+                continue
             if home.startswith(packages) and (home != module.__name__ or hasattr(value, "op")):
                 continue
             if name in table:
