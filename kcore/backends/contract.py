@@ -26,7 +26,7 @@ _NO_CONTEXT = contextlib.nullcontext()
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
     """The op table of a backend: every public function of its family modules, by name.
 
-    What a module merely imports from kcore, or from elsewhere in its own package, is not its own, and left out; so are
+    What a module merely imports from kcore, from elsewhere in its own package or from typing is not its own, and left out; so are
     the private ops that it declares for its gradient rules.
     """
     table: dict[str, Fn] = {}
@@ -36,7 +36,7 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home.startswith(packages) and (home != module.__name__ or hasattr(value, "op")):
+            if home == "typing" or (home.startswith(packages) and (home != module.__name__ or hasattr(value, "op"))):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")
