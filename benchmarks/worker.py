@@ -136,7 +136,7 @@ def serve() -> None:
 def _prepared(key: str) -> Row:
     """The row, with kcore set up for it."""
     row = by_key(key)
-    if hasattr(peers.kcore_package.config, "numerics") and peers.kcore_package.config.numerics() != row.numerics:
+    if peers.kcore_package.config.numerics() != row.numerics:
         peers.kcore_package.config.set_numerics(row.numerics)
     return row
 
