@@ -9,12 +9,19 @@ def _inexact(x):
     return x.dtype.is_floating or x.dtype.is_complex
 
 
+def _summed_wide(fold, x, axis, keepdims):
+    # TensorFlow adds up 16-bit floats in 16 bits: a sum of thousands loses digits, a mean of large numbers overflows.
+    if x.dtype.is_floating and x.dtype.size == 2:
+        return tf.cast(fold(tf.cast(x, tf.float32), axis, keepdims), x.dtype)
+    return fold(x, axis, keepdims)
+
+
 def sum(x, axis, keepdims):
-    return tf.reduce_sum(x, axis, keepdims)
+    return _summed_wide(tf.reduce_sum, x, axis, keepdims)
 
 
 def mean(x, axis, keepdims):
-    return tf.reduce_mean(x, axis, keepdims)
+    return _summed_wide(tf.reduce_mean, x, axis, keepdims)
 
 
 def moments(x, axes, keepdims, synchronized):
