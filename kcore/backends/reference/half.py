@@ -20,88 +20,22 @@ _HALVES = (np.dtype("float16"), _BRAIN)
 _FLOAT = np.dtype("float32")
 
 # Ops that move, make or compare values, or whose results depend on the dtype: the same in 16 bits, and sooner done.
-EXACT = frozenset(
-    (
-        *(
-            [
-                "stop_gradient",
-                "custom_call",
-                "checkpoint",
-                "copy",
-                "view",
-                "cast",
-                "where",
-                "signbit",
-                "nextafter",
-                "conj",
-                "real",
-                "imag",
-            ]
-        ),
-        *(
-            [
-                "zeros",
-                "ones",
-                "zeros_like",
-                "ones_like",
-                "full",
-                "arange",
-                "eye",
-                "tri",
-                "tril",
-                "triu",
-                "diagonal",
-                "random_unit",
-            ]
-        ),
-        *(
-            [
-                "equal",
-                "not_equal",
-                "less",
-                "less_equal",
-                "greater",
-                "greater_equal",
-                "isnan",
-                "isinf",
-                "isfinite",
-                "any",
-                "all",
-            ]
-        ),
-        *(["logical_and", "logical_or", "logical_xor", "logical_not"]),
-        *(["get_item", "basic_index", "take", "take_along_axis", "one_hot", "slice", "slice_update"]),
-        *(
-            [
-                "concatenate",
-                "stack",
-                "split",
-                "unstack",
-                "tile",
-                "repeat",
-                "constant_pad",
-                "sort",
-                "argsort",
-                "top_k",
-                "searchsorted",
-            ]
-        ),
-        *(
-            [
-                "reshape",
-                "broadcast_to",
-                "expand_dims",
-                "squeeze",
-                "transpose",
-                "swapaxes",
-                "flip",
-                "roll",
-                "spread",
-                "picked_from_places",
-            ]
-        ),
-    )
-)
+# fmt: off
+EXACT = frozenset((
+    "stop_gradient", "custom_call", "checkpoint", "copy", "view", "cast", "where", "signbit", "nextafter",
+    "conj", "real", "imag",
+    "zeros", "ones", "zeros_like", "ones_like", "full", "arange", "eye", "tri", "tril", "triu", "diagonal",
+    "random_unit",
+    "equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "isnan", "isinf", "isfinite", "any",
+    "all",
+    "logical_and", "logical_or", "logical_xor", "logical_not",
+    "get_item", "basic_index", "take", "take_along_axis", "one_hot", "slice", "slice_update",
+    "concatenate", "stack", "split", "unstack", "tile", "repeat", "constant_pad", "sort", "argsort", "top_k",
+    "searchsorted",
+    "reshape", "broadcast_to", "expand_dims", "squeeze", "transpose", "swapaxes", "flip", "roll", "spread",
+    "picked_from_places",
+))
+# fmt: on
 # Below so many elements NumPy's casts are as fast as a kernel with its checks.
 _FEW = 1 << 10
 
