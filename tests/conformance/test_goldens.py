@@ -19,6 +19,7 @@ from kcore.conformance import goldens, runner
 from kcore.conformance.goldens import files, functions
 from kcore.conformance.goldens.calls import Recorded
 from kcore.conformance.goldens.values import Reader, Writer
+from kcore.conformance.record import CASES
 from tests.conformance.planting import MATMUL, RELU, planted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -479,7 +480,9 @@ def test_a_models_golden_is_in_float64(of_model):
 
 
 def test_a_wrong_op_in_a_model_is_found(of_model):
-    with planted(MATMUL, "reference", "function", lambda right, a, b: (right(a, b) * 1.001).astype(a.dtype)):
+    with planted(
+        CASES["dense"], "reference", "function", lambda right, x, *rest: right(x, *rest) * x.dtype.type(1.001)
+    ):
         (result,) = goldens.check(of_model, "reference")
     assert result.verdict == "FAIL"
 

@@ -60,12 +60,13 @@ class ReferenceBackend(Backend):
         definition = half.in_float32(op.name, definition, plan, sources)
         roles = list(op.roles.values())
         steps = [source.step(self) for source in sources]
+        outputs = plan.outputs  # the plan itself has the arrays of an index, which must not be kept
 
         def run_slowly(*args: Any) -> Any:
             values = [a if step is None else step(a) for a, step in zip(args, steps)]
             capture = tracer.found_in(values) if tracer.active else None
             if capture is not None:
-                return capture.run(op, roles, plan, definition, values)
+                return capture.run(op, roles, outputs, definition, values)
             parents = tape.parents_of(roles, values) if tape.active else None
             if parents is not None:
                 if op.vjp is not None:

@@ -288,8 +288,8 @@ def folded_logsumexp(x: Tensor, axis, keepdims):
 
 @vjp(folded_logsumexp)
 def _(g, y, x, axis, keepdims):
-    g, y = (_unfold(t, x.shape, axis, keepdims) for t in (g, y))
-    return g * ops.exp(x - y)
+    # Not exp(x - y): of a large y the rounding is a large factor.
+    return _unfold(g, x.shape, axis, keepdims) * ops.softmax(x, axis)
 
 
 @recorded_as(ops.logsumexp)

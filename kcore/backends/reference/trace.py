@@ -152,15 +152,15 @@ class Capture(state.StatelessScope):
             raise self.refusal("a slice depends on values")
         return a
 
-    def run(self, op: Any, roles: list[str], plan: Any, definition: Callable, values: list[Any]) -> Any:
+    def run(self, op: Any, roles: list[str], outputs: Any, definition: Callable, values: list[Any]) -> Any:
         """What an op on the reference backend does with converted arguments, some of which are tracers."""
-        parents = tape.parents_of(roles, values) if tape.active and _differentiable(plan.outputs) else None
+        parents = tape.parents_of(roles, values) if tape.active and _differentiable(outputs) else None
         if parents is not None:
             if isinstance(op.vjp, tape.Detour):
                 return op.vjp.function(*values)
             if op.vjp is None and op.body is not None:
                 return op.body(*values)
-        y = self.call(definition, values, plan.outputs)
+        y = self.call(definition, values, outputs)
         if parents is not None and op.vjp is not None:
             keeps = op.vjp.keeps
             kept = [a if keep or role == "plain" else None for a, keep, role in zip(values, keeps, roles)]
