@@ -189,11 +189,16 @@ class TensorFlowBackend(Backend):
             return function(jit is True)
         # XLA is faster, but lacks some ops (strings, dynamic shapes). It says so before it runs anything.
         chosen, uncompiled = function(True), function(False)
+        asked = False
 
         def run(data: Any) -> Any:
-            nonlocal chosen
+            nonlocal chosen, asked
             if any(isinstance(x, tf.SparseTensor) for x in tree.flatten(data)):  # XLA needs to know how much is stored
                 return uncompiled(data)
+            if not asked:
+                asked = True
+                if self.device() == "cpu" and _convolves(chosen.get_concrete_function(data).graph):
+                    chosen = uncompiled
             try:
                 return chosen(data)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.InternalError) as error:
@@ -225,6 +230,11 @@ class TensorFlowBackend(Backend):
                 tf.config.experimental.tensor_float_32_execution_enabled()
             )
         }
+
+
+def _convolves(graph: Any) -> bool:
+    """Whether there are convolutions in it, which on a CPU take XLA twice the time of TensorFlow's own kernels."""
+    return any("Conv2D" in node.type or "Conv3D" in node.type for node in graph.get_operations())
 
 
 _GPU = "rocm" if tf.test.is_built_with_rocm() else "cuda"
