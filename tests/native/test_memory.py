@@ -85,13 +85,59 @@ def test_releasing_it_leaves_arrays_alone(pool):
     assert (a == 3).all()
 
 
-def test_a_much_larger_block_is_not_wasted_on_a_small_array(pool):
+def test_small_arrays_are_cut_from_a_larger_block_which_is_whole_again_without_them(pool):
+    a = pool.new_array((5_000_000,), "float32")
+    at = a.ctypes.data
+    del a
+    before = pool.pool_state()
+    small = [pool.new_array(LARGE, "float32") for _ in range(4)]
+    assert sorted(b.ctypes.data for b in small)[0] == at
+    for i in range(4):
+        small[i][:] = i
+    assert [b.min() for b in small] == [b.max() for b in small] == [0, 1, 2, 3]
+    for order in ([1, 3, 0, 2], [0, 1, 2, 3], [3, 2, 1, 0]):
+        for i in order:
+            small[i] = None
+        assert pool.pool_state()["kept"] == before["kept"]
+        again = pool.new_array((5_000_000,), "float32")
+        assert again.ctypes.data == at
+        del again
+        small = [pool.new_array(LARGE, "float32") for _ in range(4)]
+    assert pool.pool_state()["fresh"] == before["fresh"]
+
+
+def test_what_is_kept_beside_arrays_in_use_obeys_the_limit_too(pool):
     a = pool.new_array((5_000_000,), "float32")
     del a
-    before = pool.pool_state()["fresh"]
     b = pool.new_array(LARGE, "float32")
-    assert pool.pool_state()["fresh"] == before + 1
-    assert b.nbytes < 3 << 20
+    b[:] = 5
+    pool.set_pool_limit(1 << 20)
+    assert pool.pool_state()["kept"] == 0
+    c = pool.new_array(LARGE, "float32")  # has to find its pages anew
+    c[:] = 6
+    assert (b == 5).all()
+    assert (c == 6).all()
+    del b, c
+    assert pool.pool_state()["kept"] == pool.pool_state()["in_use"] == 0
+
+
+def test_whatever_comes_and_goes_arrays_never_overlap(pool):
+    pool.set_pool_limit(24 << 20)
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for i in range(400):
+        if arrays and rng.random() < 0.5:
+            key = rng.choice(list(arrays))
+            assert (arrays.pop(key) == key).all()
+        else:
+            arrays[i] = pool.new_array((int(rng.integers(1, 12)) * 200_000,), "float32")
+            arrays[i][:] = i
+        state = pool.pool_state()
+        assert state["kept"] <= 24 << 20
+        assert state["in_use"] >= sum(a.nbytes for a in arrays.values() if a.nbytes >= 1 << 20)
+    assert all((a == i).all() for i, a in arrays.items())
+    arrays.clear()
+    assert pool.pool_state()["in_use"] == 0
 
 
 def test_unfit_requests_are_errors(pool):

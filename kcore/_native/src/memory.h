@@ -1,6 +1,8 @@
 // Memory for results. The pages of a fresh large block cost more to get than most kernels take to
 // fill them, so blocks are kept when they come back: up to a limit, the oldest leaving first, and
-// all of them before an allocation fails. Callers hold the GIL.
+// all of them before an allocation fails. A smaller block is cut from a larger one, and what comes
+// back is joined to its free neighbours, so that a training step's memory is little more than what
+// it has in use at its peak. Callers hold the GIL.
 #pragma once
 
 #include <cstddef>

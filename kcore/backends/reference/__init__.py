@@ -85,7 +85,7 @@ class ReferenceBackend(Backend):
         nested = bool(tape.active)
 
         def pullback(gs: list[Any]) -> list[Any]:
-            return tape.backward(outputs, [wrap(g) for g in gs], traced)
+            return tape.backward(outputs, [wrap(g) for g in gs], traced, once and not nested)
 
         if nested:
             return outputs, aux, pullback

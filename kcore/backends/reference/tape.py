@@ -253,8 +253,12 @@ def leaf(x: Any) -> Tensor:
     return y
 
 
-def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
-    """The gradients of `leaves`, given those of `outputs`; zeros where nothing connects them."""
+def backward(outputs: list, gs: list, leaves: list[Tensor], once: bool = False) -> list[Any]:
+    """The gradients of `leaves`, given those of `outputs`; zeros where nothing connects them.
+
+    With `once`, the list of outputs is emptied: if nobody else has them, what a node keeps dies as soon as its rule
+    has read it.
+    """
     nodes: dict[int, Node] = {}
     pending: dict[int, dict[int, Any]] = {}
     queue: list[int] = []
@@ -273,6 +277,9 @@ def backward(outputs: list, gs: list, leaves: list[Tensor]) -> list[Any]:
     for y, g in zip(outputs, gs, strict=True):
         if getattr(y, "_node", None) is not None and y._node.serial >= first:
             add(y._node, y._output, g)
+    y = None
+    if once:
+        outputs.clear()
     ends = {x._node.serial for x in leaves}
     found: dict[int, dict[int, Any]] = {}
     while queue:
