@@ -206,6 +206,10 @@ class Variable:
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Any:
         return self.backend.convert(self.value, None if dtype is None else dtypes.name_of(dtype.name))
 
+    # tf.GradientTape.gradient takes what has these two for a variable of TensorFlow's.
+    _should_act_as_resource_variable = True
+    handle = property(lambda self: self._storage.handle)
+
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         from kcore import tree

@@ -118,6 +118,19 @@ def test_a_gradient_tape_sees_a_layers_variables(tf):
     np.testing.assert_allclose(gradients[0].numpy()[:, 0], X.sum(0), rtol=1e-5)
 
 
+def test_a_gradient_tape_takes_a_models_variables_as_keras_code_gives_them(tf):
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2), layers.Flatten()])
+    ids = np.array([[1, 1, 4]], "int32")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(model(ids))
+    (gradient,) = tape.gradient(loss, model.trainable_variables)
+    assert isinstance(gradient, tf.IndexedSlices)
+    before = model.get_weights()[0]
+    keras.optimizers.SGD(0.5).apply([gradient], model.trainable_variables)
+    steps = np.array([0, 2, 0, 0, 1])[:, None] * np.full((1, 2), 0.5)
+    np.testing.assert_allclose(before - model.get_weights()[0], steps, rtol=1e-6)
+
+
 def test_a_tf_function_runs_a_model(tf):
     model = keras.Sequential([keras.Input((5,)), layers.Dense(3)])
     function = tf.function(lambda x: model(x), autograph=False)

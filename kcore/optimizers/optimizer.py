@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kcore import backends, dtypes, naming, ops, state
+from kcore.backends.coo import is_sparse
 from kcore.optimizers import schedules
 from kcore.state import StatelessScope, Variable
 
@@ -241,7 +242,8 @@ class Optimizer:
         """One step.
 
         Args:
-            grads: A gradient for each variable, None where there is none.
+            grads: A gradient for each variable, None where there is none. A sparse one, `tf.IndexedSlices` included, is
+                made dense: what it does not store is 0.
             trainable_variables: The variables; those of the last build unless given.
 
         Raises:
@@ -283,7 +285,8 @@ class Optimizer:
         return [g for g, _ in kept], [v for _, v in kept]
 
     def _like(self, gradient: Any, variable: Variable) -> Any:
-        return self._backend.convert(gradient, variable._dtype)
+        gradient = self._backend.convert(gradient, variable._dtype)
+        return ops.convert_to_tensor(gradient, sparse=False) if is_sparse(gradient) else gradient
 
     def _accumulate(self, grads: list[Any], variables: list[Variable]) -> None:
         steps = self.gradient_accumulation_steps

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import kcore as keras
 from kcore import backends
@@ -160,6 +161,27 @@ def test_constraints_are_applied_after_each_step(backend):
     variable.constraint = keras.constraints.NonNeg()
     keras.optimizers.SGD(1.0).apply([np.ones(3, "float32")], [variable])
     assert variable.numpy().tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("case", ["momentum", "amsgrad", "clipped", "centered", "accumulated"])
+def test_a_sparse_gradient_does_what_the_dense_one_does(case, backend):
+    name, arguments = CASES[case]
+    rows = np.zeros((6, 2), "float32")
+    rows[[1, 4]] = [[1, -2], [3, 0.5]]
+    sparse = {"its own": keras.sparse.from_dense(rows), "scipy": scipy.sparse.coo_array(rows)}
+    if backend.name == "tensorflow":
+        import tensorflow as tf
+
+        sparse["rows"] = tf.IndexedSlices(tf.constant(rows[[4, 1]]), tf.constant([4, 1]), tf.constant([6, 2]))
+    found = {}
+    for kind, gradient in {"dense": rows, **sparse}.items():
+        variable = keras.Variable(np.linspace(-1, 1, 12, dtype="float32").reshape(6, 2))
+        optimizer = getattr(keras.optimizers, name)(**arguments)
+        for _ in range(4):
+            optimizer.apply([gradient], [variable])
+        found[kind] = variable.numpy()
+    for kind in sparse:
+        np.testing.assert_array_equal(found[kind], found["dense"], err_msg=kind)
 
 
 def test_gradients_that_are_missing_are_named():
