@@ -32,6 +32,20 @@ def test_every_import_order_works_and_computes(order):
     assert done.stdout.strip().endswith("computed")
 
 
+@pytest.mark.parametrize("name", ["reference", "jax", "tensorflow", "torch"])
+def test_loading_a_backend_draws_no_random_numbers(name):
+    code = (
+        "import random, numpy as np, kcore\n"
+        "kcore.utils.set_random_seed(3)\n"
+        f"with kcore.backend({name!r}): kcore.ops.add(1.0, 2.0)\n"
+        "found = random.random(), np.random.random()\n"
+        "kcore.utils.set_random_seed(3)\n"
+        "assert found == (random.random(), np.random.random())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_importing_kcore_imports_no_framework_nor_anything_slow():
     code = (
         "import sys, kcore; print(sorted({'jax', 'torch', 'tensorflow', 'scipy', 'h5py', 'rich'} & set(sys.modules)))"

@@ -81,17 +81,33 @@ def load(name: str) -> Backend:
     name = resolve(name)
     if name in _loaded:
         return _loaded[name]
-    if name in KNOWN:
-        module, framework, install = KNOWN[name]
-        if not _has(framework):
-            raise ImportError(
-                f"The {name} backend needs {framework}, which is not installed; install it with {install}."
-            )
-        found = importlib.import_module(module).backend
-    else:
-        entry = next(p for p in _entry_points() if p.name == name)
-        found = entry.load()
+    with _random_states_kept():
+        if name in KNOWN:
+            module, framework, install = KNOWN[name]
+            if not _has(framework):
+                raise ImportError(
+                    f"The {name} backend needs {framework}, which is not installed; install it with {install}."
+                )
+            found = importlib.import_module(module).backend
+        else:
+            entry = next(p for p in _entry_points() if p.name == name)
+            found = entry.load()
     return _loaded.setdefault(name, found)
+
+
+@contextlib.contextmanager
+def _random_states_kept() -> Iterator[None]:
+    """Importing JAX draws random numbers; a user who has set seeds gets the same ones after it, on every backend."""
+    import random
+
+    import numpy as np
+
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the global generator is the point
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
 
 
 def active() -> Backend:
