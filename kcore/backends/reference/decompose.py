@@ -11,22 +11,7 @@ from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
-
-def _wide(function):
-    """The function with 16-bit floats computed in float32, which LAPACK needs, and without NumPy's warnings."""
-
-    def run(x, *rest):
-        narrow = x.dtype.itemsize == 2
-        with np.errstate(all="ignore"):
-            if not narrow:
-                return function(x, *rest)
-            rest = [a.astype("float32") if isinstance(a, np.ndarray) else a for a in rest]
-            y = function(x.astype("float32"), *rest)
-        y = y if isinstance(y, tuple) else (y,)
-        found = tuple(e.astype(x.dtype) if e.dtype == np.float32 else e for e in y)
-        return found if len(found) > 1 else found[0]
-
-    return run
+_quiet = np.errstate(all="ignore")
 
 
 def _h(x):
@@ -73,7 +58,7 @@ def _inverse_gaps(x):
 # -- positive definite matrices ---------------------------------------------------------
 
 
-@_wide
+@_quiet
 def cholesky(x, upper):
     try:
         y = np.linalg.cholesky((x + _h(x)) / 2)
@@ -98,7 +83,7 @@ def _solve_right(b, a, lower):
 
 # -- determinants and inverses ----------------------------------------------------------
 
-det = _wide(lambda x: np.asarray(np.linalg.det(x)))
+det = _quiet(lambda x: np.asarray(np.linalg.det(x)))
 
 
 @private_op(rule=lambda x: Plan(x.shape, x.dtype))
@@ -128,7 +113,7 @@ def _on_matrices(x):
     return ops.expand_dims(x, (-2, -1))
 
 
-slogdet = _wide(lambda x: tuple(np.asarray(e) for e in np.linalg.slogdet(x)))
+slogdet = _quiet(lambda x: tuple(np.asarray(e) for e in np.linalg.slogdet(x)))
 
 
 @vjp(ops.slogdet)
@@ -140,7 +125,7 @@ def _(g, y, x):
     return scale * _adjoint(ops.inv(x))
 
 
-@_wide
+@_quiet
 def inv(x):
     try:
         return np.linalg.inv(x)
@@ -153,7 +138,7 @@ def _(g, y, x):
     return -ops.matmul(ops.matmul(_adjoint(y), g), _adjoint(y))
 
 
-@_wide
+@_quiet
 def solve(a, b):
     vectors = b.ndim < a.ndim
     try:
@@ -176,7 +161,7 @@ def _outer(gb, y, a):
     return ops.matmul(gb, _adjoint(y))
 
 
-@_wide
+@_quiet
 def solve_triangular(a, b, lower):
     import scipy.linalg
 
@@ -199,7 +184,7 @@ def _(g, y, a, b, lower):
     return _masked(-_outer(gb, y, a), np.tril(ones) if lower else np.triu(ones)), gb
 
 
-@_wide
+@_quiet
 def pinv(x, rcond):
     if not x.size:
         return np.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
@@ -226,7 +211,7 @@ def _(g, y, x, rcond):
 # -- factors ----------------------------------------------------------------------------
 
 
-@_wide
+@_quiet
 def qr(x, mode):
     q, r = np.linalg.qr(x, mode)
     sign = np.where(np.diagonal(r, axis1=-2, axis2=-1).real < 0, -1, 1).astype(x.dtype)
@@ -270,7 +255,7 @@ def _phase(u):
     return np.conj(element) / np.abs(element)
 
 
-@_wide
+@_quiet
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return np.linalg.svd(x, compute_uv=False)
@@ -318,7 +303,7 @@ def _svd_gradient(gu, gs, gvh, u, s, vh):
     return found + ops.matmul(u * across, _adjoint(gv - ops.matmul(v, vgv)))
 
 
-@_wide
+@_quiet
 def eigh(x):
     w, v = np.linalg.eigh((x + _h(x)) / 2)
     return w, v * _phase(v)
@@ -332,7 +317,7 @@ def _(g, y, x):
     return _hermitian(ops.matmul(ops.matmul(v, inner), _adjoint(v)))
 
 
-@_wide
+@_quiet
 def eig(x):
     w, v = np.linalg.eig(x)
     dtype = "complex128" if x.dtype.itemsize == 16 or x.dtype == np.float64 else "complex64"
@@ -349,7 +334,7 @@ def _(g, y, x):
     return ops.solve(adjoint, ops.matmul(inner, adjoint))
 
 
-@_wide
+@_quiet
 def lu_factor(x):
     import scipy.linalg
 
