@@ -113,18 +113,9 @@ curve(ops.gelu, gelu_formula, saturated=(-20.0, 20.0)).samples.extend(
         points(-3.0, approximate=False, expect=[-0.00404969409489031], why="published value"),
     ]
 )
-curve(
-    ops.hard_sigmoid,
-    hard_sigmoid_formula,
-    kinks=[(-3.0, 0.0, 0.0), (3.0, 1.0, 0.0)],
-    limits=(0.0, 1.0),
-)
+curve(ops.hard_sigmoid, hard_sigmoid_formula, kinks=[(-3.0, 0.0, 0.0), (3.0, 1.0, 0.0)], limits=(0.0, 1.0))
 for silu in (ops.hard_silu, ops.hard_swish):
-    curve(
-        silu,
-        lambda x: x * hard_sigmoid_formula(x),
-        kinks=[(-3.0, 0.0, 0.0), (3.0, 3.0, 1.0)],
-    )
+    curve(silu, lambda x: x * hard_sigmoid_formula(x), kinks=[(-3.0, 0.0, 0.0), (3.0, 3.0, 1.0)])
 curve(ops.hard_tanh, lambda x: np.clip(x, -1, 1), kinks=[(-1.0, -1.0, 1.0), (1.0, 1.0, 1.0)], limits=(-1.0, 1.0))
 curve(ops.softsign, lambda x: x / (1 + np.abs(x)), kinks=[(0.0, 0.0, 1.0)])
 curve(

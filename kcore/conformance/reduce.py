@@ -55,11 +55,9 @@ Case(
             draw(3000, 2, low=0.0, high=1.0), axis=0, grad=False, why="many elements along an axis that is not the last"
         ),
         Sample(np.array([1e8, 1.0, -1e8]), expect=1.0, grad=False, dtypes=("float64",), why="cancellation"),
-        Sample(np.array([200, 100], "uint8"), expect=300, grad=False, dtypes=("uint8",), why="small integers widen"),
-        Sample(
-            np.array([2**31 - 1, 1], "int32"), expect=-(2**31), grad=False, dtypes=("int32",), why="int32 wraps around"
-        ),
-        Sample(np.array([True, True, False]), expect=2, grad=False, dtypes=("bool",), why="bools are counted"),
+        Sample(np.array([200, 100], "uint8"), expect=300, why="small integers widen"),
+        Sample(np.array([2**31 - 1, 1], "int32"), expect=-(2**31), why="int32 wraps around"),
+        Sample(np.array([True, True, False]), expect=2, why="bools are counted"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -88,8 +86,8 @@ Case(
             why="each gradient is the product of the others",
         ),
         Sample(np.array([0.0, 5.0, 0.0]), axis=0, why="two zeros: the second gradient between them is not 0"),
-        Sample(np.array([16, 17], "uint8"), expect=272, grad=False, dtypes=("uint8",), why="small integers widen"),
-        Sample(whole(3, 4, low=1), axis=1, dtype="float64", grad=False, dtypes=("int32",), why="in another dtype"),
+        Sample(np.array([16, 17], "uint8"), expect=272, why="small integers widen"),
+        Sample(whole(3, 4, low=1), axis=1, dtype="float64", why="in another dtype"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -106,7 +104,7 @@ Case(
         Sample(
             np.full((4, 3), 60000.0), axis=0, expect=[60000.0] * 3, why="the sum overflows float16, the mean does not"
         ),
-        Sample(whole(3, 4), axis=0, grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 4), axis=0, why="integers become floats"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -189,14 +187,9 @@ def peaks(op, reference, shared, neutral):
             NO_AXIS,
             Sample(TIES, axis=1, gradient=shared, why="ties share the gradient"),
             Sample(np.array([0.0, -0.0]), grad=False, why="both zeros"),
-            Sample(whole(3, 4, low=-9), axis=1, grad=False, dtypes=("int32",), why="integers"),
-            Sample(
-                np.array([2**63 - 1, 2**63 - 2], "int64"),
-                grad=False,
-                dtypes=("int64",),
-                why="numbers that no float64 holds",
-            ),
-            Sample(np.array([[True, False], [False, False]]), axis=1, grad=False, dtypes=("bool",), why="bools"),
+            Sample(whole(3, 4, low=-9), axis=1, why="integers"),
+            Sample(np.array([2**63 - 1, 2**63 - 2], "int64"), why="numbers that no float64 holds"),
+            Sample(np.array([[True, False], [False, False]]), axis=1, why="bools"),
         ],
         errors=[*ERRORS, EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -231,7 +224,7 @@ Case(
             why="nan and infinities",
         ),
         Sample(np.array([[2.0, 2.0]]), axis=1, expect=[0.0], gradient=[[0.0, 0.0]], why="ties"),
-        Sample(whole(3, 4), axis=1, grad=False, dtypes=("int32",), why="integers"),
+        Sample(whole(3, 4), axis=1, why="integers"),
     ],
     errors=[*ERRORS, EMPTY, NO_ORDER],
     dtypes=FLOATS,
@@ -250,9 +243,9 @@ def places(op, reference, first):
             Sample(draw(2, 3, 4), 1, True),
             Sample(draw(), why="a scalar"),
             Sample(rows, axis=1, expect=first, why="the first of ties; nan wins; zeros are equal"),
-            Sample(np.array([[3, 9, 9], [4, 4, 4]], "uint8"), axis=1, dtypes=("uint8",), why="integers"),
-            Sample(np.array([2**64 - 2, 2**64 - 1], "uint64"), dtypes=("uint64",), why="numbers that no float64 holds"),
-            Sample(np.array([False, True, True]), dtypes=("bool",), why="bools"),
+            Sample(np.array([[3, 9, 9], [4, 4, 4]], "uint8"), axis=1, why="integers"),
+            Sample(np.array([2**64 - 2, 2**64 - 1], "uint64"), why="numbers that no float64 holds"),
+            Sample(np.array([False, True, True]), why="bools"),
         ],
         errors=[OUT_OF_RANGE, Bad(np.ones((2, 3)), axis=(0, 1), match="should be an integer"), EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -270,7 +263,7 @@ TRUTH = [
     Sample(np.array([[0.0, -0.0], [0.0, nan], [1.0, 2.0]]), axis=1, why="zeros are false, nan is true"),
     Sample(np.zeros((3, 0)), axis=1, why="nothing"),
     NO_AXIS,
-    Sample(np.array([[0, 3], [0, 0]], "int32"), axis=1, dtypes=("int32",), why="integers"),
+    Sample(np.array([[0, 3], [0, 0]], "int32"), axis=1, why="integers"),
 ]
 Case(ops.any, lambda x, **kw: np.any(x, **kw), TRUTH, errors=ERRORS, grad=False)
 Case(ops.all, lambda x, **kw: np.all(x, **kw), TRUTH, errors=ERRORS, grad=False)
@@ -296,17 +289,9 @@ def runs(*more):
         Sample(draw(5), 0),
         Sample(draw(3, 0), axis=1, grad=False, why="nothing"),
         Sample(np.array([1.0, nan, 2.0, inf]), 0, grad=False, why="nan stays from there on"),
-        Sample(
-            whole(3, 4, low=1, high=4), axis=1, dtype="float64", grad=False, dtypes=("int32",), why="in another dtype"
-        ),
-        Sample(np.array([True, True, False, True]), axis=0, grad=False, dtypes=("bool",), why="bools as int32"),
-        Sample(
-            np.array([100, 100, 3], "int8"),
-            axis=0,
-            grad=False,
-            dtypes=("int8",),
-            why="integers wrap around in their own dtype",
-        ),
+        Sample(whole(3, 4, low=1, high=4), axis=1, dtype="float64", why="in another dtype"),
+        Sample(np.array([True, True, False, True]), axis=0, why="bools as int32"),
+        Sample(np.array([100, 100, 3], "int8"), axis=0, why="integers wrap around in their own dtype"),
         *more,
     ]
 
@@ -387,7 +372,7 @@ Case(
         Sample(np.array([[3.0, 4.0], [0.0, 0.0]]), expect=[[0.6, 0.8], [0.0, 0.0]], grad=False, why="a row of zeros"),
         Sample(np.array([[0.3, 0.4]]), epsilon=2.0, expect=[[0.15, 0.2]], why="the least divisor"),
         Sample(np.array([[300.0, 400.0]]), expect=[[0.6, 0.8]], grad=False, why="squares overflow float16"),
-        Sample(whole(3, 4), grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 4), why="integers become floats"),
     ],
     errors=[OUT_OF_RANGE, *(Bad(np.ones(3), order=o, match="order=.* at least 1") for o in (0, "fro"))],
     dtypes=FLOATS,
