@@ -432,9 +432,7 @@ class Check:
         wanted = self.trials.wanted
         if not self.case.grad or (wanted is not None and "float64" not in wanted):
             return
-        numbers = [n for n, s in enumerate(self.trials.samples) if s.grad or s.gradient is not None]
-        wide = {"float64", "complex128"}
-        numbers = [n for n in numbers if wide & set(self.trials.samples[n].dtypes or wide)]
+        numbers = [n for n, s in enumerate(self.trials.samples) if self._differentiable(s)]
         twice = set(self.trials.unlike(TWICE_DIFFERENTIATED, numbers))
         once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
         for number in numbers:
@@ -446,6 +444,16 @@ class Check:
             probe = Gradients(self.case, trial, self.backend, second)
             if probe.which and probe.weights:
                 yield probe
+
+    def _differentiable(self, sample: Sample) -> bool:
+        """Whether a gradient of it is looked at: in 64 bits, and not where all arrays are whole numbers or bools."""
+        wide = {"float64", "complex128"}
+        arrays = Call(self.case, sample.args, sample.arguments).arrays()
+        return bool(
+            (sample.grad or sample.gradient is not None)
+            and wide & set(sample.dtypes or wide)
+            and not (arrays and all(a.dtype.kind in "biu" for a in arrays))
+        )
 
     def _judge(self, trial: Trial, judge: Callable, found: list[np.ndarray]) -> bool:
         """Notes what is found of a gradient; whether it is right."""

@@ -89,19 +89,14 @@ binary(
 )
 
 
-def floor_divide_formula(x1, x2):
-    y = np.floor_divide(x1, x2)
-    return np.where(x2 == 0, 0, y) if y.dtype.kind in "iu" else y
+def division(formula):
+    """Of integers by 0: 0."""
 
+    def run(x1, x2):
+        y = formula(x1, x2)
+        return np.where(x2 == 0, 0, y) if y.dtype.kind in "iu" else y
 
-def mod_formula(x1, x2):
-    y = np.remainder(x1, x2)
-    return np.where(x2 == 0, 0, y) if y.dtype.kind in "iu" else y
-
-
-def fmod_formula(x1, x2):
-    y = np.fmod(x1, x2)
-    return np.where(x2 == 0, 0, y) if y.dtype.kind in "iu" else y
+    return run
 
 
 QUOTIENTS = [
@@ -125,9 +120,9 @@ FAR = Sample(
     why="large quotients",
 )
 
-binary(ops.floor_divide, floor_divide_formula, *QUOTIENTS, EXACT, FAR, low=0.3, grad=False)
-binary(ops.mod, mod_formula, *QUOTIENTS, EXACT, FAR, low=0.3)
-binary(ops.fmod, fmod_formula, *QUOTIENTS, EXACT, FAR, low=0.3)
+binary(ops.floor_divide, division(np.floor_divide), *QUOTIENTS, EXACT, FAR, low=0.3, grad=False)
+binary(ops.mod, division(np.remainder), *QUOTIENTS, EXACT, FAR, low=0.3)
+binary(ops.fmod, division(np.fmod), *QUOTIENTS, EXACT, FAR, low=0.3)
 
 
 def power_formula(x1, x2):
@@ -172,17 +167,18 @@ binary(
     low=0.5,
     tol={"float64": 4e-15, "float32": 1e-6},
 )
+TIES = Sample(
+    np.array([1.0, -2.0, 0.0]),
+    np.array([1.0, -2.0, 0.0]),
+    expect=[1.0, -2.0, 0.0],
+    gradient=([0.5] * 3, [0.5] * 3),
+    why="ties",
+)
 binary(
     ops.maximum,
     np.maximum,
     *MIXED,
-    Sample(
-        np.array([1.0, -2.0, 0.0]),
-        np.array([1.0, -2.0, 0.0]),
-        expect=[1.0, -2.0, 0.0],
-        gradient=([0.5] * 3, [0.5] * 3),
-        why="ties",
-    ),
+    TIES,
     Sample(
         np.array([3.0]),
         np.array([[1.0, 3.0], [5.0, 3.0]]),
@@ -196,13 +192,7 @@ binary(
     ops.minimum,
     np.minimum,
     *MIXED,
-    Sample(
-        np.array([1.0, -2.0, 0.0]),
-        np.array([1.0, -2.0, 0.0]),
-        expect=[1.0, -2.0, 0.0],
-        gradient=([0.5] * 3, [0.5] * 3),
-        why="ties",
-    ),
+    TIES,
 )
 binary(
     ops.arctan2,
@@ -343,35 +333,18 @@ ORDER = [
     ints([2**64 - 1, 0], [2**64 - 2, 1], dtype="uint64", why="numbers that no int64 holds"),
     Sample(whole(3), 1.5, grad=False, why="integers with a Python float"),
 ]
-for op, formula in (
-    (ops.less, np.less),
-    (ops.less_equal, np.less_equal),
-    (ops.greater, np.greater),
-    (ops.greater_equal, np.greater_equal),
-):
-    binary(
-        op,
-        formula,
-        *ORDER,
-        grad=False,
-        errors=[NOT_ALIKE, Bad(np.ones(2) * 1j, np.ones(2), match="complex", error=TypeError)],
-    )
-for op, formula in ((ops.equal, np.equal), (ops.not_equal, np.not_equal)):
-    binary(op, formula, *ORDER, COMPLEX, grad=False, errors=[NOT_ALIKE])
-for op, formula in (
-    (ops.logical_and, np.logical_and),
-    (ops.logical_or, np.logical_or),
-    (ops.logical_xor, np.logical_xor),
-):
-    binary(op, formula, ints([0, 1, 2, 0], [0, 0, 5, 7], why="whole numbers"), grad=False)
+NO_ORDER = Bad(np.ones(2) * 1j, np.ones(2), match="complex", error=TypeError)
+for name in ("less", "less_equal", "greater", "greater_equal"):
+    binary(getattr(ops, name), getattr(np, name), *ORDER, grad=False, errors=[NOT_ALIKE, NO_ORDER])
+for name in ("equal", "not_equal"):
+    binary(getattr(ops, name), getattr(np, name), *ORDER, COMPLEX, grad=False, errors=[NOT_ALIKE])
+for name in ("logical_and", "logical_or", "logical_xor"):
+    known = ints([0, 1, 2, 0], [0, 0, 5, 7], why="whole numbers")
+    binary(getattr(ops, name), getattr(np, name), known, grad=False)
 unary(ops.logical_not, np.logical_not, grad=False)
-for op, formula in ((ops.isnan, np.isnan), (ops.isinf, np.isinf), (ops.isfinite, np.isfinite)):
-    unary(
-        op,
-        formula,
-        Sample(np.array([nan + 1j, 1 + 1j, complex(1, inf)]), grad=False, dtypes=("float64",), why="in either part"),
-        grad=False,
-    )
+EITHER = Sample(np.array([nan + 1j, 1 + 1j, complex(1, inf)]), grad=False, dtypes=("float64",), why="in either part")
+for name in ("isnan", "isinf", "isfinite"):
+    unary(getattr(ops, name), getattr(np, name), EITHER, grad=False)
 REAL_ONLY = Bad(np.ones(2) * 1j, match="real numbers", error=TypeError)
 unary(ops.isposinf, np.isposinf, grad=False, errors=[REAL_ONLY])
 unary(ops.isneginf, np.isneginf, grad=False, errors=[REAL_ONLY])
@@ -427,22 +400,13 @@ Case(
 # -- bits -------------------------------------------------------------------------------
 
 
-def bit_pairs(low=0, high=100):
-    return [
-        Sample(whole(3, 4, low=low, high=high, dtype=d), whole(4, low=low, high=high, dtype=d, seed=1), dtypes=(d,))
-        for d in INTEGERS
-    ]
-
-
+BIT_PAIRS = [Sample(whole(3, 4, high=100, dtype=d), whole(4, high=100, dtype=d, seed=1), dtypes=(d,)) for d in INTEGERS]
 BOOLS = Sample(np.array([True, True, False]), np.array([True, False, False]), why="bools")
 NEGATIVE = Sample(np.array([-1, -7, 8], "int32"), np.array([6, 3, -2], "int32"), why="two's complement")
 NO_FLOATS = Bad(np.ones(2), np.ones(2), match="integers and bools", error=TypeError)
-for op, formula in (
-    (ops.bitwise_and, np.bitwise_and),
-    (ops.bitwise_or, np.bitwise_or),
-    (ops.bitwise_xor, np.bitwise_xor),
-):
-    Case(op, formula, [*bit_pairs(), BOOLS, NEGATIVE], grad=False, dtypes=INTEGERS, errors=[NO_FLOATS])
+for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
+    samples = [*BIT_PAIRS, BOOLS, NEGATIVE]
+    Case(getattr(ops, name), getattr(np, name), samples, grad=False, dtypes=INTEGERS, errors=[NO_FLOATS])
 Case(
     ops.bitwise_not,
     np.bitwise_not,
@@ -594,9 +558,9 @@ unary(
 # -- compositions -----------------------------------------------------------------------
 
 unary(ops.fabs, np.fabs, points(0.0, gradient=[0.0], why="the kink"), errors=[REAL_ONLY])
-TIES = Sample(np.array([1.0]), np.array([1.0]), gradient=([0.5], [0.5]), why="ties")
-binary(ops.fmax, np.fmax, TIES, *MIXED)
-binary(ops.fmin, np.fmin, TIES, *MIXED)
+TIE = Sample(np.array([1.0]), np.array([1.0]), gradient=([0.5], [0.5]), why="ties")
+binary(ops.fmax, np.fmax, TIE, *MIXED)
+binary(ops.fmin, np.fmin, TIE, *MIXED)
 binary(
     ops.heaviside,
     np.heaviside,
