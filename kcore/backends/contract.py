@@ -52,7 +52,9 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home == "typing" or (home.startswith(packages) and (home != module.__name__ or hasattr(value, "op"))):
+            if home in ("typing", "collections.abc") or (
+                home.startswith(packages) and (home != module.__name__ or hasattr(value, "op"))
+            ):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")
