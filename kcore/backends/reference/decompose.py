@@ -9,6 +9,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
+from kcore.ops.decompose import phase, signed_qr, signed_svd
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
 _quiet = np.errstate(all="ignore")
@@ -213,13 +214,7 @@ def _(g, y, x, rcond):
 
 @_quiet
 def qr(x, mode):
-    q, r = np.linalg.qr(x, mode)
-    sign = np.where(np.diagonal(r, axis1=-2, axis2=-1).real < 0, -1, 1).astype(x.dtype)
-    k = sign.shape[-1]
-    q, r = q.copy(), r.copy()
-    q[..., :k] *= sign[..., None, :]
-    r[..., :k, :] *= sign[..., :, None]
-    return q, r
+    return signed_qr(*np.linalg.qr(x, mode))
 
 
 @vjp(ops.qr)
@@ -243,29 +238,11 @@ def _qr_gradient(gq, gr, q, r):
     return _solve_right(gq + ops.matmul(q, inner), _adjoint(r), lower=True)
 
 
-# The first element of at least this share of a column's greatest tells its sign; the greatest itself is often tied.
-LARGE = 0.37
-
-
-def _phase(u):
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    size = np.abs(u)
-    first = np.argmax(size >= LARGE * size.max(-2, keepdims=True), -2, keepdims=True)
-    element = np.take_along_axis(u, first, -2)
-    return np.conj(element) / np.abs(element)
-
-
 @_quiet
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return np.linalg.svd(x, compute_uv=False)
-    u, s, vh = np.linalg.svd(x, full_matrices)
-    k = s.shape[-1]
-    phase = _phase(u[..., :k])
-    u, vh = u.copy(), vh.copy()
-    u[..., :k] *= phase
-    vh[..., :k, :] *= np.conj(np.swapaxes(phase, -1, -2))
-    return u, s, vh
+    return signed_svd(*np.linalg.svd(x, full_matrices))
 
 
 @vjp(ops.svd)
@@ -306,7 +283,7 @@ def _svd_gradient(gu, gs, gvh, u, s, vh):
 @_quiet
 def eigh(x):
     w, v = np.linalg.eigh((x + _h(x)) / 2)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 @vjp(ops.eigh)
@@ -321,7 +298,7 @@ def _(g, y, x):
 def eig(x):
     w, v = np.linalg.eig(x)
     dtype = "complex128" if x.dtype.itemsize == 16 or x.dtype == np.float64 else "complex64"
-    return w.astype(dtype), (v * _phase(v)).astype(dtype)
+    return w.astype(dtype), np.asarray(v * phase(v)).astype(dtype)
 
 
 @vjp(ops.eig)
