@@ -280,37 +280,6 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
 
 # -- factors ----------------------------------------------------------------------------
 
-# The first element of at least this share of a column's greatest tells its sign; the greatest itself is often tied.
-LARGE = 0.37
-
-
-def phase(u: Tensor) -> Tensor:
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    u = ops.stop_gradient(u)
-    size = ops.absolute(u)
-    first = ops.argmax(ops.greater_equal(size, LARGE * ops.max(size, -2, keepdims=True)), -2, keepdims=True)
-    element = ops.take_along_axis(u, first, -2)
-    return ops.conj(element) / ops.cast(ops.absolute(element), dtypes.name_of(element.dtype))
-
-
-def signed_qr(q: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
-    """The same with no negative number on the diagonal of r."""
-    diagonal = ops.stop_gradient(ops.real(ops.diagonal(r, axis1=-2, axis2=-1)))
-    sign = ops.cast(ops.where(ops.less(diagonal, 0), -1, 1), dtypes.name_of(q.dtype))
-    sizes, more = ops.shape(sign), q.shape[-1] - sign.shape[-1]
-    if more:
-        sign = ops.concatenate([sign, ops.ones((*sizes[:-1], more), dtypes.name_of(q.dtype))], -1)
-    return q * ops.expand_dims(sign, -2), r * ops.expand_dims(sign, -1)
-
-
-def signed_svd(u: Tensor, s: Tensor, vh: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The same with the phases of singular vectors as `phase` has them."""
-    k = s.shape[-1]
-    turn = phase(u[..., :k])
-    back = ops.conj(ops.swapaxes(turn, -1, -2))
-    u = ops.concatenate([u[..., :k] * turn, u[..., k:]], -1)
-    return u, s, ops.concatenate([vh[..., :k, :] * back, vh[..., k:, :]], -2)
-
 
 def _orthogonal(x: Spec, mode: str) -> Plan:
     rules.one_of(mode, ("reduced", "complete"), "mode")

@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from kcore.ops.decompose import phase, signed_qr, signed_svd
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 
 def _wide(function):

@@ -9,8 +9,8 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
-from kcore.ops.decompose import phase, signed_qr, signed_svd
 from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 _quiet = np.errstate(all="ignore")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kcore.ops.decompose import phase, signed_qr, signed_svd
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 
 def _checked(name, problem, function):
