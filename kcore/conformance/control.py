@@ -145,24 +145,16 @@ product(
         Bad(lambda c, x: (c, x), draw(2), draw(), match="a scalar has no rows"),
     ],
 )
-product(
-    ops.map,
-    over_rows,
-    samples=[
-        sample(lambda x: x * x, draw(5)),
-        sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
-    ],
-    errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
-)
-product(
-    ops.vectorized_map,
-    over_rows,
-    samples=[
-        sample(lambda x: x * x, draw(5)),
-        sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
-    ],
-    errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
-)
+for op in (ops.map, ops.vectorized_map):
+    product(
+        op,
+        over_rows,
+        samples=[
+            sample(lambda x: x * x, draw(5)),
+            sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
+        ],
+        errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
+    )
 Case(
     ops.associative_scan,
     associative_scan,

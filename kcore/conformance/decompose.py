@@ -10,7 +10,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import complex_draw, draw, whole
 
 # Errors grow with the condition of the matrix, which is below ten here.
 CONDITION = {"float64": 2e-14, "float32": 1e-5}
@@ -20,10 +20,6 @@ conditioned = functools.partial(Case, tol=CONDITION, grad_tol=STEEP)
 
 def h(x):
     return np.conj(np.swapaxes(x, -1, -2))
-
-
-def complex_draw(*shape, seed=0):
-    return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
 
 
 def regular(*shape, seed=0):

@@ -8,7 +8,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, pairs, unaries, whole
+from kcore.conformance.samples import complex_draw, draw, pairs, points, unaries, whole
 
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
@@ -19,15 +19,6 @@ LEFT, RIGHT = (
 )
 # The reasons why a result may differ from the formula by more than its rounding.
 SEVERAL_STEPS = {"float64": 4e-15, "float32": 1e-6}
-
-
-def complex_draw(*shape, seed=0):
-    return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
-
-
-def points(*xs, **known):
-    """One sample of single points."""
-    return Sample(np.array(xs), **known)
 
 
 def ints(*xs, dtype="int32", **known):
@@ -188,12 +179,7 @@ binary(
     ),
     errors=[Bad(np.ones(2) * 1j, np.ones(2), match="complex64|complex128", error=TypeError)],
 )
-binary(
-    ops.minimum,
-    np.minimum,
-    *MIXED,
-    TIES,
-)
+binary(ops.minimum, np.minimum, *MIXED, TIES)
 binary(
     ops.arctan2,
     np.arctan2,

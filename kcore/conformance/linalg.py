@@ -9,15 +9,11 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import complex_draw, draw, whole
 
 # Sums of a few products: each rounds, and their order is the framework's own.
 PRODUCTS = {"float64": 4e-15, "float32": 1e-6}
 product = functools.partial(Case, tol=PRODUCTS)
-
-
-def complex_draw(*shape, seed=0):
-    return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
 
 
 def widened(*xs):
