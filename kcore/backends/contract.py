@@ -27,8 +27,9 @@ _NO_CONTEXT = contextlib.nullcontext()
 
 # fmt: off
 FAMILIES = (
-    "activate", "attention", "control", "conv", "convert", "create", "decompose", "elementwise", "fourier", "fused", "index",
-    "join", "linalg", "loss", "normalize", "pool", "random", "recurrent", "reduce", "resample", "shape", "sort", "special",
+    "activate", "attention", "control", "conv", "convert", "create", "decompose", "differentiate", "elementwise", "fourier",
+    "fused", "image", "index", "join", "linalg", "loss", "normalize", "pool", "random", "recurrent", "reduce", "resample",
+    "segment", "sequence", "shape", "sort", "special", "statistics", "vectorize",
 )
 # fmt: on
 

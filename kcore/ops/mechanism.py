@@ -492,7 +492,7 @@ def _by_position(function: Callable, signature: inspect.Signature) -> Callable:
 
 def _by_name(rule: Callable[..., Plan], names: tuple[str, ...]) -> Callable[..., Plan]:
     """The rule as a function of the op's arguments by position, also where it names some and takes the `**rest`."""
-    if all(p.kind is not p.VAR_KEYWORD for p in inspect.signature(rule).parameters.values()):
+    if not rule.__code__.co_flags & inspect.CO_VARKEYWORDS:
         return rule
     return lambda *given: rule(**dict(zip(names, given, strict=True)))
 
