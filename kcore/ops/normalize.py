@@ -24,7 +24,7 @@ def _require_fit(x: Spec, part: Spec | None, sizes: Shape, name: str) -> None:
         )
 
 
-def _along_axes(x: Spec, axis: Axes, epsilon: float | None, **parts: Spec | None) -> Plan:
+def _along_axes(x: Spec, axis: Axes, epsilon: float | None = None, **parts: Spec | None) -> Plan:
     """x normalized along `axis`, with parts that have an element for each place along it."""
     axes = rules.normalize_axes(axis, x.shape)
     for name, part in parts.items():
