@@ -70,6 +70,17 @@ def test_an_op_is_computed_in_float32_and_rounded_once(name, dtype):
     np.testing.assert_array_equal(np.asarray(got).view("uint16"), np.asarray(want).astype(got.dtype).view("uint16"))
 
 
+@pytest.mark.parametrize("dtype", dtypes.FLOAT8)
+@pytest.mark.parametrize("name", ["exp", "sum", "softmax", "erfinv", "det"])
+def test_eight_bits_are_computed_in_float32_too(name, dtype):
+    function, *arrays = CALLS[name]
+    with kcore.backend("reference"):
+        narrow, wide = to_half(arrays, dtype)
+        got, want = function(*narrow), function(*wide)
+    assert dtypes.name_of(got.dtype) == dtype
+    np.testing.assert_array_equal(np.asarray(got).view("uint8"), np.asarray(want).astype(got.dtype).view("uint8"))
+
+
 @halves
 @pytest.mark.parametrize("name", ["relu", "gelu", "softmax", "matmul", "conv", "max_pool", "average_pool", "lstm"])
 def test_a_gradient_is_near_that_in_float32(name, dtype):

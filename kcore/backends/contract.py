@@ -10,6 +10,8 @@ underscore are helpers.
 from __future__ import annotations
 
 import contextlib
+import importlib
+import pkgutil
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -21,6 +23,21 @@ from kcore.backends.coo import Coo, home_of, to_coo
 
 Fn = Callable[..., Any]
 _NO_CONTEXT = contextlib.nullcontext()
+
+
+# fmt: off
+FAMILIES = (
+    "activate", "attention", "control", "conv", "convert", "create", "decompose", "differentiate", "elementwise", "fourier",
+    "fused", "image", "index", "join", "linalg", "loss", "normalize", "pool", "random", "recurrent", "reduce", "resample",
+    "segment", "sequence", "shape", "sort", "special", "statistics", "vectorize",
+)
+# fmt: on
+
+
+def families(package: str) -> list[types.ModuleType]:
+    """The family modules that a backend's package has."""
+    here = {module.name for module in pkgutil.iter_modules(importlib.import_module(package).__path__)}
+    return [importlib.import_module(f"{package}.{name}") for name in FAMILIES if name in here]
 
 
 def collect(*modules: types.ModuleType) -> dict[str, Fn]:
@@ -36,7 +53,9 @@ def collect(*modules: types.ModuleType) -> dict[str, Fn]:
             if name.startswith("_") or isinstance(value, (types.ModuleType, type)) or not callable(value):
                 continue
             home = getattr(value, "__module__", None) or ""
-            if home == "typing" or (home.startswith(packages) and (home != module.__name__ or hasattr(value, "op"))):
+            if home in ("typing", "collections.abc") or (
+                home.startswith(packages) and (home != module.__name__ or hasattr(value, "op"))
+            ):
                 continue
             if name in table:
                 raise ValueError(f"{module.__name__}.{name}: another module of this backend defines {name} too.")

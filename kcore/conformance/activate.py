@@ -8,21 +8,18 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, unaries, whole
+from kcore.conformance.samples import draw, points, unaries, whole
 
 # Roundings of float32 intermediates add up in formulas of several steps.
 SEVERAL_STEPS = {"float64": 4e-15, "float32": 1e-6, "float16": 1e-2, "bfloat16": 6e-2}
 
 
-def points(*xs, **known):
-    """One sample of single points."""
-    return Sample(np.array(xs), **known)
-
-
-def curve(op, reference, kinks=(), saturated=(-100.0, 100.0), limits=(), tol=None, low=-4.0, high=4.0, **arguments):
+def curve(
+    op, reference, *more, kinks=(), saturated=(-100.0, 100.0), limits=(), tol=None, low=-4.0, high=4.0, **arguments
+):
     """A pointwise activation: draws, far points, its kinks as (x, y, gradient), and its values at infinities.
 
-    `limits` are the results at -inf and inf; nan in gives nan out.
+    `limits` are the results at -inf and inf; nan in gives nan out. `more` are further samples.
     """
     samples = [*unaries(low=low, high=high, **arguments), points(*saturated, why="far out", **arguments)]
     if kinks:
@@ -30,7 +27,7 @@ def curve(op, reference, kinks=(), saturated=(-100.0, 100.0), limits=(), tol=Non
         samples.append(Sample(x, expect=y, gradient=gradient, why="the kinks", **arguments))
     if limits:
         samples.append(points(-inf, inf, expect=list(limits), grad=False, why="the limits", **arguments))
-    samples.append(points(nan, 1.0, grad=False, why="nan in, nan out", **arguments))
+    samples += [points(nan, 1.0, grad=False, why="nan in, nan out", **arguments), *more]
     return Case(op, reference, samples, tol=tol or SEVERAL_STEPS, dtypes=("float32", "float64", "float16", "bfloat16"))
 
 
@@ -49,26 +46,25 @@ curve(ops.relu6, lambda x: np.clip(x, 0, 6), kinks=[(0.0, 0.0, 0.0), (6.0, 6.0, 
 curve(
     ops.leaky_relu,
     lambda x, negative_slope=0.2: np.where(x > 0, x, negative_slope * x),
+    Sample(draw(3, 4), 0.5, why="another slope"),
     kinks=[(0.0, 0.0, 0.2)],
     limits=(-inf, inf),
-).samples.append(Sample(draw(3, 4), 0.5, why="another slope"))
+)
 curve(
     ops.elu,
     lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
+    Sample(np.array([0.0]), 0.5, expect=[0.0], gradient=[0.5], why="the gradient at 0 is alpha"),
+    points(-1e-6, expect=np.expm1([-1e-6]), why="exp(x) - 1 cancels near 0"),
     kinks=[(0.0, 0.0, 1.0)],
     limits=(-1.0, inf),
-).samples.extend(
-    [
-        Sample(np.array([0.0]), 0.5, expect=[0.0], gradient=[0.5], why="the gradient at 0 is alpha"),
-        points(-1e-6, expect=np.expm1([-1e-6]), why="exp(x) - 1 cancels near 0"),
-    ]
 )
 curve(
     ops.celu,
     lambda x, alpha=1.0: np.maximum(x, 0) + np.minimum(alpha * np.expm1(np.minimum(x, 0) / alpha), 0),
+    Sample(draw(3, 4), 0.5, why="another alpha"),
     kinks=[(0.0, 0.0, 1.0)],
     limits=(-1.0, inf),
-).samples.append(Sample(draw(3, 4), 0.5, why="another alpha"))
+)
 curve(
     ops.selu,
     lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),
@@ -106,25 +102,17 @@ def gelu_formula(x, approximate=True):
     return x * special.ndtr(x)
 
 
-curve(ops.gelu, gelu_formula, saturated=(-20.0, 20.0)).samples.extend(
-    [
-        *unaries(low=-4, high=4, approximate=False),
-        points(-20.0, 20.0, approximate=False, why="far out"),
-        points(-3.0, approximate=False, expect=[-0.00404969409489031], why="published value"),
-    ]
-)
 curve(
-    ops.hard_sigmoid,
-    hard_sigmoid_formula,
-    kinks=[(-3.0, 0.0, 0.0), (3.0, 1.0, 0.0)],
-    limits=(0.0, 1.0),
+    ops.gelu,
+    gelu_formula,
+    *unaries(low=-4, high=4, approximate=False),
+    points(-20.0, 20.0, approximate=False, why="far out"),
+    points(-3.0, approximate=False, expect=[-0.00404969409489031], why="published value"),
+    saturated=(-20.0, 20.0),
 )
+curve(ops.hard_sigmoid, hard_sigmoid_formula, kinks=[(-3.0, 0.0, 0.0), (3.0, 1.0, 0.0)], limits=(0.0, 1.0))
 for silu in (ops.hard_silu, ops.hard_swish):
-    curve(
-        silu,
-        lambda x: x * hard_sigmoid_formula(x),
-        kinks=[(-3.0, 0.0, 0.0), (3.0, 3.0, 1.0)],
-    )
+    curve(silu, lambda x: x * hard_sigmoid_formula(x), kinks=[(-3.0, 0.0, 0.0), (3.0, 3.0, 1.0)])
 curve(ops.hard_tanh, lambda x: np.clip(x, -1, 1), kinks=[(-1.0, -1.0, 1.0), (1.0, 1.0, 1.0)], limits=(-1.0, 1.0))
 curve(ops.softsign, lambda x: x / (1 + np.abs(x)), kinks=[(0.0, 0.0, 1.0)])
 curve(
@@ -143,13 +131,10 @@ curve(
     ops.squareplus,
     # x + root cancels below 0
     lambda x, b=4: np.where(x >= 0, x + np.sqrt(x * x + b), b / (np.sqrt(x * x + b) - np.minimum(x, 0))) / 2,
+    Sample(draw(3, 4), 0.25, why="another b"),
+    Sample(np.array([-1e4]), expect=[1 / 1e4], dtypes=("float32",), why="x + sqrt(x**2 + b) would be 0"),
     kinks=[(0.0, 1.0, 0.5)],
     limits=(0.0, inf),
-).samples.extend(
-    [
-        Sample(draw(3, 4), 0.25, why="another b"),
-        Sample(np.array([-1e4]), expect=[1 / 1e4], dtypes=("float32",), why="x + sqrt(x**2 + b) would be 0"),
-    ]
 )
 Case(
     ops.glu,
@@ -173,15 +158,17 @@ Case(
 curve(
     ops.hard_shrink,
     lambda x, threshold=0.5: np.where(np.abs(x) <= threshold, 0, x),
+    Sample(draw(3, 4), 1.25, why="another threshold"),
     kinks=[(-0.5, 0.0, 0.0), (0.5, 0.0, 0.0), (0.0, 0.0, 0.0)],
     limits=(-inf, inf),
-).samples.append(Sample(draw(3, 4), 1.25, why="another threshold"))
+)
 curve(
     ops.soft_shrink,
     lambda x, threshold=0.5: np.sign(x) * np.maximum(np.abs(x) - threshold, 0),
+    Sample(draw(3, 4), 1.25, why="another threshold"),
     kinks=[(-0.5, 0.0, 0.0), (0.5, 0.0, 0.0), (0.0, 0.0, 0.0)],
     limits=(-inf, inf),
-).samples.append(Sample(draw(3, 4), 1.25, why="another threshold"))
+)
 curve(ops.tanh_shrink, lambda x: x - np.tanh(x), kinks=[(0.0, 0.0, 0.0)], limits=(-inf, inf))
 
 # -- along axes -------------------------------------------------------------------------

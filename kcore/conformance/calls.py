@@ -110,6 +110,13 @@ class Call:
         return [np.asarray(y) for y in tree.flatten(self.case.reference(*call.args, **call.arguments))]
 
 
+def opened(run: Callable[[Call], Any], call: Call) -> tuple[Callable, list[np.ndarray]]:
+    """`run(call)` as a function of the call's arrays, and these."""
+    operands = call.operands()
+    which = [i for i, (_, v) in enumerate(operands) if isinstance(v, np.ndarray)]
+    return lambda *xs: run(call.replaced(list(xs), which)), [operands[i][1] for i in which]
+
+
 def typed(call: Call, dtype: str) -> Call | None:
     """The call in a dtype: what was written in float64 is cast to it; where nothing was, integers are.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import re
 import time
 import traceback
@@ -14,8 +13,8 @@ import numpy as np
 
 from kcore import _native, backends, dtypes, tree
 from kcore.backends.contract import Backend
-from kcore.conformance import sparse_calls
-from kcore.conformance.calls import Call
+from kcore.conformance import ahead, sparse_calls
+from kcore.conformance.calls import Call, opened
 from kcore.conformance.comparison import Distance, distance
 from kcore.conformance.gradients import Gradients
 from kcore.conformance.record import UNSET, Bad, Sample
@@ -28,8 +27,6 @@ VARIED, COMPILED, TWICE_DIFFERENTIATED = 2, 2, 2
 # On a backend that compiles an op anew for each shape and dtype, or whose calls are slow, fewer do, and fewer are
 # differentiated.
 THIN_VARIED, THIN_COMPILED, THIN_DIFFERENTIATED = 1, 1, 3
-# How many calls are compiled as one, at most: the time grows faster than their number.
-TOGETHER = 64
 
 
 class Unsupported(Exception):
@@ -62,9 +59,8 @@ class Check:
         try:
             with backends.use(self.backend), np.errstate(all="ignore"):
                 parts = (self.values, self.symbols, self.errors, self.variants, self.compiled, self.gradients)
-                for part in (self.ahead, *parts) if self.batched else parts:
+                for part in (self.ahead, *parts, self.sparse) if self.batched else (*parts, self.sparse):
                     self._guarded(part)
-                self._guarded(self.sparse)
         except Unsupported as error:
             result.verdict, result.reason = UNSUPPORTED, str(error)
             result.failures.clear()
@@ -88,65 +84,13 @@ class Check:
             at = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
             self.fail(part.__name__, None, f"the check broke off: {_told(error)} ({at})")
 
-    # -- ahead, on a backend that compiles each shape -----------------------------------
+    # -- what a thin backend leaves out --------------------------------------------------
 
-    def ahead(self) -> None:
-        """Computes what it can from few compilations, two of most records; the rest is run one by one later.
+    def eager(self) -> Trial | None:
+        """The trial of an op's own function that is run eagerly all the same."""
+        return next(self._chosen(THIN_VARIED), next(iter(self.trials), None)) if self.own else None
 
-        In full runs too. It leaves one trial of an op's own function to be run eagerly.
-        """
-        eager = next(self._chosen(THIN_VARIED), next(iter(self.trials), None)) if self.own else None
-        groups: dict[bool, dict[tuple[str, Trial], tuple[Callable, list]]] = {False: {}, True: {}}
-        for trial in self.trials:
-            if not self.compilable(trial) or (self.thin and self._spared(trial)):
-                continue
-            group = groups[any(dtypes.is_wide(dtypes.name_of(a.dtype)) for a in trial.call.arrays())]
-            if trial is not eager:
-                group["value", trial] = _opened(Call.run, trial.call)
-            if self._by_body(trial):
-                group["body", trial] = _opened(functools.partial(self._run_body, trial), trial.call)
-        for probe in self.probes():
-            if self.compilable(probe.trial):
-                groups[True]["gradient", probe.trial] = (probe.both if probe.twice else probe.first, probe.inputs)
-        for group in groups.values():
-            for (check, trial), got in self._in_batches(list(group.items())):
-                # What is off is run again by itself, as users run it: some functions need the compiler's fused
-                # multiply-add to round once, and a hasty compilation has none.
-                if check == "gradient" or self._agrees(trial, got):
-                    self.ready[check, trial] = got
-
-    def _agrees(self, trial: Trial, got: Any) -> bool:
-        arrays = [np.asarray(self.backend.numpy(y)) for y in tree.flatten(got)]
-        if len(arrays) != len(trial.want):
-            return False
-        for y, w in zip(arrays, trial.want, strict=True):
-            tol = self._tolerance(y)
-            found = self._distance(y, w, tol, signs=False)
-            if found.problem or not found.error <= tol:
-                return False
-        return True
-
-    def _in_batches(self, jobs: list[Any]) -> Iterator[tuple[Any, Any]]:
-        for start in range(0, len(jobs), TOGETHER):
-            yield from self._together(jobs[start : start + TOGETHER])
-
-    def _together(self, jobs: Sequence[tuple[Any, tuple[Callable, list[np.ndarray]]]]) -> list[tuple[Any, Any]]:
-        """(key, function(*arrays)) for each (key, (function, arrays)), from one compilation, without those that fail."""
-        functions = [function for _, (function, _) in jobs]
-        arrays = [self.backend.as_step_input(x) for _, (_, some) in jobs for x in some]
-        ends = np.cumsum([0, *(len(some) for _, (_, some) in jobs)])
-
-        def run(*flat: Any) -> list[Any]:
-            return [f(*flat[i:j]) for f, i, j in zip(functions, ends, ends[1:])]
-
-        try:
-            found = self.backend.jit(run, hastily=True)(*arrays) if jobs else []
-            return [(key, y) for (key, _), y in zip(jobs, found, strict=True)]
-        except Exception:
-            half = len(jobs) // 2  # one that fails alone will be run again, and tell why
-            return self._together(jobs[:half]) + self._together(jobs[half:]) if half else []
-
-    def _spared(self, trial: Trial) -> bool:
+    def spared(self, trial: Trial) -> bool:
         """Whether a thin backend need not run it: a plain sample in 64 bits, after 32; gradients do that for some."""
         own, sample = trial.sample.dtypes or self.case.dtypes, trial.sample
         picked = sample.why or sample.expect is not UNSET or sample is self.trials.probe or self._reasoned(sample)
@@ -165,7 +109,7 @@ class Check:
                 if trial.required:
                     self.fail("record", trial, trial.problem or f"refused: {_told(trial.refused)}")
                 continue
-            if self.thin and self._spared(trial):
+            if self.thin and self.spared(trial):
                 continue
             native = trial.call if ("value", trial) in self.ready else trial.call.native(self.backend)
             got = self.attempt("value", trial, native.run)
@@ -181,19 +125,19 @@ class Check:
 
     def body(self, trial: Trial) -> None:
         """The portable body must give what the backend's own function gives."""
-        if self._by_body(trial):
-            got = self.attempt("body", trial, lambda: self._run_body(trial, trial.call))
+        if self.by_body(trial):
+            got = self.attempt("body", trial, lambda: self.run_body(trial, trial.call))
             if got is not None:
                 self.hold("body", trial, got)
 
-    def _by_body(self, trial: Trial) -> bool:
+    def by_body(self, trial: Trial) -> bool:
         """Whether there is a body beside the backend's own function, and it is to be run at this trial."""
         if self.op is None or self.op.body is None or self.op.name not in self.backend.ops:
             return False
         probe = trial.sample is self.trials.probe and trial.dtype == "float32"
         return not self.thin or probe or self._reasoned(trial.sample)
 
-    def _run_body(self, trial: Trial, call: Call) -> Any:
+    def run_body(self, trial: Trial, call: Call) -> Any:
         return run_body(self.backend, self.op, call.native(self.backend, lists=True).bound(), trial.plan)
 
     def definition(self, trial: Trial) -> None:
@@ -245,8 +189,8 @@ class Check:
             return
         self.result.cases += 1
         for i, (y, w) in enumerate(zip(got, want, strict=True)):
-            name, tol = dtypes.name_of(y.dtype), self._tolerance(y)
-            found = self._distance(y, w, tol, signs)
+            name, tol = dtypes.name_of(y.dtype), self.tolerance_of(y)
+            found = self.distance_of(y, w, tol, signs)
             allowed = self._allowed(trial, trial.dtype, found, tol)
             if allowed is None:
                 continue
@@ -258,11 +202,11 @@ class Check:
                     more |= {"where": found.where, "got": y[found.where].item(), "want": w[found.where].item()}
                 self.fail(check, trial, which + (found.problem or "off by more than the tolerance"), **more)
 
-    def _tolerance(self, y: np.ndarray) -> float:
+    def tolerance_of(self, y: np.ndarray) -> float:
         name = dtypes.name_of(y.dtype)
         return tolerance(self.case, name) * self.factors.get(name, 1.0)
 
-    def _distance(self, y: np.ndarray, w: np.ndarray, tol: float, signs: bool) -> Distance:
+    def distance_of(self, y: np.ndarray, w: np.ndarray, tol: float, signs: bool) -> Distance:
         if self.case.compare is None:
             # Signs of zeros count where the record wrote at least one -0.0.
             signs = signs and w.dtype.kind == "f" and bool((np.signbit(w) & (w == 0)).any())
@@ -395,7 +339,7 @@ class Check:
         reasoned = (t for t in self._chosen() if self.backend.name in t.sample.differs)
         for trial in dict.fromkeys([*self._chosen(THIN_COMPILED if self.thin else COMPILED), *reasoned]):
             if trial.call.arrays() and self.compilable(trial):
-                function, arrays = _opened(Call.run, trial.call)
+                function, arrays = opened(Call.run, trial.call)
                 values = [self.backend.as_step_input(x) for x in arrays]
                 got = self.attempt("compiled", trial, lambda: self.backend.jit(function)(*values))  # noqa: B023
                 if got is not None:
@@ -432,9 +376,7 @@ class Check:
         wanted = self.trials.wanted
         if not self.case.grad or (wanted is not None and "float64" not in wanted):
             return
-        numbers = [n for n, s in enumerate(self.trials.samples) if s.grad or s.gradient is not None]
-        wide = {"float64", "complex128"}
-        numbers = [n for n in numbers if wide & set(self.trials.samples[n].dtypes or wide)]
+        numbers = [n for n, s in enumerate(self.trials.samples) if self._differentiable(s)]
         twice = set(self.trials.unlike(TWICE_DIFFERENTIATED, numbers))
         once = set(self.trials.unlike(THIN_DIFFERENTIATED, numbers)) if self.thin else set(numbers)
         for number in numbers:
@@ -446,6 +388,16 @@ class Check:
             probe = Gradients(self.case, trial, self.backend, second)
             if probe.which and probe.weights:
                 yield probe
+
+    def _differentiable(self, sample: Sample) -> bool:
+        """Whether a gradient of it is looked at: in 64 bits, and not where all arrays are whole numbers or bools."""
+        wide = {"float64", "complex128"}
+        arrays = Call(self.case, sample.args, sample.arguments).arrays()
+        return bool(
+            (sample.grad or sample.gradient is not None)
+            and wide & set(sample.dtypes or wide)
+            and not (arrays and all(a.dtype.kind in "biu" for a in arrays))
+        )
 
     def _judge(self, trial: Trial, judge: Callable, found: list[np.ndarray]) -> bool:
         """Notes what is found of a gradient; whether it is right."""
@@ -462,6 +414,10 @@ class Check:
         self.result.note(error, allowed, "float64", gradient=True)
         if not error <= allowed:
             self.fail(order, trial, problem or "off by more than the tolerance", error=error, tolerance=allowed)
+
+    def ahead(self) -> None:
+        """On a backend that compiles each shape, many calls are compiled as one."""
+        ahead.compute(self)
 
     def sparse(self) -> None:
         """Sparse operands must give what dense ones do."""
@@ -563,13 +519,6 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
         "read-only": read_only,
         "transposed": transposed,
     }
-
-
-def _opened(run: Callable[[Call], Any], call: Call) -> tuple[Callable, list[np.ndarray]]:
-    """`run(call)` as a function of the call's arrays, and these."""
-    operands = call.operands()
-    which = [i for i, (_, v) in enumerate(operands) if isinstance(v, np.ndarray)]
-    return lambda *xs: run(call.replaced(list(xs), which)), [operands[i][1] for i in which]
 
 
 def _on_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any, str], Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,9 @@ def sample(*args: Any, **arguments: Any) -> Sample:
 
 
 PRODUCTS = {"float32": 2e-6, "float64": 4e-15}
+product = functools.partial(Case, tol=PRODUCTS, dtypes=FLOATS)
 
-Case(
+product(
     ops.switch,
     lambda index, branches, *operands: branches[min(max(int(index), 0), len(branches) - 1)](*operands),
     samples=[
@@ -101,10 +103,8 @@ Case(
         Bad(np.array(0, "int32"), (), draw(3), match="branches should be functions in a list"),
         Bad(np.array([0, 1], "int32"), (abs,), draw(3), match=r"index should be a scalar, not of shape \(2,\)"),
     ],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
 )
-Case(
+product(
     ops.while_loop,
     while_loop,
     samples=[
@@ -117,10 +117,8 @@ Case(
         Bad(lambda x: x[0] < 3, lambda x: x[:2], draw(4), match=r"the body turns float64\(4,\) into float64\(2,\)"),
         Bad(lambda x: x < 3, lambda x: x + 1, draw(4), match="the result of cond should be a scalar"),
     ],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
 )
-Case(
+product(
     ops.fori_loop,
     fori_loop,
     samples=[
@@ -129,10 +127,8 @@ Case(
         sample(5, 2, lambda i, x: x * x, draw(3), why="no step"),
     ],
     errors=[Bad(0, 3, lambda i, x: x[:2], draw(4), match=r"body_fun turns float64\(4,\) into float64\(2,\)")],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
 )
-Case(
+product(
     ops.scan,
     scan,
     samples=[
@@ -148,31 +144,17 @@ Case(
         Bad(lambda c, x: (x, c), draw(2), draw(4), match=r"f turns float64\(2,\) into float64\(\)"),
         Bad(lambda c, x: (c, x), draw(2), draw(), match="a scalar has no rows"),
     ],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
 )
-Case(
-    ops.map,
-    over_rows,
-    samples=[
-        sample(lambda x: x * x, draw(5)),
-        sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
-    ],
-    errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
-)
-Case(
-    ops.vectorized_map,
-    over_rows,
-    samples=[
-        sample(lambda x: x * x, draw(5)),
-        sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
-    ],
-    errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
-)
+for op in (ops.map, ops.vectorized_map):
+    product(
+        op,
+        over_rows,
+        samples=[
+            sample(lambda x: x * x, draw(5)),
+            sample(lambda x: (x["a"] * x["b"], x["a"][:2]), {"a": draw(4, 3), "b": draw(4)}),
+        ],
+        errors=[Bad(lambda x: x, (draw(4), draw(2)), match="the numbers of rows differ")],
+    )
 Case(
     ops.associative_scan,
     associative_scan,
@@ -190,7 +172,7 @@ Case(
     tol={"float32": 4e-6, "float64": 1e-14},
     dtypes=FLOATS,
 )
-Case(
+product(
     ops.jvp,
     directional,
     samples=[
@@ -201,8 +183,6 @@ Case(
         Bad(lambda x: x, (draw(4),), (draw(2),), match=r"a tangent has shape \(2,\), its primal \(4,\)"),
         Bad(lambda x: x, (draw(4),), (draw(4), draw(4)), match="tangents should have the structure of primals"),
     ],
-    tol=PRODUCTS,
-    dtypes=FLOATS,
 )
 
 # -- what backends supply: flat lists of tensors ------------------------------------------
@@ -221,7 +201,7 @@ def on_tensors(op: Any) -> Any:
 
 
 def internal(op: Any, formula: Any, *samples: Sample) -> Case:
-    return Case(on_tensors(op), formula, samples=samples, tol=PRODUCTS, dtypes=FLOATS, symbolic=False)
+    return product(on_tensors(op), formula, samples=samples, symbolic=False)
 
 
 internal(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kcore import ops
@@ -10,6 +12,7 @@ from kcore.conformance.samples import draw, whole
 
 # Sums of up to a hundred products, in any order.
 SUMS = {"float32": 4e-6, "float64": 1e-14}
+sum_of_products = functools.partial(Case, tol=SUMS)
 
 
 def per_axis(value, rank):
@@ -106,7 +109,7 @@ def images(*shape):
 
 FIRST = {"data_format": "channels_first"}
 
-Case(
+sum_of_products(
     ops.conv,
     reference=conv,
     samples=[
@@ -144,7 +147,7 @@ Case(
         Sample(images(1, 2, 5, 4, 6), draw(3, 2, 2, 2, 3), padding="same", **FIRST),
         Sample(images(0, 5, 6, 3), draw(3, 2, 3, 4), why="no images"),
         Sample(images(1, 1, 1, 1), draw(1, 1, 1, 1)),
-        Sample(whole(2, 5, 6, 3), whole(3, 2, 3, 4, low=-3, high=4), padding="same", grad=False, why="integers stay"),
+        Sample(whole(2, 5, 6, 3), whole(3, 2, 3, 4, low=-3, high=4), padding="same", why="integers stay"),
     ],
     errors=[
         Bad(np.ones((2, 5, 5, 3)), np.ones((3, 3, 4, 8)), match=r"3 channels.*\(3, 3, 4, 8\) takes a multiple of 4"),
@@ -156,10 +159,9 @@ Case(
         Bad(np.ones((2, 5, 4)), np.ones((3, 4, 5)), strides=0, match=r"strides=0"),
         Bad(np.ones((2, 5, 4)), np.ones((3, 4, 5)), data_format="NHWC", match=r"data_format='NHWC'"),
     ],
-    tol=SUMS,
 )
 
-Case(
+sum_of_products(
     ops.conv_transpose,
     reference=conv_transpose,
     samples=[
@@ -183,7 +185,7 @@ Case(
         Sample(images(1, 2, 3, 2, 2), draw(2, 3, 2, 3, 2), strides=(1, 2, 1), dilation_rate=(2, 1, 1)),
         Sample(images(1, 2, 2, 3, 4), draw(2, 3, 2, 3, 2), strides=2, padding="same", output_padding=1, **FIRST),
         Sample(images(0, 4, 5, 3), draw(3, 2, 5, 3), why="no images"),
-        Sample(whole(2, 4, 3), whole(3, 5, 3, low=-3, high=4), strides=2, grad=False, why="integers stay"),
+        Sample(whole(2, 4, 3), whole(3, 5, 3, low=-3, high=4), strides=2, why="integers stay"),
     ],
     errors=[
         Bad(np.ones((2, 5, 5, 3)), np.ones((3, 3, 8, 4)), match=r"3 channels.*\(3, 3, 8, 4\) takes 4"),
@@ -191,10 +193,9 @@ Case(
         Bad(np.ones((2, 5, 3)), np.ones((3, 8, 3)), padding="causal", match=r"padding='causal'"),
         Bad(np.ones((2, 5, 3)), np.ones((3, 8, 3)), output_padding=-1, match=r"output_padding=-1"),
     ],
-    tol=SUMS,
 )
 
-Case(
+sum_of_products(
     ops.depthwise_conv,
     reference=depthwise,
     samples=[
@@ -216,10 +217,9 @@ Case(
         Bad(np.ones((2, 5, 5, 3)), np.ones((3, 3, 4, 1)), match=r"3 channels.*\(3, 3, 4, 1\) takes 4"),
         Bad(np.ones((2, 2, 5, 3)), np.ones((3, 3, 3, 1)), match=r"does not fit spatial sizes"),
     ],
-    tol=SUMS,
 )
 
-Case(
+sum_of_products(
     ops.separable_conv,
     reference=separable,
     samples=[
@@ -231,7 +231,6 @@ Case(
         Bad(np.ones((2, 5, 3)), np.ones((3, 3, 2)), np.ones((1, 5, 4)), match=r"makes 6 channels, but .* takes 5"),
         Bad(np.ones((2, 5, 3)), np.ones((3, 3, 2)), np.ones((2, 6, 4)), match=r"spatial sizes of 1"),
     ],
-    tol=SUMS,
 )
 
 
@@ -274,7 +273,7 @@ Case(
             why="columns are windows, row by row",
         ),
         Sample(images(0, 2, 3, 4), 2, why="no images"),
-        Sample(whole(2, 3, 4, 5), 2, padding=1, grad=False, why="integers stay"),
+        Sample(whole(2, 3, 4, 5), 2, padding=1, why="integers stay"),
     ],
     errors=[
         Bad(np.ones((3, 5, 6)), 2, match=r"should have 4 dimensions, not shape \(3, 5, 6\)"),
@@ -298,7 +297,7 @@ Case(
         Sample(draw(1, 12, 1), (3, 4), (3, 4), why="one window, the whole image"),
         Sample(np.ones((1, 4, 2)), (2, 3), 2, expect=[[[[1.0, 2.0, 1.0], [1.0, 2.0, 1.0]]]], why="overlaps add up"),
         Sample(draw(0, 8, 6), (3, 4), 2, why="no images"),
-        Sample(whole(2, 12, 30), (4, 5), 2, padding=1, grad=False, why="integers stay"),
+        Sample(whole(2, 12, 30), (4, 5), 2, padding=1, why="integers stay"),
     ],
     errors=[
         Bad(np.ones((12, 20)), (5, 6), 2, match=r"should have 3 dimensions, not shape \(12, 20\)"),

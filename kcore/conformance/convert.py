@@ -7,7 +7,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT
+from kcore.conformance.shape import exact
 
 nan, inf = np.nan, np.inf
 
@@ -26,7 +26,7 @@ Case(
     tol={"float64": 0.0, "float32": 0.0},
 )
 
-Case(
+exact(
     ops.copy,
     reference=np.copy,
     samples=[
@@ -35,7 +35,6 @@ Case(
         Sample(np.zeros((0, 2))),
         Sample(np.array([nan, inf, -0.0]), grad=False),
     ],
-    tol=EXACT,
 )
 
 
@@ -43,15 +42,15 @@ def _view(x, dtype=None):
     return x if dtype is None else x.view(dtypes.to_numpy(dtype))
 
 
-Case(
+exact(
     ops.view,
     reference=_view,
     samples=[
         Sample(whole(2, 4, dtype="int32"), dtype="float32", dtypes=["int32"]),
-        Sample(whole(2, 4, dtype="int32"), dtype="uint8", dtypes=["int32"], why="four of them for each"),
-        Sample(whole(2, 4, high=127, dtype="uint8"), dtype="int16", dtypes=["uint8"], why="two make one"),
+        Sample(whole(2, 4, dtype="int32"), dtype="uint8", why="four of them for each"),
+        Sample(whole(2, 4, high=127, dtype="uint8"), dtype="int16", why="two make one"),
         Sample(whole(3, 4, high=127, dtype="int16"), dtype="int64", dtypes=["int16"]),
-        Sample(whole(dtype="int32"), dtype="uint32", dtypes=["int32"], why="a scalar keeps its shape"),
+        Sample(whole(dtype="int32"), dtype="uint32", why="a scalar keeps its shape"),
         Sample(whole(2, 3, high=2, dtype="bool"), dtype="uint8", dtypes=["bool"]),
         Sample(whole(2, 3, dtype="int64"), dtypes=["int64"]),
         Sample(np.zeros((2, 0), "int32"), dtype="int8", dtypes=["int32"]),
@@ -60,7 +59,6 @@ Case(
         Bad(np.ones((2, 3), "uint8"), dtype="int32", match="3 bytes in a row, no multiple of the 4 of int32"),
         Bad(np.ones((), "uint8"), dtype="int32", match="at least 1 dimensions"),
     ],
-    tol=EXACT,
     grad=False,
 )
 
@@ -79,7 +77,7 @@ def _saturated(x, dtype):
 
 ODD = np.array([-300.0, 300.0, 2.75, -2.75, nan, inf, -inf, 3e9, -3e9])
 
-Case(
+exact(
     ops.saturate_cast,
     reference=_saturated,
     samples=[
@@ -92,12 +90,11 @@ Case(
         Sample(draw(2, 3), dtype="float64", grad=False),
     ],
     errors=[Bad(np.ones(2), dtype="float31", match="'float31' is no dtype")],
-    tol=EXACT,
 )
 
 # -- complex ----------------------------------------------------------------------------
 
-Case(
+exact(
     ops.view_as_complex,
     reference=lambda x: x[..., 0] + 1j * x[..., 1],
     samples=[
@@ -112,10 +109,9 @@ Case(
         Bad(np.ones(()), match="at least 1 dimensions"),
         Bad(np.ones((3, 2), "complex64"), match="complex already"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.view_as_real,
     reference=lambda x: np.stack([x.real, x.imag], -1),
     samples=[
@@ -123,5 +119,4 @@ Case(
         Sample(draw(2, 3), why="the imaginary part of a real number is 0"),
         Sample(np.array(1 - 2j)),
     ],
-    tol=EXACT,
 )

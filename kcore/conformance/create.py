@@ -7,7 +7,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT, FEW_BITS
+from kcore.conformance.shape import EXACT, FEW_BITS, exact
 
 nan, inf = np.nan, np.inf
 
@@ -66,7 +66,7 @@ Case(ops.zeros_like, **constant_like(0))
 Case(ops.ones_like, **constant_like(1))
 Case(ops.empty_like, **constant_like(0))
 
-Case(
+exact(
     ops.full,
     reference=lambda shape, fill_value, dtype=None: np.full(shape, fill_value).astype(_dtype(dtype)),
     samples=[
@@ -84,10 +84,9 @@ Case(
         Bad((2, -3), 1.0, match="negative size"),
     ],
     dtypes=("float32",),
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.full_like,
     reference=lambda x, fill_value, dtype=None: np.full(
         x.shape, fill_value, x.dtype if dtype is None else dtypes.to_numpy(dtype)
@@ -100,7 +99,6 @@ Case(
         Sample(np.zeros((0, 2)), 1.0),
     ],
     errors=[Bad(np.ones((2, 3)), np.ones(2), match="broadcast")],
-    tol=EXACT,
     grad=["fill_value"],
 )
 
@@ -116,7 +114,7 @@ def _arange(start, stop=None, step=None, dtype=None):
     return (start + np.arange(count) * step).astype(_dtype(dtype, "float32" if floats else "int32"))
 
 
-Case(
+exact(
     ops.arange,
     reference=_arange,
     samples=[
@@ -138,7 +136,6 @@ Case(
         Bad(0, 3, 0, match="step=0 never arrives"),
         Bad(3, dtype="bool", match="no dtype bool"),
     ],
-    tol=EXACT,
 )
 
 
@@ -238,28 +235,25 @@ MATRICES = [
 ]
 MISFITS = [Bad(-1, match="negative size"), Bad(2, 2.5, match="should be integers")]
 
-Case(
+exact(
     ops.eye,
     reference=lambda N, M=None, k=0, dtype=None: np.eye(N, M, k).astype(_dtype(dtype)),
     samples=MATRICES,
     errors=MISFITS,
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.tri,
     reference=lambda N, M=None, k=0, dtype=None: np.tri(N, M, k).astype(_dtype(dtype)),
     samples=MATRICES,
     errors=MISFITS,
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.identity,
     reference=lambda n, dtype=None: np.identity(n).astype(_dtype(dtype)),
     samples=[Sample(3), Sample(0), Sample(2, dtype="int32")],
     errors=[Bad(-1, match="negative size")],
-    tol=EXACT,
 )
 
 
@@ -278,19 +272,11 @@ def triangles():
     ]
 
 
-Case(
-    ops.tril,
-    reference=lambda x, k=0: np.tril(x, k),
-    samples=triangles(),
-    errors=[Bad(np.ones(3), match="at least 2")],
-    tol=EXACT,
+exact(
+    ops.tril, reference=lambda x, k=0: np.tril(x, k), samples=triangles(), errors=[Bad(np.ones(3), match="at least 2")]
 )
-Case(
-    ops.triu,
-    reference=lambda x, k=0: np.triu(x, k),
-    samples=triangles(),
-    errors=[Bad(np.ones(3), match="at least 2")],
-    tol=EXACT,
+exact(
+    ops.triu, reference=lambda x, k=0: np.triu(x, k), samples=triangles(), errors=[Bad(np.ones(3), match="at least 2")]
 )
 
 # -- diagonals --------------------------------------------------------------------------
@@ -311,12 +297,11 @@ NO_PLANE = [
     Bad(np.ones((2, 3)), axis2=2, match="axis2=2 is out of range"),
 ]
 
-Case(
+exact(
     ops.diagonal,
     reference=lambda x, offset=0, axis1=0, axis2=1: np.diagonal(x, offset, axis1, axis2),
     samples=DIAGONALS,
     errors=NO_PLANE,
-    tol=EXACT,
 )
 
 Case(
@@ -333,7 +318,7 @@ def _sum_dtype(name):
     return {"bool": "int32", "int8": "int32", "int16": "int32", "uint8": "uint32", "uint16": "uint32"}.get(name, name)
 
 
-Case(
+exact(
     ops.diag,
     reference=lambda x, k=0: np.diag(x, k),
     samples=[
@@ -343,14 +328,12 @@ Case(
         Sample(np.array([inf, nan]), grad=False, why="zeros beside them, not nan"),
     ],
     errors=[Bad(np.ones(()), match="1 to 2 dimensions"), Bad(np.ones((1, 2, 3)), match="1 to 2 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.diagflat,
     reference=lambda x, k=0: np.diagflat(x, k),
     samples=[Sample(draw(2, 3)), Sample(draw(3), k=-2), Sample(draw(), k=1), Sample(np.zeros((0, 2)))],
-    tol=EXACT,
 )
 
 Case(

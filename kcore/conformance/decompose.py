@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.linalg
 from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import complex_draw, draw, whole
 
 # Errors grow with the condition of the matrix, which is below ten here.
 CONDITION = {"float64": 2e-14, "float32": 1e-5}
 STEEP = 1e-5  # of gradients, by differences that are taken through an inverse
+conditioned = functools.partial(Case, tol=CONDITION, grad_tol=STEEP)
 
 
 def h(x):
     return np.conj(np.swapaxes(x, -1, -2))
-
-
-def complex_draw(*shape, seed=0):
-    return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
 
 
 def regular(*shape, seed=0):
@@ -41,7 +40,7 @@ def hermitian_part(x):
 NOT_SQUARE = Bad(np.ones((2, 3)), match=r"x should be square in its last two axes, not of shape \(2, 3\)")
 NO_MATRIX = Bad(np.ones(3), match=r"x should be a matrix, or a batch of them, not of shape \(3,\)")
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
-INTEGERS = Sample(np.array([[2, 1], [1, 3]], "int32"), grad=False, dtypes=("int32",), why="integers become floats")
+INTEGERS = Sample(np.array([[2, 1], [1, 3]], "int32"), why="integers become floats")
 
 # -- positive definite matrices ---------------------------------------------------------
 
@@ -51,7 +50,7 @@ def cholesky_formula(x, upper=False):
     return h(y) if upper else y
 
 
-Case(
+conditioned(
     ops.cholesky,
     cholesky_formula,
     samples=[
@@ -64,8 +63,6 @@ Case(
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -74,7 +71,7 @@ def cholesky_inverse_formula(x, upper=False):
     return np.linalg.inv(h(t) @ t if upper else t @ h(t))
 
 
-Case(
+conditioned(
     ops.cholesky_inverse,
     cholesky_inverse_formula,
     samples=[
@@ -83,13 +80,11 @@ Case(
         Sample(regular(2, 3, 3), why="a batch, and the other triangle is not read"),
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 # -- determinants and inverses ----------------------------------------------------------
 
-Case(
+conditioned(
     ops.det,
     lambda x: np.linalg.det(x),
     samples=[
@@ -107,10 +102,8 @@ Case(
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
-Case(
+conditioned(
     ops.slogdet,
     lambda x: tuple(np.linalg.slogdet(x)),
     samples=[
@@ -122,10 +115,8 @@ Case(
         Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
-Case(
+conditioned(
     ops.logdet,
     lambda x: 2 * np.sum(np.log(np.diagonal(cholesky_formula(x), axis1=-2, axis2=-1)), -1),
     samples=[
@@ -135,10 +126,8 @@ Case(
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
-Case(
+conditioned(
     ops.inv,
     lambda x: np.linalg.inv(x),
     samples=[
@@ -149,8 +138,6 @@ Case(
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -158,7 +145,7 @@ def pinv_formula(x, rcond=None):
     return np.linalg.pinv(x, max(x.shape[-2:]) * 2.0**-23 if rcond is None else rcond)
 
 
-Case(
+conditioned(
     ops.pinv,
     pinv_formula,
     samples=[
@@ -172,8 +159,6 @@ Case(
         Sample(complex_draw(3, 2), grad=False, dtypes=("float64",), why="complex numbers"),
     ],
     errors=[NO_MATRIX],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -186,7 +171,7 @@ NO_FIT = [
     Bad(np.eye(3), np.ones(2), match=r"a of shape \(3, 3\) has 3 rows; b of shape \(2,\)"),
     Bad(np.eye(3), np.ones((2, 3, 3)), match="as many dimensions as a"),
 ]
-Case(
+conditioned(
     ops.solve,
     solve_formula,
     samples=[
@@ -200,14 +185,10 @@ Case(
             np.array([[2, 0], [0, 4]], "int32"),
             np.array([1, 1], "int32"),
             expect=[0.5, 0.25],
-            grad=False,
-            dtypes=("int32",),
             why="integers become floats",
         ),
     ],
     errors=NO_FIT,
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -215,7 +196,7 @@ def solve_triangular_formula(a, b, lower=False):
     return solve_formula(np.tril(a) if lower else np.triu(a), b)
 
 
-Case(
+conditioned(
     ops.solve_triangular,
     solve_triangular_formula,
     samples=[
@@ -241,8 +222,6 @@ Case(
         ),
     ],
     errors=NO_FIT,
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -250,7 +229,7 @@ def lstsq_formula(a, b, rcond=None):
     return np.linalg.pinv(a, max(a.shape[-2:]) * 2.0**-23 if rcond is None else rcond) @ b
 
 
-Case(
+conditioned(
     ops.lstsq,
     lambda a, b, rcond=None: (
         lstsq_formula(a, b[..., None], rcond)[..., 0] if b.ndim < a.ndim else lstsq_formula(a, b, rcond)
@@ -273,8 +252,6 @@ Case(
         Bad(np.ones(3), np.ones(3), match="a should be a matrix"),
         Bad(np.ones((2, 3, 2)), np.ones(3), match="as many dimensions as a"),
     ],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 # -- factors ----------------------------------------------------------------------------
@@ -303,7 +280,7 @@ def alike_but_for_fill(got, want, tol):
 
 
 FILLED = 3  # the columns of the matrices whose q is filled up
-Case(
+conditioned(
     ops.qr,
     qr_formula,
     samples=[
@@ -316,8 +293,6 @@ Case(
         Sample(complex_draw(3, 2), grad=False, dtypes=("float64",), why="complex numbers"),
     ],
     errors=[NO_MATRIX, Bad(np.ones((2, 2)), mode="raw", match="mode='raw' should be one of 'reduced', 'complete'")],
-    tol=CONDITION,
-    grad_tol=STEEP,
     compare=alike_but_for_fill,
 )
 
@@ -348,7 +323,7 @@ def spread(*shape, seed=0):
     return (u * np.arange(4.0, 4.0 - u.shape[-1], -1)) @ vh
 
 
-Case(
+conditioned(
     ops.svd,
     svd_formula,
     samples=[
@@ -366,8 +341,6 @@ Case(
         Sample(complex_draw(3, 2), full_matrices=False, grad=False, dtypes=("float64",), why="complex numbers"),
     ],
     errors=[NO_MATRIX, Bad(np.ones((0, 3)), match="empty matrices")],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -376,7 +349,7 @@ def eigh_formula(x):
     return w, v * positive(v)
 
 
-Case(
+conditioned(
     ops.eigh,
     eigh_formula,
     samples=[
@@ -392,8 +365,6 @@ Case(
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX, Bad(np.ones((0, 0)), match="empty matrices")],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -442,7 +413,7 @@ def lu_formula(x):
     return np.stack([f[0] for f in found]).reshape(x.shape), np.stack([f[1] for f in found]).reshape(*x.shape[:-2], -1)
 
 
-Case(
+conditioned(
     ops.lu_factor,
     lu_formula,
     samples=[
@@ -456,8 +427,6 @@ Case(
         Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
     ],
     errors=[NO_MATRIX, Bad(np.ones((0, 3)), match="empty matrices")],
-    tol=CONDITION,
-    grad_tol=STEEP,
 )
 
 
@@ -519,7 +488,7 @@ Case(
             grad=False,
             why="nan and infinities",
         ),
-        Sample(whole(3, 2), whole(4, 2, seed=1), grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 2), whole(4, 2, seed=1), why="integers become floats"),
     ],
     errors=[
         Bad(np.ones((3, 2)), np.ones((4, 3)), match="have 2 and 3 coordinates"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import scipy.signal as signal
 
@@ -11,6 +13,7 @@ from kcore.conformance.samples import draw, whole
 
 # Sums of n products, in the order of the framework's own algorithm.
 SUMS = {"float64": 1e-14, "float32": 4e-6}
+transformed = functools.partial(Case, tol=SUMS)
 
 
 def pair(*shape):
@@ -31,14 +34,14 @@ LINES = [
     Sample(pair(1), why="one element"),
     Sample(pair(2, 3, 6), why="a batch"),
     Sample((np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(4)), expect=([1.0] * 4, [0.0] * 4), why="an impulse"),
-    Sample((whole(4), whole(4, seed=1)), grad=False, dtypes=("int32",), why="integers become floats"),
+    Sample((whole(4), whole(4, seed=1)), why="integers become floats"),
 ]
 NO_PAIR = [
     Bad((np.ones(3),), match="should be a pair"),
     Bad((np.ones(3), np.ones(4)), match=r"one shape, not \(3,\) and \(4,\)"),
     Bad((np.ones(3) * 1j, np.ones(3)), match="real numbers", error=TypeError),
 ]
-Case(
+transformed(
     ops.fft,
     on_pair(np.fft.fft),
     LINES,
@@ -47,7 +50,6 @@ Case(
         Bad((np.ones(0), np.ones(0)), match="no elements to transform"),
         Bad((np.ones(()), np.ones(())), match="dimensions"),
     ],
-    tol=SUMS,
 )
 PLANES = [
     Sample(pair(4, 6)),
@@ -55,8 +57,8 @@ PLANES = [
     Sample(pair(2, 3, 4), why="a batch"),
     Sample(pair(1, 4), why="one row"),
 ]
-Case(ops.fft2, on_pair(np.fft.fft2), PLANES, errors=[*NO_PAIR[:2], Bad(pair(3), match="dimensions")], tol=SUMS)
-Case(ops.ifft2, on_pair(np.fft.ifft2), PLANES, errors=[*NO_PAIR[:2], Bad(pair(3), match="dimensions")], tol=SUMS)
+transformed(ops.fft2, on_pair(np.fft.fft2), PLANES, errors=[*NO_PAIR[:2], Bad(pair(3), match="dimensions")])
+transformed(ops.ifft2, on_pair(np.fft.ifft2), PLANES, errors=[*NO_PAIR[:2], Bad(pair(3), match="dimensions")])
 
 
 def rfft_formula(x, fft_length=None):
@@ -64,7 +66,7 @@ def rfft_formula(x, fft_length=None):
     return y.real, y.imag
 
 
-Case(
+transformed(
     ops.rfft,
     rfft_formula,
     samples=[
@@ -76,16 +78,15 @@ Case(
         Sample(draw(3, 1), why="one element"),
         Sample(draw(3, 4), fft_length=1, why="one of several"),
         Sample(np.ones(4), expect=([4.0, 0.0, 0.0], [0.0] * 3), why="a constant"),
-        Sample(whole(3, 4), grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 4), why="integers become floats"),
     ],
     errors=[
         Bad(np.ones(4), fft_length=0, match="fft_length=0 should be a positive integer"),
         Bad(np.ones((3, 0)), match="no elements to transform"),
         Bad(np.ones(3) * 1j, match="real numbers", error=TypeError),
     ],
-    tol=SUMS,
 )
-Case(
+transformed(
     ops.irfft,
     lambda x, fft_length=None: np.fft.irfft(x[0] + 1j * x[1], fft_length),
     samples=[
@@ -98,7 +99,6 @@ Case(
         Sample((np.array([4.0, 0.0, 0.0]), np.zeros(3)), expect=[1.0] * 4, why="a constant"),
     ],
     errors=[*NO_PAIR, Bad(pair(1), match="give fft_length"), Bad(pair(3), fft_length=-1, match="fft_length=-1")],
-    tol=SUMS,
 )
 
 # -- over windows -----------------------------------------------------------------------
@@ -119,7 +119,7 @@ Case(
         Sample(draw(10), 2, 5, why="gaps between windows"),
         Sample(draw(10), 10, 1, why="one window"),
         Sample(draw(3, 4), 5, 1, expect=np.zeros((3, 0, 5)), why="too short for a window"),
-        Sample(whole(10), 3, 2, grad=False, dtypes=("int32",), why="integers"),
+        Sample(whole(10), 3, 2, why="integers"),
     ],
     errors=[
         Bad(np.ones(4), 0, 1, match="sequence_length=0 should be a positive"),
@@ -163,20 +163,19 @@ NO_WINDOW = [
     ),
     ({"sequence_length": 8, "sequence_stride": 4, "fft_length": 8, "window": WEIGHTS}, r"window has shape \(6,\)"),
 ]
-Case(
+transformed(
     ops.stft,
     stft_formula,
     samples=[
         *(Sample(draw(20), **kw) for kw in WINDOWS),
         Sample(draw(2, 3, 15), 4, 2, 4, why="a batch"),
         Sample(draw(3), 4, 2, 4, center=False, grad=False, why="too short for a window"),
-        Sample(whole(20), 8, 4, 8, grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(20), 8, 4, 8, why="integers become floats"),
     ],
     errors=[
         *(Bad(np.ones(20), match=text, **kw) for kw, text in NO_WINDOW),
         Bad(np.ones(3), 8, 4, 8, match="too short to be reflected"),
     ],
-    tol=SUMS,
 )
 
 
@@ -212,7 +211,7 @@ def there_and_back(**kw):
     )
 
 
-Case(
+transformed(
     ops.istft,
     istft_formula,
     samples=[
@@ -234,5 +233,4 @@ Case(
         Bad(spectrum(4, 4), 8, 4, 8, match="should end with fft_length // 2 \\+ 1 = 5 elements"),
         Bad(spectrum(4, 5), 8, 4, 8, length=0, match="length=0 should be a positive"),
     ],
-    tol=SUMS,
 )

@@ -62,7 +62,7 @@ Case(
         Sample(draw(2, 3, 5, 7), 1, 2, 1, 3, **FIRST),
         Sample(draw(5, 7, 3), 0, 0, 0, 0, why="one image, and nothing goes"),
         Sample(draw(1, 5, 7, 1), 5, 0, 0, 0, why="nothing stays"),
-        Sample(whole(2, 5, 7, 3), 1, 2, 1, 0, grad=False),
+        Sample(whole(2, 5, 7, 3), 1, 2, 1, 0),
     ],
     errors=[
         Bad(np.ones((2, 5, 7, 3)), 1, 2, 1, match=r"exactly two of left_cropping, right_cropping, target_width"),
@@ -81,7 +81,7 @@ Case(
         Sample(draw(2, 5, 7, 3), bottom_padding=1, right_padding=0, target_height=8, target_width=8),
         Sample(draw(2, 3, 5, 7), 1, 2, 1, 3, **FIRST),
         Sample(draw(5, 7, 3), 0, 1, 2, 0, why="one image"),
-        Sample(whole(2, 5, 7, 3), 1, 2, 1, 0, grad=False),
+        Sample(whole(2, 5, 7, 3), 1, 2, 1, 0),
     ],
     errors=[
         Bad(np.ones((2, 5, 7, 3)), 1, 2, 1, match=r"exactly two of left_padding, right_padding, target_width"),
@@ -123,7 +123,7 @@ Case(
         Sample(draw(2, 3, 5, 7), (2, 3), strides=2, **FIRST),
         Sample(draw(5, 7, 2), 2, why="one image"),
         Sample(draw(0, 5, 7, 2), 2, why="no images"),
-        Sample(whole(2, 5, 7, 3), (2, 3), padding="same", grad=False),
+        Sample(whole(2, 5, 7, 3), (2, 3), padding="same"),
     ],
     errors=[
         Bad(np.ones((5, 7)), 2, match=r"3 to 4 dimensions"),
@@ -185,7 +185,7 @@ Case(
         Sample(draw(2, 3, 5, 7), (5, 3), **FIRST),
         Sample(draw(5, 7, 2), (3, 3), (2.0, 1.0), why="one image"),
         Sample(np.ones((1, 3, 4, 1)), (1, 1), expect=np.ones((1, 3, 4, 1)), why="a window of one pixel"),
-        Sample(whole(1, 5, 7, 3, high=250, dtype="uint8"), grad=False, why="integers are rounded"),
+        Sample(whole(1, 5, 7, 3, high=250, dtype="uint8"), why="integers are rounded"),
     ],
     errors=[
         Bad(np.ones((1, 5, 7, 3)), (0, 3), match=r"kernel_size=\(0, 3\)"),
@@ -283,7 +283,7 @@ Case(
         Sample(draw(2, 3, 4, 5), **FIRST),
         Sample(draw(4, 5, 3), why="one image"),
         Sample(draw(2, 4, 5, 1), why="grey already"),
-        Sample(whole(2, 4, 5, 3, high=250, dtype="uint8"), grad=False, why="integers lose their fraction"),
+        Sample(whole(2, 4, 5, 3, high=250, dtype="uint8"), why="integers lose their fraction"),
     ],
     errors=[
         Bad(np.ones((2, 4, 5, 4)), match=r"have 4 channels \(channels_last\); expected 3 or 1"),

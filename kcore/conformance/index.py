@@ -7,7 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT, FEW_BITS
+from kcore.conformance.shape import FEW_BITS, exact
 
 nan, inf = np.nan, np.inf
 ALL = slice(None)
@@ -24,7 +24,7 @@ def missing(dtype: np.dtype) -> float:
 
 # -- x[key] -----------------------------------------------------------------------------
 
-Case(
+exact(
     ops.get_item,
     reference=lambda x, key: x[key],
     samples=[
@@ -71,10 +71,9 @@ Case(
         Bad(np.ones((2, 3)), key=slice(None, None, 0), match="cannot be zero"),
         Bad(np.ones((2, 3)), key=([0, 1], [0, 1, 2]), match="don't broadcast"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.basic_index,
     reference=lambda x, key: x[key],
     samples=[
@@ -84,7 +83,6 @@ Case(
         Sample(draw(), key=None),
     ],
     errors=[Bad(np.ones((2, 3)), key=2, match="index 2 is out of range", error=IndexError)],
-    tol=EXACT,
 )
 
 # -- elements by index ------------------------------------------------------------------
@@ -101,7 +99,7 @@ def _take(x, indices, axis=None):
     return np.take(np.concatenate([x, fill], axis), np.where(outside, size, indices % max(size, 1)), axis)
 
 
-Case(
+exact(
     ops.take,
     reference=_take,
     samples=[
@@ -133,7 +131,6 @@ Case(
         Bad(np.ones((2, 3)), np.array([True]), match="indices should be integers, not bool"),
         Bad(np.ones((2, 3)), np.array([0]), axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
 
@@ -148,7 +145,7 @@ def _take_along(x, indices, axis=None):
     return np.take_along_axis(x, np.where(outside, size, indices % max(size, 1)), axis)
 
 
-Case(
+exact(
     ops.take_along_axis,
     reference=_take_along,
     samples=[
@@ -171,7 +168,6 @@ Case(
         Bad(np.ones((2, 3)), np.array([[0.0]]), axis=1, match="indices should be integers"),
         Bad(np.ones((2, 3)), np.array([[0]]), axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
 # -- blocks -----------------------------------------------------------------------------
@@ -183,7 +179,7 @@ def _block(x, start_indices, lengths):
     return tuple(slice(s, s + n) for s, n in zip(starts, lengths, strict=True))
 
 
-Case(
+exact(
     ops.slice,
     reference=lambda inputs, start_indices, shape: inputs[_block(inputs, start_indices, shape)],
     samples=[
@@ -201,7 +197,6 @@ Case(
         Bad(np.ones((2, 3)), start_indices=(0,), shape=(1, 1), match="should be 2 integers"),
         Bad(np.ones((2, 3)), start_indices=(0, 0), shape=(1,), match="a size for each axis"),
     ],
-    tol=EXACT,
 )
 
 
@@ -211,7 +206,7 @@ def _slice_update(inputs, start_indices, updates):
     return y
 
 
-Case(
+exact(
     ops.slice_update,
     reference=_slice_update,
     samples=[
@@ -230,7 +225,6 @@ Case(
         Bad(np.ones((2, 3)), (0, 0), np.ones(2), match="as many dimensions as inputs"),
         Bad(np.ones((2, 3)), (0,), np.ones((1, 1)), match="should be 2 integers"),
     ],
-    tol=EXACT,
 )
 
 # -- scattered --------------------------------------------------------------------------
@@ -362,7 +356,7 @@ def _one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
     return np.moveaxis(y, -1, axis).astype(dtype or "float32")
 
 
-Case(
+exact(
     ops.one_hot,
     reference=_one_hot,
     samples=[
@@ -381,11 +375,10 @@ Case(
         Bad(np.array([0]), num_classes=-1, match="num_classes=-1 is negative"),
         Bad(np.array([0]), num_classes=2, axis=2, match="out of range"),
     ],
-    tol=EXACT,
     grad=False,
 )
 
-Case(
+exact(
     ops.multi_hot,
     reference=lambda inputs, num_classes, axis=-1, dtype=None: np.max(
         _one_hot(inputs, num_classes, axis, dtype), axis=1 if np.ndim(inputs) > 1 else 0
@@ -400,7 +393,6 @@ Case(
         Bad(np.array([0]), match="num_classes is missing"),
         Bad(np.array([0]), num_classes=2, depth=1, match="depth is no argument"),
     ],
-    tol=EXACT,
     grad=False,
 )
 
@@ -454,7 +446,7 @@ def _select(condlist, choicelist, default=0):
     return np.select([c.astype(bool) for c in choices[count + 1 :]], choices[:count], choices[count])
 
 
-Case(
+exact(
     ops.select,
     reference=_select,
     samples=[
@@ -471,5 +463,4 @@ Case(
         Bad([np.ones(3, "bool")], [np.ones(3), np.ones(3)], match="as many"),
         Bad([np.ones(3, "bool")], [np.ones(2)], match="don't broadcast"),
     ],
-    tol=EXACT,
 )

@@ -7,11 +7,11 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
-from kcore.conformance.shape import EXACT, FEW_BITS
+from kcore.conformance.shape import FEW_BITS, exact
 
 # -- joined -----------------------------------------------------------------------------
 
-Case(
+exact(
     ops.concatenate,
     reference=lambda xs, axis=0: np.concatenate(xs, axis),
     samples=[
@@ -30,10 +30,9 @@ Case(
         Bad([np.ones((2, 3))], axis=2, match="out of range"),
         Bad([np.ones(())], match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.stack,
     reference=lambda x, axis=0: np.stack(x, axis),
     samples=[
@@ -49,10 +48,9 @@ Case(
         Bad([np.ones(3), np.ones((3, 3))], match="one shape"),
         Bad([np.ones(3), np.ones(3)], axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.append,
     reference=lambda x1, x2, axis=None: np.append(x1, x2, axis),
     samples=[
@@ -63,10 +61,9 @@ Case(
         Sample(draw(2), np.zeros(0)),
     ],
     errors=[Bad(np.ones((2, 3)), np.ones((2, 4)), axis=0, match="differ in another axis")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.hstack,
     reference=lambda xs: np.hstack(xs),
     samples=[
@@ -76,10 +73,9 @@ Case(
         Sample([draw(), draw(seed=1)]),
     ],
     errors=[Bad([], match="xs is empty"), Bad([np.ones((2, 3)), np.ones((3, 3))], match="differ in another axis")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.vstack,
     reference=lambda xs: np.vstack(xs),
     samples=[
@@ -89,10 +85,9 @@ Case(
         Sample([draw(), draw(seed=1)]),
     ],
     errors=[Bad([np.ones(3), np.ones(2)], match="differ in another axis")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.dstack,
     reference=lambda xs: np.dstack(xs),
     samples=[
@@ -102,12 +97,11 @@ Case(
         Sample([draw(), draw(seed=1)]),
     ],
     errors=[Bad([np.ones(3), np.ones(2)], match="differ in another axis")],
-    tol=EXACT,
 )
 
 # -- taken apart ------------------------------------------------------------------------
 
-Case(
+exact(
     ops.split,
     reference=lambda x, indices_or_sections, axis=0: np.split(x, indices_or_sections, axis),
     samples=[
@@ -129,10 +123,9 @@ Case(
         Bad(np.ones((5, 2)), indices_or_sections=1.5, match="should be integers"),
         Bad(np.ones((5, 2)), indices_or_sections=1, axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.array_split,
     reference=lambda x, indices_or_sections, axis=0: np.array_split(x, indices_or_sections, axis),
     samples=[
@@ -142,34 +135,30 @@ Case(
         Sample(draw(5), indices_or_sections=[1, 3]),
     ],
     errors=[Bad(np.ones(5), indices_or_sections=0, match="at least 1")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.hsplit,
     reference=lambda x, indices_or_sections: np.hsplit(x, indices_or_sections),
     samples=[Sample(draw(2, 4), indices_or_sections=2), Sample(draw(4), indices_or_sections=[1])],
     errors=[Bad(np.ones(()), indices_or_sections=1, match="at least 1 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.vsplit,
     reference=lambda x, indices_or_sections: np.vsplit(x, indices_or_sections),
     samples=[Sample(draw(4, 2), indices_or_sections=2), Sample(draw(4, 2, 3), indices_or_sections=[1])],
     errors=[Bad(np.ones(4), indices_or_sections=2, match="at least 2 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.dsplit,
     reference=lambda x, indices_or_sections: np.dsplit(x, indices_or_sections),
     samples=[Sample(draw(2, 3, 4), indices_or_sections=2), Sample(draw(2, 3, 4), indices_or_sections=[1])],
     errors=[Bad(np.ones((4, 2)), indices_or_sections=2, match="at least 3 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.unstack,
     reference=lambda x, num=None, axis=0: list(np.moveaxis(x, axis, 0)),
     samples=[
@@ -182,12 +171,11 @@ Case(
         Bad(np.ones((2, 3)), num=3, match="num=3, but axis=0"),
         Bad(np.ones(()), match="out of range"),
     ],
-    tol=EXACT,
 )
 
 # -- repeated ---------------------------------------------------------------------------
 
-Case(
+exact(
     ops.tile,
     reference=lambda x, repeats: np.tile(x, repeats),
     samples=[
@@ -200,10 +188,9 @@ Case(
         Sample(draw(), repeats=3),
     ],
     errors=[Bad(np.ones(3), repeats=-1, match="negative number")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.repeat,
     reference=lambda x, repeats, axis=None: np.repeat(x, repeats, axis),
     samples=[
@@ -221,10 +208,9 @@ Case(
         Bad(np.ones((2, 3)), repeats=[1, 2], axis=1, match="one number, or 3 of them"),
         Bad(np.ones((2, 3)), repeats=1, axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.meshgrid,
     reference=lambda *x, indexing="xy": [np.array(e) for e in np.meshgrid(*x, indexing=indexing)],
     samples=[
@@ -240,7 +226,6 @@ Case(
         Bad(np.ones((2, 3)), match="0 to 1 dimensions"),
         Bad(np.ones(2), indexing="yx", match="indexing='yx'"),
     ],
-    tol=EXACT,
 )
 
 # -- padded -----------------------------------------------------------------------------
@@ -296,7 +281,7 @@ Case(
     tol={"float64": 2e-15, "float32": 5e-7},
 )
 
-Case(
+exact(
     ops.constant_pad,
     reference=lambda x, pad_width, value=0: _padded(x, pad_width, constant_values=value),
     samples=[
@@ -306,5 +291,4 @@ Case(
         Sample(draw(), pad_width=()),
     ],
     errors=[Bad(np.ones((2, 3)), pad_width=((1, -1), (0, 0)), match="at least 0")],
-    tol=EXACT,
 )

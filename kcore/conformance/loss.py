@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import numpy as np
@@ -15,6 +16,7 @@ from kcore.conformance.samples import draw, whole
 EPSILON = 1e-7  # config.epsilon()
 TOL = {"float64": 1e-14, "float32": 2e-6, "float16": 2e-2, "bfloat16": 1e-1}
 DTYPES = ("float32", "float64", "float16", "bfloat16")
+scored = functools.partial(Case, tol=TOL, dtypes=DTYPES)
 
 
 def share(*shape: int, seed: int = 0) -> np.ndarray:
@@ -50,7 +52,7 @@ def binary(target, output, from_logits=False):
     return -target * np.log(p) - (1 - target) * np.log1p(-p)
 
 
-Case(
+scored(
     ops.categorical_crossentropy,
     crossentropy,
     samples=[
@@ -78,10 +80,8 @@ Case(
         Bad(np.ones(()), np.ones(()), match=r"at least 1 dimension"),
         Bad(np.ones((2, 3)), np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
 )
-Case(
+scored(
     ops.sparse_categorical_crossentropy,
     sparse_crossentropy,
     samples=[
@@ -115,11 +115,9 @@ Case(
         Bad(np.zeros((2, 2), "int32"), np.ones((2, 3)), match=r"target should have"),
         Bad(np.zeros((), "int32"), np.ones(()), match=r"at least 1 dimension"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
     grad=("output",),
 )
-Case(
+scored(
     ops.binary_crossentropy,
     binary,
     samples=[
@@ -170,8 +168,6 @@ Case(
         Sample(np.zeros((0, 3)), np.zeros((0, 3)), why="an empty batch"),
     ],
     errors=[Bad(np.ones((2, 3)), np.ones((2, 1)), match=r"same shape, not \(2, 3\) and \(2, 1\)")],
-    tol=TOL,
-    dtypes=DTYPES,
 )
 
 
@@ -197,7 +193,7 @@ def lengths(*values):
 
 
 CTC_TARGET = np.array([[1, 2], [2, 2], [1, 0]], "int32")
-Case(
+scored(
     ops.ctc_loss,
     ctc,
     samples=[
@@ -222,8 +218,6 @@ Case(
         Bad(CTC_TARGET[:2], draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4), match=r"batch size differs"),
         Bad(CTC_TARGET, draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 3, 4), 3, match=r"mask_index=3 is no class"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
     grad=("output",),
 )
 

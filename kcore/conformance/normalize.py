@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from numpy import nan
 
@@ -12,6 +14,7 @@ from kcore.conformance.samples import draw
 EPSILON = 1e-7  # config.epsilon()
 TOL = {"float64": 4e-15, "float32": 2e-6, "float16": 4e-3, "bfloat16": 4e-2}
 DTYPES = ("float32", "float64", "float16", "bfloat16")
+normalized = functools.partial(Case, tol=TOL, dtypes=DTYPES)
 
 
 def spanned(part, x, axis):
@@ -46,7 +49,7 @@ def some(*shape):
     return draw(*shape, low=0.5, seed=3)
 
 
-Case(
+normalized(
     ops.batch_normalization,
     batch,
     samples=[
@@ -75,10 +78,8 @@ Case(
         Bad(np.ones((2, 3)), np.ones(3), np.ones(3), -1, np.ones(2), match=r"offset of shape \(2,\) does not fit"),
         Bad(np.ones((2, 3)), np.ones(3), np.ones(3), -1, None, np.ones(2), match=r"scale of shape \(2,\) does not fit"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
 )
-Case(
+normalized(
     ops.layer_normalization,
     layer,
     samples=[
@@ -101,10 +102,8 @@ Case(
         Bad(np.ones((2, 3)), np.ones(2), match=r"gamma of shape \(2,\) does not fit .* \(3,\)"),
         Bad(np.ones((2, 3)), None, np.ones(2), match=r"beta of shape \(2,\) does not fit"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
 )
-Case(
+normalized(
     ops.rms_normalization,
     rms,
     samples=[
@@ -128,8 +127,6 @@ Case(
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
         Bad(np.ones((2, 3)), np.ones(2), match=r"scale of shape \(2,\) does not fit"),
     ],
-    tol=TOL,
-    dtypes=DTYPES,
 )
 
 
@@ -139,7 +136,7 @@ def own_batch(x, offset=None, scale=None, axis=-1, epsilon=1e-3):
     return batch(x, mean, variance, axis, offset, scale, epsilon), mean, variance
 
 
-Case(
+normalized(
     ops.normalize_batch,
     own_batch,
     samples=[
@@ -158,6 +155,4 @@ Case(
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
         Bad(np.ones((2, 3)), np.ones(2), match=r"offset of shape \(2,\) does not fit"),
     ],
-    dtypes=DTYPES,
-    tol=TOL,
 )

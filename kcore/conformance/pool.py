@@ -117,7 +117,7 @@ Case(
             gradient=[np.array([1.0, 0, 0, 0, 0, 0, 0, 0]).reshape(1, 2, 2, 2, 1)],
             why="the first of equals, over three axes",
         ),
-        Sample(whole(2, 5, 6, 3, low=-9), 2, padding="same", grad=False, why="integers stay"),
+        Sample(whole(2, 5, 6, 3, low=-9), 2, padding="same", why="integers stay"),
     ],
     errors=SHORT,
 )
@@ -205,7 +205,7 @@ Case(
             gradient=[np.array([[1.0, 0], [1, 0], [0, 0]]).reshape(1, 3, 2, 1)],
             why="the first of equals, row by row",
         ),
-        Sample(whole(2, 5, 7, 3, low=-9), 3, grad=False, why="integers stay"),
+        Sample(whole(2, 5, 7, 3, low=-9), 3, why="integers stay"),
     ],
     errors=ADAPTIVE_ERRORS,
 )

@@ -5,6 +5,7 @@ The formulas are the definitions once more, on NumPy's uint64: the cipher, and w
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -18,6 +19,7 @@ from kcore.conformance.samples import draw
 from kcore.random import keyed, rejection
 from kcore.random.bits import random_bits, random_words
 
+random_record = functools.partial(Case, dtypes=("float32",), grad=False)
 WORD = 2**32 - 1
 KEY = np.array([1234, 5], "uint32")
 HIGH = np.array([WORD, WORD - 1], "uint32")
@@ -237,8 +239,8 @@ Case(
     dtypes=("uint32",),
     grad=False,
 )
-Case(keyed.random_unit, unit, samples=FLOATS, errors=BAD_FLOATS, tol={}, dtypes=("float32",), grad=False)
-Case(
+random_record(keyed.random_unit, unit, samples=FLOATS, errors=BAD_FLOATS, tol={})
+random_record(
     keyed.random_uniform,
     uniform,
     samples=[
@@ -254,10 +256,8 @@ Case(
         Bad(KEY, (2,), np.zeros(3), match=r"minval of shape \(3,\) does not broadcast to shape=\(2,\)"),
     ],
     tol={"float32": 0.0, "float64": 1e-15},
-    dtypes=("float32",),
-    grad=False,
 )
-Case(
+random_record(
     keyed.random_normal,
     normal,
     samples=[
@@ -269,10 +269,8 @@ Case(
     errors=[*BAD_FLOATS, Bad(KEY, (2,), np.zeros(3), match=r"mean of shape \(3,\) does not broadcast to shape=\(2,\)")],
     # 40000 numbers reach 4 standard deviations, where x**2 in float32 is all the error; see random_erfinv.
     tol={"float32": 1e-4, "float64": 1e-13},
-    dtypes=("float32",),
-    grad=False,
 )
-Case(
+random_record(
     keyed.random_truncated_normal,
     truncated,
     samples=[
@@ -282,8 +280,6 @@ Case(
     ],
     errors=BAD_FLOATS,
     tol={"float32": 2e-6, "float64": 1e-13},
-    dtypes=("float32",),
-    grad=False,
 )
 Case(
     keyed.random_erfinv,
@@ -298,7 +294,7 @@ Case(
     dtypes=("float32", "float64"),
     grad_tol=1e-5,
 )
-Case(
+random_record(
     keyed.random_integers,
     integers,
     samples=[
@@ -318,10 +314,8 @@ Case(
         *(Bad(*b.args, 0, 5, match=b.match) for b in BAD_KEYS),
         Bad(KEY, (2,), 0, 1, "float32", match="dtype='float32'"),
     ],
-    dtypes=("float32",),
-    grad=False,
 )
-Case(
+random_record(
     keyed.random_mask,
     mask,
     samples=[
@@ -331,8 +325,6 @@ Case(
         Sample(KEY, (4,), 1.0, expect=[True] * 4),
     ],
     errors=[Bad(KEY, (2,), 1.5, match=r"probability=1.5 should be from 0 to 1")],
-    dtypes=("float32",),
-    grad=False,
 )
 Case(
     keyed.random_dropout,
@@ -385,7 +377,7 @@ Case(
     ],
 )
 REJECTED = {"float32": 2e-5, "float64": 1e-12, "float16": 4e-3, "bfloat16": 3e-2}
-Case(
+random_record(
     rejection.random_gamma,
     gamma,
     samples=[
@@ -396,10 +388,8 @@ Case(
     ],
     errors=[*(Bad(*b.args, 1.0, match=b.match) for b in BAD_KEYS), Bad(KEY, (2,), 1.0, "int32", match="dtype='int32'")],
     tol=REJECTED,
-    dtypes=("float32",),
-    grad=False,
 )
-Case(
+random_record(
     rejection.random_beta,
     beta,
     samples=[
@@ -409,10 +399,8 @@ Case(
     ],
     errors=[Bad(KEY, (2,), np.ones(3), 1.0, match=r"alpha of shape \(3,\) does not broadcast to shape=\(2,\)")],
     tol=REJECTED,
-    dtypes=("float32",),
-    grad=False,
 )
-Case(
+random_record(
     rejection.random_binomial,
     binomial,
     samples=[
@@ -423,6 +411,4 @@ Case(
     ],
     errors=[Bad(KEY, (2,), np.ones(3), 1.0, match=r"counts of shape \(3,\) does not broadcast to shape=\(2,\)")],
     tol={"float32": 0.0},
-    dtypes=("float32",),
-    grad=False,
 )

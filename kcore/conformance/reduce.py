@@ -16,9 +16,7 @@ NO_INT = Bad(np.ones((2, 3)), axis=0.5, match=r"should be an integer", error=Typ
 NO_ORDER = Bad(np.ones(3) * 1j, match="complex numbers have no order", error=TypeError)
 ERRORS = [OUT_OF_RANGE, TWICE, NO_INT]
 NO_AXIS = Sample(draw(2, 3), axis=(), why="no axis is folded")
-SPECIAL = [
-    Sample(np.array([[1.0, nan], [inf, -inf], [inf, 2.0]]), axis=1, grad=False, why="nan and infinities"),
-]
+SPECIAL = Sample(np.array([[1.0, nan], [inf, -inf], [inf, 2.0]]), axis=1, grad=False, why="nan and infinities")
 # float32 alone would round the mean of these by more than their spread's variance allows.
 FAR = Sample(
     draw(2000, 2, low=-1.0, high=1.0) + 1e4, axis=0, grad=False, dtypes=("float32",), why="near 1e4 with unit spread"
@@ -28,38 +26,44 @@ FAR = Sample(
 ONE_BY_ONE = "TensorFlow adds up all axes but the last one by one"
 
 
-def widened(x):
-    """Integers below 32 bits as 32 bits, as sums and products take them."""
-    return (
-        x.astype({"u": "uint32", "i": "int32", "b": "int32"}[x.dtype.kind])
-        if x.dtype.kind in "uib" and x.dtype.itemsize < 4
-        else x
-    )
+def widened(formula):
+    """The formula with integers below 32 bits as 32 bits, as sums and products take them."""
+
+    def run(x, dtype=None, **kw):
+        if x.dtype.kind in "uib" and x.dtype.itemsize < 4:
+            x = x.astype("uint32" if x.dtype.kind == "u" else "int32")
+        return formula(x, dtype=dtype or x.dtype, **kw)
+
+    return run
 
 
-def cumulated(x):
-    return x.astype("int32") if x.dtype == bool else x
+def cumulated(formula):
+    """The formula in the elements' own dtype, bools as int32."""
+
+    def run(x, axis=None, dtype=None):
+        x = x.astype("int32") if x.dtype == bool else x
+        return formula(x, axis, dtype or x.dtype)
+
+    return run
 
 
 # -- sums and products ------------------------------------------------------------------
 
 Case(
     ops.sum,
-    reference=lambda x, **kw: np.sum(widened(x), dtype=widened(x).dtype, **kw),
+    reference=widened(np.sum),
     samples=[
         *folds((), (5,), (2, 3, 4)),
-        *SPECIAL,
+        SPECIAL,
         NO_AXIS,
         Sample(np.zeros((3, 0)), axis=1, expect=[0.0] * 3, why="nothing adds up to 0"),
         Sample(
             draw(3000, 2, low=0.0, high=1.0), axis=0, grad=False, why="many elements along an axis that is not the last"
         ),
         Sample(np.array([1e8, 1.0, -1e8]), expect=1.0, grad=False, dtypes=("float64",), why="cancellation"),
-        Sample(np.array([200, 100], "uint8"), expect=300, grad=False, dtypes=("uint8",), why="small integers widen"),
-        Sample(
-            np.array([2**31 - 1, 1], "int32"), expect=-(2**31), grad=False, dtypes=("int32",), why="int32 wraps around"
-        ),
-        Sample(np.array([True, True, False]), expect=2, grad=False, dtypes=("bool",), why="bools are counted"),
+        Sample(np.array([200, 100], "uint8"), expect=300, why="small integers widen"),
+        Sample(np.array([2**31 - 1, 1], "int32"), expect=-(2**31), why="int32 wraps around"),
+        Sample(np.array([True, True, False]), expect=2, why="bools are counted"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -69,10 +73,10 @@ Case(
 )
 Case(
     ops.prod,
-    reference=lambda x, dtype=None, **kw: np.prod(widened(x), dtype=dtype or widened(x).dtype, **kw),
+    reference=widened(np.prod),
     samples=[
         *folds((), (5,), (2, 3, 4)),
-        *SPECIAL,
+        SPECIAL,
         NO_AXIS,
         Sample(np.zeros((3, 0)), axis=1, expect=[1.0] * 3, why="the product of nothing is 1"),
         Sample(
@@ -88,8 +92,8 @@ Case(
             why="each gradient is the product of the others",
         ),
         Sample(np.array([0.0, 5.0, 0.0]), axis=0, why="two zeros: the second gradient between them is not 0"),
-        Sample(np.array([16, 17], "uint8"), expect=272, grad=False, dtypes=("uint8",), why="small integers widen"),
-        Sample(whole(3, 4, low=1), axis=1, dtype="float64", grad=False, dtypes=("int32",), why="in another dtype"),
+        Sample(np.array([16, 17], "uint8"), expect=272, why="small integers widen"),
+        Sample(whole(3, 4, low=1), axis=1, dtype="float64", why="in another dtype"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -97,50 +101,33 @@ Case(
 )
 Case(
     ops.mean,
-    reference=lambda x, **kw: np.mean(x, **kw),
+    reference=np.mean,
     samples=[
         *folds((), (5,), (2, 3, 4)),
-        *SPECIAL,
+        SPECIAL,
         NO_AXIS,
         Sample(np.zeros((3, 0)), axis=1, expect=[nan] * 3, grad=False, why="nothing has no mean"),
         Sample(
             np.full((4, 3), 60000.0), axis=0, expect=[60000.0] * 3, why="the sum overflows float16, the mean does not"
         ),
-        Sample(whole(3, 4), axis=0, grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 4), axis=0, why="integers become floats"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
 )
 
 
-def spread_samples():
-    return [
-        *folds((), (5,), (2, 3, 4)),
-        NO_AXIS,
-        Sample(np.array([[1.0, nan], [inf, 2.0]]), axis=1, expect=[nan, nan], grad=False, why="nan and infinities"),
-        Sample(np.zeros((3, 0)), axis=1, expect=[nan] * 3, grad=False, why="nothing has no spread"),
-        Sample(np.full((3, 4), 2.7), axis=1, expect=[0.0] * 3, gradient=np.zeros((3, 4)), why="no spread"),
-        Sample(np.array([1 + 2j, 3 - 1j, 0.5]), grad=False, dtypes=("float64",), why="complex numbers have a real one"),
-        FAR,
-    ]
-
-
-Case(
-    ops.var,
-    lambda x, **kw: np.var(x, **kw),
-    spread_samples(),
-    errors=ERRORS,
-    dtypes=FLOATS,
-    tol={"float64": 4e-15, "float32": 1e-6},
-)
-Case(
-    ops.std,
-    lambda x, **kw: np.std(x, **kw),
-    spread_samples(),
-    errors=ERRORS,
-    dtypes=FLOATS,
-    tol={"float64": 4e-15, "float32": 1e-6},
-)
+SPREADS = [
+    *folds((), (5,), (2, 3, 4)),
+    NO_AXIS,
+    Sample(np.array([[1.0, nan], [inf, 2.0]]), axis=1, expect=[nan, nan], grad=False, why="nan and infinities"),
+    Sample(np.zeros((3, 0)), axis=1, expect=[nan] * 3, grad=False, why="nothing has no spread"),
+    Sample(np.full((3, 4), 2.7), axis=1, expect=[0.0] * 3, gradient=np.zeros((3, 4)), why="no spread"),
+    Sample(np.array([1 + 2j, 3 - 1j, 0.5]), grad=False, dtypes=("float64",), why="complex numbers have a real one"),
+    FAR,
+]
+for op, formula in ((ops.var, np.var), (ops.std, np.std)):
+    Case(op, formula, SPREADS, errors=ERRORS, dtypes=FLOATS, tol={"float64": 4e-15, "float32": 1e-6})
 
 
 def moments_formula(x, axes=None, keepdims=False, synchronized=False):
@@ -156,13 +143,7 @@ Case(
         Sample(draw(2, 3, 4), axes=(0, -1), keepdims=True),
         Sample(draw(5), axes=None),
         Sample(draw(4, 3), axes=0, synchronized=True, why="one replica alone"),
-        Sample(
-            draw(2000, 2, low=-1.0, high=1.0) + 1e4,
-            axes=0,
-            grad=False,
-            dtypes=("float32",),
-            why="near 1e4 with unit spread",
-        ),
+        Sample(*FAR.args, axes=0, grad=False, dtypes=FAR.dtypes, why=FAR.why),
         Sample(draw(30, 2, low=300.0, high=400.0), axes=0, grad=False, why="squares overflow float16"),
     ],
     errors=[Bad(np.ones((2, 3)), axes=2, match=r"axes=2 is out of range")],
@@ -185,18 +166,13 @@ def peaks(op, reference, shared, neutral):
         reference,
         samples=[
             *folds((), (5,), (2, 3, 4)),
-            *SPECIAL,
+            SPECIAL,
             NO_AXIS,
             Sample(TIES, axis=1, gradient=shared, why="ties share the gradient"),
             Sample(np.array([0.0, -0.0]), grad=False, why="both zeros"),
-            Sample(whole(3, 4, low=-9), axis=1, grad=False, dtypes=("int32",), why="integers"),
-            Sample(
-                np.array([2**63 - 1, 2**63 - 2], "int64"),
-                grad=False,
-                dtypes=("int64",),
-                why="numbers that no float64 holds",
-            ),
-            Sample(np.array([[True, False], [False, False]]), axis=1, grad=False, dtypes=("bool",), why="bools"),
+            Sample(whole(3, 4, low=-9), axis=1, why="integers"),
+            Sample(np.array([2**63 - 1, 2**63 - 2], "int64"), why="numbers that no float64 holds"),
+            Sample(np.array([[True, False], [False, False]]), axis=1, why="bools"),
         ],
         errors=[*ERRORS, EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -214,13 +190,13 @@ def peaks(op, reference, shared, neutral):
 
 
 MOST, LEAST = [[0.0, 0.5, 0.5], [1 / 3] * 3], [[1.0, 0.0, 0.0], [1 / 3] * 3]
-peaks(ops.max, lambda x, **kw: np.max(x, **kw), MOST, -inf)
-peaks(ops.min, lambda x, **kw: np.min(x, **kw), LEAST, inf)
-peaks(ops.amax, lambda x, **kw: np.max(x, **kw), MOST, None)
-peaks(ops.amin, lambda x, **kw: np.min(x, **kw), LEAST, None)
+peaks(ops.max, np.max, MOST, -inf)
+peaks(ops.min, np.min, LEAST, inf)
+peaks(ops.amax, np.max, MOST, None)
+peaks(ops.amin, np.min, LEAST, None)
 Case(
     ops.ptp,
-    lambda x, **kw: np.ptp(x, **kw),
+    np.ptp,
     samples=[
         *folds((5,), (2, 3, 4)),
         Sample(
@@ -231,7 +207,7 @@ Case(
             why="nan and infinities",
         ),
         Sample(np.array([[2.0, 2.0]]), axis=1, expect=[0.0], gradient=[[0.0, 0.0]], why="ties"),
-        Sample(whole(3, 4), axis=1, grad=False, dtypes=("int32",), why="integers"),
+        Sample(whole(3, 4), axis=1, why="integers"),
     ],
     errors=[*ERRORS, EMPTY, NO_ORDER],
     dtypes=FLOATS,
@@ -250,9 +226,9 @@ def places(op, reference, first):
             Sample(draw(2, 3, 4), 1, True),
             Sample(draw(), why="a scalar"),
             Sample(rows, axis=1, expect=first, why="the first of ties; nan wins; zeros are equal"),
-            Sample(np.array([[3, 9, 9], [4, 4, 4]], "uint8"), axis=1, dtypes=("uint8",), why="integers"),
-            Sample(np.array([2**64 - 2, 2**64 - 1], "uint64"), dtypes=("uint64",), why="numbers that no float64 holds"),
-            Sample(np.array([False, True, True]), dtypes=("bool",), why="bools"),
+            Sample(np.array([[3, 9, 9], [4, 4, 4]], "uint8"), axis=1, why="integers"),
+            Sample(np.array([2**64 - 2, 2**64 - 1], "uint64"), why="numbers that no float64 holds"),
+            Sample(np.array([False, True, True]), why="bools"),
         ],
         errors=[OUT_OF_RANGE, Bad(np.ones((2, 3)), axis=(0, 1), match="should be an integer"), EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -270,13 +246,13 @@ TRUTH = [
     Sample(np.array([[0.0, -0.0], [0.0, nan], [1.0, 2.0]]), axis=1, why="zeros are false, nan is true"),
     Sample(np.zeros((3, 0)), axis=1, why="nothing"),
     NO_AXIS,
-    Sample(np.array([[0, 3], [0, 0]], "int32"), axis=1, dtypes=("int32",), why="integers"),
+    Sample(np.array([[0, 3], [0, 0]], "int32"), axis=1, why="integers"),
 ]
-Case(ops.any, lambda x, **kw: np.any(x, **kw), TRUTH, errors=ERRORS, grad=False)
-Case(ops.all, lambda x, **kw: np.all(x, **kw), TRUTH, errors=ERRORS, grad=False)
+Case(ops.any, np.any, TRUTH, errors=ERRORS, grad=False)
+Case(ops.all, np.all, TRUTH, errors=ERRORS, grad=False)
 Case(
     ops.count_nonzero,
-    lambda x, axis=None: np.count_nonzero(x, axis=axis),
+    np.count_nonzero,
     samples=[
         *(Sample(whole(2, 3, 4, high=3), axis=a, dtypes=("int32",)) for a in (None, 0, -1, (0, 2))),
         Sample(np.array([[0.0, -0.0], [0.0, nan], [1.0, inf]]), axis=1, expect=[0, 1, 2], why="nan is not 0"),
@@ -296,24 +272,16 @@ def runs(*more):
         Sample(draw(5), 0),
         Sample(draw(3, 0), axis=1, grad=False, why="nothing"),
         Sample(np.array([1.0, nan, 2.0, inf]), 0, grad=False, why="nan stays from there on"),
-        Sample(
-            whole(3, 4, low=1, high=4), axis=1, dtype="float64", grad=False, dtypes=("int32",), why="in another dtype"
-        ),
-        Sample(np.array([True, True, False, True]), axis=0, grad=False, dtypes=("bool",), why="bools as int32"),
-        Sample(
-            np.array([100, 100, 3], "int8"),
-            axis=0,
-            grad=False,
-            dtypes=("int8",),
-            why="integers wrap around in their own dtype",
-        ),
+        Sample(whole(3, 4, low=1, high=4), axis=1, dtype="float64", why="in another dtype"),
+        Sample(np.array([True, True, False, True]), axis=0, why="bools as int32"),
+        Sample(np.array([100, 100, 3], "int8"), axis=0, why="integers wrap around in their own dtype"),
         *more,
     ]
 
 
 Case(
     ops.cumsum,
-    lambda x, axis=None, dtype=None: np.cumsum(cumulated(x), axis, dtype or cumulated(x).dtype),
+    cumulated(np.cumsum),
     runs(),
     errors=[OUT_OF_RANGE, NO_INT],
     dtypes=FLOATS,
@@ -321,7 +289,7 @@ Case(
 )
 Case(
     ops.cumprod,
-    lambda x, axis=None, dtype=None: np.cumprod(cumulated(x), axis, dtype or cumulated(x).dtype),
+    cumulated(np.cumprod),
     runs(
         Sample(np.array([[2.0, 0.0, 3.0, 4.0], [0.0, 5.0, 0.0, 1.0]]), axis=1, why="zeros"),
         Sample(
@@ -387,7 +355,7 @@ Case(
         Sample(np.array([[3.0, 4.0], [0.0, 0.0]]), expect=[[0.6, 0.8], [0.0, 0.0]], grad=False, why="a row of zeros"),
         Sample(np.array([[0.3, 0.4]]), epsilon=2.0, expect=[[0.15, 0.2]], why="the least divisor"),
         Sample(np.array([[300.0, 400.0]]), expect=[[0.6, 0.8]], grad=False, why="squares overflow float16"),
-        Sample(whole(3, 4), grad=False, dtypes=("int32",), why="integers become floats"),
+        Sample(whole(3, 4), why="integers become floats"),
     ],
     errors=[OUT_OF_RANGE, *(Bad(np.ones(3), order=o, match="order=.* at least 1") for o in (0, "fro"))],
     dtypes=FLOATS,

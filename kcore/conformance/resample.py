@@ -154,10 +154,9 @@ Case(
             np.array([0, 255, 0, 255, 255], "uint8").reshape(1, 1, 5, 1),
             (1, 9),
             "bicubic",
-            grad=False,
             why="what overshoots stays in the dtype's range",
         ),
-        Sample(whole(2, 5, 6, 3, low=-100, high=100), (3, 7), "lanczos3", grad=False, why="integers are rounded"),
+        Sample(whole(2, 5, 6, 3, low=-100, high=100), (3, 7), "lanczos3", why="integers are rounded"),
     ],
     errors=[
         Bad(np.ones((5, 5)), (3, 3), match=r"should have 3 to 4 dimensions"),

@@ -14,6 +14,16 @@ def draw(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np
     return np.random.default_rng([seed, *shape]).uniform(low, high, shape)
 
 
+def complex_draw(*shape: int, seed: int = 0) -> np.ndarray:
+    """Complex numbers, of draws by `seed` and the next one."""
+    return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
+
+
+def points(*xs: float, **known: Any) -> Sample:
+    """One sample of single points."""
+    return Sample(np.array(xs), **known)
+
+
 def whole(*shape: int, low: int = 0, high: int = 10, seed: int = 0, dtype: str = "int32") -> np.ndarray:
     """Integers from low to high - 1."""
     return np.random.default_rng([seed, *shape]).integers(low, high, shape).astype(dtype)

@@ -5,6 +5,8 @@ They move values and compute nothing, so they are held to exact results in every
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kcore import ops
@@ -12,6 +14,7 @@ from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw
 
 EXACT = {"float64": 0.0, "float32": 0.0}
+exact = functools.partial(Case, tol=EXACT)  # of ops that move elements
 
 NOTHING = np.zeros((3, 0, 2))
 FEW_BITS = {
@@ -19,7 +22,7 @@ FEW_BITS = {
     "why": "dtypes that frameworks have few kernels for",
 }
 
-Case(
+exact(
     ops.reshape,
     reference=lambda x, newshape: np.reshape(x, newshape),
     samples=[
@@ -39,17 +42,15 @@ Case(
         Bad(np.ones((2, 3)), newshape=(-2, 3), match="negative size besides -1"),
         Bad(np.ones((2, 3)), newshape=(2.0, 3), match="should be an integer"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.ravel,
     reference=lambda x: np.ravel(x),
     samples=[Sample(draw(2, 3, 4)), Sample(draw()), Sample(draw(5)), Sample(NOTHING)],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.broadcast_to,
     reference=lambda x, shape: np.broadcast_to(x, shape),
     samples=[
@@ -64,10 +65,9 @@ Case(
         Bad(np.ones((2, 3)), shape=(3,), match="does not broadcast"),
         Bad(np.ones((2, 3)), shape=(2, -3), match="negative size"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.expand_dims,
     reference=lambda x, axis: np.expand_dims(x, axis),
     samples=[
@@ -82,10 +82,9 @@ Case(
         Bad(np.ones((2, 3)), axis=(0, -4), match="names an axis twice"),
         Bad(np.ones((2, 3)), axis=0.5, match="should be an integer"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.squeeze,
     reference=lambda x, axis=None: np.squeeze(x, axis),
     samples=[
@@ -102,10 +101,9 @@ Case(
         Bad(np.ones((1, 3)), axis=1, match=r"axis=1 of x of shape \(1, 3\) has size 3"),
         Bad(np.ones((1, 3)), axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.transpose,
     reference=lambda x, axes=None: np.transpose(x, axes),
     samples=[
@@ -121,10 +119,9 @@ Case(
         Bad(np.ones((2, 3)), axes=(0,), match="name each axis"),
         Bad(np.ones((2, 3)), axes=(0, 2), match="out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.swapaxes,
     reference=lambda x, axis1, axis2: np.swapaxes(x, axis1, axis2),
     samples=[
@@ -134,10 +131,9 @@ Case(
         Sample(NOTHING, axis1=0, axis2=1),
     ],
     errors=[Bad(np.ones((2, 3)), axis1=0, axis2=2, match=r"axis2=2 is out of range .* \(2, 3\)")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.moveaxis,
     reference=lambda x, source, destination: np.moveaxis(x, source, destination),
     samples=[
@@ -152,10 +148,9 @@ Case(
         Bad(np.ones((2, 3)), source=(0, 0), destination=(0, 1), match="as many different axes"),
         Bad(np.ones((2, 3)), source=2, destination=0, match="source=2 is out of range"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.flip,
     reference=lambda x, axis=None: np.flip(x, axis),
     samples=[
@@ -168,26 +163,23 @@ Case(
         Sample(np.arange(6.0).reshape(2, 3), axis=1, **FEW_BITS),
     ],
     errors=[Bad(np.ones((2, 3)), axis=2, match="out of range")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.fliplr,
     reference=np.fliplr,
     samples=[Sample(draw(2, 3)), Sample(draw(2, 3, 4))],
     errors=[Bad(np.ones(3), match="at least 2 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.flipud,
     reference=np.flipud,
     samples=[Sample(draw(3)), Sample(draw(2, 3, 4))],
     errors=[Bad(np.ones(()), match="at least 1 dimensions")],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.rot90,
     reference=lambda array, k=1, axes=(0, 1): np.rot90(array, k, axes),
     samples=[
@@ -199,10 +191,9 @@ Case(
         Bad(np.ones((2, 3)), axes=(0, -2), match="two different axes"),
         Bad(np.ones(3), match="at least 2 dimensions"),
     ],
-    tol=EXACT,
 )
 
-Case(
+exact(
     ops.roll,
     reference=lambda x, shift, axis=None: np.roll(x, shift, axis),
     samples=[
@@ -221,7 +212,6 @@ Case(
         Bad(np.ones((2, 3)), shift=(1, 2), match="name them"),
         Bad(np.ones((2, 3)), shift=1, axis=2, match="out of range"),
     ],
-    tol=EXACT,
 )
 
 
@@ -239,7 +229,7 @@ def _depth_to_space(x, block_size, data_format="channels_last"):
     return y if last else np.moveaxis(y, -1, 1)
 
 
-Case(
+exact(
     ops.depth_to_space,
     reference=_depth_to_space,
     samples=[
@@ -254,7 +244,6 @@ Case(
         Bad(np.ones((2, 2, 4)), block_size=2, match="4 dimensions"),
         Bad(np.ones((1, 2, 2, 4)), block_size=2, data_format="last", match="data_format='last'"),
     ],
-    tol=EXACT,
 )
 
 
@@ -271,7 +260,7 @@ def _space_to_depth(x, block_size, data_format="channels_last"):
     return np.moveaxis(y, -1, 1)
 
 
-Case(
+exact(
     ops.space_to_depth,
     reference=_space_to_depth,
     samples=[
@@ -283,7 +272,6 @@ Case(
         Bad(np.ones((1, 3, 2, 1)), block_size=2, match="height .* not divisible by 2"),
         Bad(np.ones((1, 2, 3, 1)), block_size=2, match="width .* not divisible by 2"),
     ],
-    tol=EXACT,
 )
 
 
@@ -303,7 +291,7 @@ def _rearranged(tensor, pattern, **lengths):
     }[pattern]()
 
 
-Case(
+exact(
     ops.rearrange,
     reference=_rearranged,
     samples=[
@@ -327,5 +315,4 @@ Case(
         Bad(np.ones((2, 4)), "a b -> b a", c=3, match="has no axis c"),
         Bad(np.ones((2, 4)), "a b! -> b! a", match="no name of an axis"),
     ],
-    tol=EXACT,
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
 from kcore.conformance.shape import EXACT
+
+unsmooth = functools.partial(Case, grad=False)
 
 nan, inf = np.nan, np.inf
 ODD = np.array([3.0, nan, -inf, 1.0, inf, -nan, -0.0, 0.0, 1.0, -0.0])  # ties, both zeros, nan of both signs
@@ -43,16 +47,15 @@ Case(
     tol=EXACT,
 )
 
-Case(
+unsmooth(
     ops.argsort,
     reference=lambda x, axis=-1: np.argsort(x, axis, kind="stable").astype("int32"),
     samples=orders(),
     errors=UNORDERED,
-    grad=False,
 )
 
 
-Case(
+unsmooth(
     ops.argpartition,
     reference=lambda x, kth, axis=-1: np.argsort(x, axis, kind="stable").astype("int32"),
     samples=[
@@ -66,7 +69,6 @@ Case(
         Bad(np.ones((2, 3)), kth=0, axis=2, match="out of range"),
         Bad(np.ones(3, "complex64"), kth=0, match="no order"),
     ],
-    grad=False,
 )
 
 
@@ -110,7 +112,7 @@ Case(
 STEPS = np.array([-2.0, -0.0, 1.0, 1.0, 2.5, inf, nan, nan])
 ASKED = np.array([-inf, -2.0, 0.0, -0.0, 1.0, 2.0, 9.0, inf, nan])
 
-Case(
+unsmooth(
     ops.searchsorted,
     reference=lambda sorted_sequence, values, side="left": np.searchsorted(sorted_sequence, values, side).astype(
         "int32"
@@ -130,10 +132,9 @@ Case(
         Bad(np.ones(3), np.ones(2), side="middle", match="side='middle' should be one of"),
         Bad(np.ones(3), np.ones(2, "complex64"), match="no order"),
     ],
-    grad=False,
 )
 
-Case(
+unsmooth(
     ops.digitize,
     reference=lambda x, bins: np.digitize(x, bins).astype("int32"),
     samples=[
@@ -146,10 +147,9 @@ Case(
         Sample(draw(3), np.zeros(0), expect=[0, 0, 0]),
     ],
     errors=[Bad(np.ones(3), np.ones((2, 3)), match="bins should have 1 dimensions")],
-    grad=False,
 )
 
-Case(
+unsmooth(
     ops.isin,
     reference=lambda x1, x2, assume_unique=False, invert=False: np.isin(x1, x2, invert=invert),
     samples=[
@@ -162,7 +162,6 @@ Case(
         Sample(np.array(3), [1, 3]),
     ],
     errors=[Bad(np.ones(3), np.ones(2, "complex64"), match="no order")],
-    grad=False,
 )
 
 
@@ -174,7 +173,7 @@ def _in_top_k(targets, predictions, k):
     return result
 
 
-Case(
+unsmooth(
     ops.in_top_k,
     reference=_in_top_k,
     samples=[
@@ -189,7 +188,6 @@ Case(
         Bad(np.array([0.0]), np.ones((1, 3)), k=1, match="targets should be integers"),
         Bad(np.array([0, 1]), np.ones((3, 3)), k=1, match="one for each row of predictions"),
     ],
-    grad=False,
 )
 
 # -- unique -----------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import kcore
 from kcore import ops, tree
 from kcore.backends import coo
 from kcore.backends.contract import Backend
+from kcore.conformance import ahead
 from kcore.conformance.calls import Call
 from kcore.conformance.trials import Trial
 from kcore.ops.sparse import MAPS
@@ -92,10 +93,8 @@ def _opened(native: Call, backend: Any) -> tuple[Callable, list[Any]]:
 
 def _together(run: Any, calls: list) -> dict[int, Any]:
     """Results from one compilation, by number, of the calls that can be compiled."""
-    jobs = enumerate(calls)
-    return dict(
-        run._together([(i, _opened(native, run.backend)) for i, (trial, _, native) in jobs if run.compilable(trial)])
-    )
+    jobs = [(i, _opened(call, run.backend)) for i, (trial, _, call) in enumerate(calls) if run.compilable(trial)]
+    return dict(ahead.together(run.backend, jobs))
 
 
 def _judge(run: Any, trial: Trial, call: Call, native: Call, got: Any) -> None:

@@ -25,6 +25,11 @@ def keep(layer: Any, **arguments: Any) -> None:
         setattr(layer, name, value if kind is None else importlib.import_module(kind).get(value))
 
 
+def taken(given: dict[str, Any], *names: str) -> dict[str, Any]:
+    """The arguments of those names, of a function's `locals()`: what its signature says in full is kept, or handed on."""
+    return {name: given[name] for name in names if name in given}
+
+
 def config_of(layer: Any, *names: str) -> dict[str, Any]:
     """The attributes of those names, activations, initializers... serialized."""
     config = {}

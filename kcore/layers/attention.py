@@ -8,7 +8,7 @@ from typing import Any
 
 from kcore import ops, random
 from kcore.layers.activate import Softmax
-from kcore.layers.arguments import config_of, keep, positive
+from kcore.layers.arguments import config_of, keep, positive, taken
 from kcore.layers.core import EinsumDense
 from kcore.layers.layer import Layer
 from kcore.layers.regularize import Dropout
@@ -35,12 +35,18 @@ class _ProjectedAttention(Layer):
 
     _scale: float
 
-    def _keep_options(self, dropout: float, use_bias: bool, sliding_window: int | None, **rest: Any) -> None:
-        if sliding_window is not None:
-            sliding_window = positive(self, sliding_window, "sliding_window")
+    def _keep_options(self, given: dict[str, Any], **checked: Any) -> None:
+        """Keeps what an __init__ was given, its `locals()`; `checked` is so already."""
+        names = (
+            *("use_gate", "sliding_window", "flash_attention", "kernel_initializer", "bias_initializer"),
+            *("kernel_regularizer", "bias_regularizer", "kernel_constraint", "bias_constraint", "seed"),
+        )
+        if given["sliding_window"] is not None:
+            checked["sliding_window"] = positive(self, given["sliding_window"], "sliding_window")
         self.supports_masking = True
         # Kept under other names where a sublayer, or nothing, is what the public name stands for.
-        keep(self, dropout_rate=dropout, bias_wanted=use_bias, sliding_window=sliding_window, **rest)
+        checked |= {"dropout_rate": given["dropout"], "bias_wanted": given["use_bias"]}
+        keep(self, **taken(given, *names) | checked, _projection_regularizer=given["activity_regularizer"])
 
     def _dense(self, equation: str, sizes: tuple, bias_axes: str, name: str) -> EinsumDense:
         """A projection, with initializers of its own: the same ones again would make the same values."""
@@ -168,26 +174,14 @@ class MultiHeadAttention(_ProjectedAttention):
         super().__init__(**kwargs)
         heads, size = positive(self, num_heads, "num_heads"), positive(self, key_dim, "key_dim")
         self._keep_options(
-            dropout,
-            use_bias,
-            sliding_window,
+            locals(),
             _num_heads=heads,
             _key_dim=size,
             _value_dim=size if value_dim is None else positive(self, value_dim, "value_dim"),
-            use_gate=use_gate,
             _output_shape=(output_shape,) if isinstance(output_shape, int) else output_shape and tuple(output_shape),
             _attention_axes=(attention_axes,)
             if isinstance(attention_axes, int)
             else attention_axes and tuple(attention_axes),
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            _projection_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            seed=seed,
         )
         self._scale = 1 / math.sqrt(size)
 
@@ -368,22 +362,10 @@ class GroupedQueryAttention(_ProjectedAttention):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep_options(
-            dropout,
-            use_bias,
-            sliding_window,
+            locals(),
             head_dim=positive(self, head_dim, "head_dim"),
             num_query_heads=positive(self, num_query_heads, "num_query_heads"),
             num_key_value_heads=positive(self, num_key_value_heads, "num_key_value_heads"),
-            use_gate=use_gate,
-            flash_attention=flash_attention,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            _projection_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            seed=seed,
         )
         if num_query_heads % num_key_value_heads:
             raise ValueError(

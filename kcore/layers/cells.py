@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kcore import activations, ops, random, tree
-from kcore.layers.arguments import config_of, keep, known, positive
+from kcore.layers.arguments import config_of, keep, known, positive, taken
 from kcore.layers.layer import Layer
 from kcore.ops.recurrent import blended, gru_step, lstm_step
 
@@ -90,11 +90,10 @@ class _Cell(DropoutCell, Layer):
     # A layer may take a step's output from its first state.
     output_is_state = True
 
-    def _keep_options(
-        self, units: int, dropout: float, recurrent_dropout: float, seed: int | None, **rest: Any
-    ) -> None:
-        keep(self, units=positive(self, units, "units"), **rest)
-        self._set_dropout(dropout, recurrent_dropout, seed)
+    def _keep_options(self, given: dict[str, Any]) -> None:
+        """Keeps what an __init__ was given, its `locals()`."""
+        keep(self, **taken(given, *self._names) | {"units": positive(self, given["units"], "units")})
+        self._set_dropout(given["dropout"], given["recurrent_dropout"], given["seed"])
         self.state_size = self.units if self._states == 1 else [self.units] * self._states
         self.output_size = self.units
 
@@ -226,23 +225,7 @@ class SimpleRNNCell(_Cell):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._keep_options(
-            units,
-            dropout,
-            recurrent_dropout,
-            seed,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-        )
+        self._keep_options(locals())
 
     def call(self, sequence: Any, states: Any, training: bool = False) -> tuple[Any, Any]:
         return self._step(sequence, states, training)
@@ -300,25 +283,7 @@ class LSTMCell(_Cell):
     ) -> None:
         kwargs.pop("implementation", None)  # older code gives it; there is one here
         super().__init__(**kwargs)
-        self._keep_options(
-            units,
-            dropout,
-            recurrent_dropout,
-            seed,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-        )
+        self._keep_options(locals())
 
     def _bias_start(self, shape: Any, dtype: Any = None) -> Any:
         if not self.unit_forget_bias:
@@ -391,25 +356,7 @@ class GRUCell(_Cell):
     ) -> None:
         kwargs.pop("implementation", None)  # older code gives it; there is one here
         super().__init__(**kwargs)
-        self._keep_options(
-            units,
-            dropout,
-            recurrent_dropout,
-            seed,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            reset_after=reset_after,
-        )
+        self._keep_options(locals())
 
     def _bias_shape(self, wide: int) -> tuple[int, ...]:
         return (2, wide) if self.reset_after else (wide,)

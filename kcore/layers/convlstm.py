@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from kcore import config, ops
-from kcore.layers.arguments import config_of, keep, known, positive, sizes
+from kcore.layers.arguments import config_of, keep, known, positive, sizes, taken
 from kcore.layers.cells import WEIGHT_OPTIONS, DropoutCell
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
-from kcore.layers.recurrent import OfCell
+from kcore.layers.recurrent import OfCell, of_cell
 from kcore.ops import windows
 from kcore.ops.symbolic import KerasTensor
 
@@ -64,29 +64,15 @@ class ConvLSTMCell(DropoutCell, Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        keep(
-            self,
-            rank=rank,
-            filters=positive(self, filters, "filters"),
-            kernel_size=sizes(self, kernel_size, rank, "kernel_size"),
-            strides=sizes(self, strides, rank, "strides"),
-            padding=str(padding).lower(),
-            data_format=config.standardize_data_format(data_format),
-            dilation_rate=sizes(self, dilation_rate, rank, "dilation_rate"),
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-        )
+        checked = {
+            "filters": positive(self, filters, "filters"),
+            "kernel_size": sizes(self, kernel_size, rank, "kernel_size"),
+            "strides": sizes(self, strides, rank, "strides"),
+            "padding": str(padding).lower(),
+            "data_format": config.standardize_data_format(data_format),
+            "dilation_rate": sizes(self, dilation_rate, rank, "dilation_rate"),
+        }
+        keep(self, rank=rank, **taken(locals(), *self._names) | checked)
         if self.padding not in ("valid", "same"):
             raise ValueError(f"{self.name}: padding={padding!r} should be 'valid' or 'same'.")
         self._set_dropout(dropout, recurrent_dropout, seed)
@@ -201,43 +187,7 @@ class _ConvLSTM(OfCell):
         stateful: bool = False,
         **kwargs: Any,
     ) -> None:
-        cell = ConvLSTMCell(
-            self.rank,
-            filters,
-            kernel_size,
-            strides=strides,
-            padding=padding,
-            data_format=data_format,
-            dilation_rate=dilation_rate,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            unit_forget_bias=unit_forget_bias,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="conv_lstm_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**of_cell(ConvLSTMCell, "conv_lstm_cell", locals(), rank=self.rank))
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
         self._step_shape = (*sequences_shape[:1], *sequences_shape[2:])

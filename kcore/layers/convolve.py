@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kcore import activations, config, ops
-from kcore.layers.arguments import config_of, keep, known, positive, sizes, with_defaults
+from kcore.layers.arguments import config_of, keep, known, positive, sizes, taken, with_defaults
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
 from kcore.layers.lora import Adaptable
@@ -31,21 +31,15 @@ class _Convolving(Layer):
     _paddings = ("valid", "same")
     _names: tuple[str, ...]
 
-    def _keep(
-        self, kernel_size: Any, strides: Any, padding: Any, data_format: Any, dilation_rate: Any, **rest: Any
-    ) -> None:
-        """Checks and keeps the arguments that all have, and those in `rest`."""
-        rank = self.rank
-        keep(
-            self,
-            kernel_size=sizes(self, kernel_size, rank, "kernel_size"),
-            strides=sizes(self, strides, rank, "strides"),
-            padding=self._checked_padding(padding),
-            data_format=config.standardize_data_format(data_format),
-            dilation_rate=sizes(self, dilation_rate, rank, "dilation_rate"),
-            **rest,
-        )
-        self.input_spec = InputSpec(min_ndim=rank + 2)
+    def _keep(self, given: dict[str, Any], **checked: Any) -> None:
+        """Keeps what an __init__ was given, its `locals()`; the windows are checked here, `checked` is already."""
+        for name in ("kernel_size", "strides", "dilation_rate"):
+            checked[name] = sizes(self, given[name], self.rank, name)
+        checked["padding"] = self._checked_padding(given["padding"])
+        checked["data_format"] = config.standardize_data_format(given["data_format"])
+        own = [name for name in self._names if name != "activity_regularizer"]  # which is the base class's
+        keep(self, **taken(given, *own) | checked)
+        self.input_spec = InputSpec(min_ndim=self.rank + 2)
 
     def _checked_padding(self, padding: Any) -> Any:
         if isinstance(padding, str):
@@ -156,23 +150,7 @@ class _Conv(Adaptable, _Convolving):
         adapter = kwargs.pop("lora_rank", None), kwargs.pop("lora_alpha", None)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._set_lora(*adapter)
-        self._keep(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            filters=positive(self, filters, "filters"),
-            groups=positive(self, groups, "groups"),
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        self._keep(locals(), filters=positive(self, filters, "filters"), groups=positive(self, groups, "groups"))
         if filters % groups:
             raise ValueError(f"{self.name}: {groups} groups can't share filters={filters} evenly.")
 
@@ -313,23 +291,7 @@ class _ConvTranspose(_Convolving):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if output_padding is not None:
             output_padding = sizes(self, output_padding, self.rank, "output_padding", least=0)
-        self._keep(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            filters=positive(self, filters, "filters"),
-            output_padding=output_padding,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-        )
+        self._keep(locals(), filters=positive(self, filters, "filters"))
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -430,22 +392,7 @@ class _DepthwiseConv(_Convolving):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        self._keep(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
-            depth_multiplier=positive(self, depth_multiplier, "depth_multiplier"),
-            activation=activation,
-            use_bias=use_bias,
-            depthwise_initializer=depthwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            bias_constraint=bias_constraint,
-        )
+        self._keep(locals(), depth_multiplier=positive(self, depth_multiplier, "depth_multiplier"))
 
     def build(self, input_shape: Any) -> None:
         channels = self._channels(input_shape)
@@ -521,24 +468,9 @@ class _SeparableConv(_Convolving):
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self._keep(
-            kernel_size,
-            strides,
-            padding,
-            data_format,
-            dilation_rate,
+            locals(),
             filters=positive(self, filters, "filters"),
             depth_multiplier=positive(self, depth_multiplier, "depth_multiplier"),
-            activation=activation,
-            use_bias=use_bias,
-            depthwise_initializer=depthwise_initializer,
-            pointwise_initializer=pointwise_initializer,
-            bias_initializer=bias_initializer,
-            depthwise_regularizer=depthwise_regularizer,
-            pointwise_regularizer=pointwise_regularizer,
-            bias_regularizer=bias_regularizer,
-            depthwise_constraint=depthwise_constraint,
-            pointwise_constraint=pointwise_constraint,
-            bias_constraint=bias_constraint,
         )
 
     def build(self, input_shape: Any) -> None:

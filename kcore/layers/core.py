@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kcore import activations, dtypes, ops
-from kcore.layers.arguments import config_of, keep, known, positive
+from kcore.layers.arguments import config_of, keep, known, positive, taken
 from kcore.layers.code import dump_function, is_dumped, load_function
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
@@ -39,6 +39,11 @@ class Dense(Adaptable, Layer):
         ValueError: `units` is no positive integer, or the input has fewer than 2 dimensions.
     """
 
+    _names = (
+        *("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer"),
+        *("bias_regularizer", "kernel_constraint", "bias_constraint", "quantization_config"),
+    )
+
     def __init__(
         self,
         units: int,
@@ -57,19 +62,7 @@ class Dense(Adaptable, Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
-        keep(
-            self,
-            units=positive(self, units, "units"),
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            quantization_config=quantization_config,
-        )
+        keep(self, **taken(locals(), *self._names) | {"units": positive(self, units, "units")})
         self._set_lora(lora_rank, lora_alpha)
         self.input_spec = InputSpec(min_ndim=2)
         self.supports_masking = True
@@ -111,11 +104,7 @@ class Dense(Adaptable, Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict:
-        names = (
-            *("units", "activation", "use_bias", "kernel_initializer", "bias_initializer", "kernel_regularizer"),
-            *("bias_regularizer", "kernel_constraint", "bias_constraint", "quantization_config"),
-        )
-        return super().get_config() | config_of(self, *names) | self._lora_config()
+        return super().get_config() | config_of(self, *self._names) | self._lora_config()
 
 
 class EinsumDense(Adaptable, Layer):
@@ -137,6 +126,11 @@ class EinsumDense(Adaptable, Layer):
         ValueError: The equation is none, or does not fit the inputs or `output_shape`.
     """
 
+    _names = (
+        *("equation", "activation", "bias_axes", "kernel_initializer", "bias_initializer", "kernel_regularizer"),
+        *("bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint", "quantization_config"),
+    )
+
     def __init__(
         self,
         equation: str,
@@ -156,20 +150,9 @@ class EinsumDense(Adaptable, Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        keep(
-            self,
-            equation=equation,
-            partial_output_shape=(output_shape,) if isinstance(output_shape, int) else tuple(output_shape),
-            activation=activation,
-            bias_axes=bias_axes,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            quantization_config=quantization_config,
-        )
+        names = [name for name in self._names if name != "activity_regularizer"]  # which is the base class's
+        keep(self, **taken(locals(), *names))
+        self.partial_output_shape = (output_shape,) if isinstance(output_shape, int) else tuple(output_shape)
         self._set_lora(lora_rank, lora_alpha)
 
     def build(self, input_shape: Any) -> None:
@@ -272,17 +255,7 @@ class EinsumDense(Adaptable, Layer):
         return taken[0], taken[1], sides[1]
 
     def get_config(self) -> dict:
-        names = (
-            *("equation", "activation", "bias_axes", "kernel_initializer", "bias_initializer", "kernel_regularizer"),
-            *(
-                "bias_regularizer",
-                "activity_regularizer",
-                "kernel_constraint",
-                "bias_constraint",
-                "quantization_config",
-            ),
-        )
-        own = {"output_shape": self.partial_output_shape} | config_of(self, *names)
+        own = {"output_shape": self.partial_output_shape} | config_of(self, *self._names)
         return super().get_config() | own | self._lora_config()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from kcore import ops
-from kcore.layers.arguments import config_of
+from kcore.layers.arguments import config_of, taken
 from kcore.layers.encode import MODES, check_sparse, encoded, encoded_shape
 from kcore.layers.hashing import hasher, salt_of
 from kcore.layers.preprocess import DataLayer, batches
@@ -19,6 +19,11 @@ from kcore.ops.symbolic import KerasTensor
 
 FILE = "vocabulary.txt"
 OUTPUT_MODES = ("int", *MODES, "tf_idf")
+# The arguments that both layers have.
+_OPTIONS = (
+    *("max_tokens", "num_oov_indices", "mask_token", "oov_token", "vocabulary", "idf_weights", "invert"),
+    *("output_mode", "sparse", "pad_to_max_tokens", "salt"),
+)
 
 
 class Lookup(DataLayer):
@@ -369,20 +374,7 @@ class StringLookup(Lookup):
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.encoding = encoding
-        self._keep(
-            max_tokens=max_tokens,
-            num_oov_indices=num_oov_indices,
-            mask_token=mask_token,
-            oov_token=oov_token,
-            vocabulary=vocabulary,
-            idf_weights=idf_weights,
-            invert=invert,
-            output_mode=output_mode,
-            sparse=sparse,
-            pad_to_max_tokens=pad_to_max_tokens,
-            oov_method="floormod",
-            salt=salt,
-        )
+        self._keep(**taken(locals(), *_OPTIONS), oov_method="floormod")
 
     def _as_tokens(self, values: Any) -> list[Any]:
         return [str(v) for v in as_array(list(values) if not hasattr(values, "shape") else values, self.encoding)]
@@ -446,20 +438,7 @@ class IntegerLookup(Lookup):
         if salt is not None and oov_method != "farmhash":
             raise ValueError(f"{self.name}: salt is for oov_method='farmhash', not {oov_method!r}.")
         self.vocabulary_dtype = vocabulary_dtype
-        self._keep(
-            max_tokens=max_tokens,
-            num_oov_indices=num_oov_indices,
-            mask_token=mask_token,
-            oov_token=oov_token,
-            vocabulary=vocabulary,
-            idf_weights=idf_weights,
-            invert=invert,
-            output_mode=output_mode,
-            sparse=sparse,
-            pad_to_max_tokens=pad_to_max_tokens,
-            oov_method=oov_method,
-            salt=salt,
-        )
+        self._keep(**taken(locals(), *_OPTIONS, "oov_method"))
 
     def _as_tokens(self, values: Any) -> list[Any]:
         return [int(v) for v in as_array(list(values) if not hasattr(values, "shape") else values)]

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from kcore import dtypes, ops
-from kcore.layers.arguments import config_of, keep, known, positive
+from kcore.layers.arguments import config_of, keep, known, positive, taken
 from kcore.layers.core import Wrapper
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.layer import Layer
@@ -65,6 +65,12 @@ class BatchNormalization(_Affine):
         ValueError: `axis` is out of range, or `renorm_clipping` has other keys or crossing bounds.
     """
 
+    _names = (
+        *("axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer"),
+        *("moving_mean_initializer", "moving_variance_initializer", "beta_regularizer", "gamma_regularizer"),
+        *("beta_constraint", "gamma_constraint", "synchronized", "renorm", "renorm_clipping", "renorm_momentum"),
+    )
+
     def __init__(
         self,
         axis: int = -1,
@@ -87,26 +93,10 @@ class BatchNormalization(_Affine):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        keep(
-            self,
-            axis=int(axis),
-            momentum=float(momentum),
-            epsilon=float(epsilon),
-            center=center,
-            scale=scale,
-            beta_initializer=beta_initializer,
-            gamma_initializer=gamma_initializer,
-            moving_mean_initializer=moving_mean_initializer,
-            moving_variance_initializer=moving_variance_initializer,
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-            synchronized=synchronized,
-            renorm=renorm,
-            renorm_clipping=self._checked_clipping(renorm_clipping) if renorm else renorm_clipping,
-            renorm_momentum=renorm_momentum,
-        )
+        checked = {"axis": int(axis), "momentum": float(momentum), "epsilon": float(epsilon)}
+        if renorm:
+            checked["renorm_clipping"] = self._checked_clipping(renorm_clipping)
+        keep(self, **taken(locals(), *self._names) | checked)
         self.supports_masking = True
 
     def _checked_clipping(self, clipping: dict[str, float] | None) -> dict[str, float]:
@@ -207,12 +197,7 @@ class BatchNormalization(_Affine):
         return average.assign(moved)
 
     def get_config(self) -> dict:
-        names = (
-            *("axis", "momentum", "epsilon", "center", "scale", "beta_initializer", "gamma_initializer"),
-            *("moving_mean_initializer", "moving_variance_initializer", "beta_regularizer", "gamma_regularizer"),
-            *("beta_constraint", "gamma_constraint", "synchronized", "renorm", "renorm_clipping", "renorm_momentum"),
-        )
-        return super().get_config() | config_of(self, *names)
+        return super().get_config() | config_of(self, *self._names)
 
 
 class LayerNormalization(_Affine):
@@ -229,6 +214,8 @@ class LayerNormalization(_Affine):
     Raises:
         ValueError: An axis is out of range, or a size along one is not known.
     """
+
+    _names = ("axis", "epsilon", "center", "scale", "rms_scaling", *_AFFINE)
 
     def __init__(
         self,
@@ -247,20 +234,7 @@ class LayerNormalization(_Affine):
         # In older files: x / sqrt(variance + epsilon) * gamma, which was meant to be RMSNormalization.
         rms_scaling = kwargs.pop("rms_scaling", False)
         super().__init__(**kwargs)
-        keep(
-            self,
-            axis=_axes(self, axis),
-            epsilon=epsilon,
-            center=center,
-            scale=scale,
-            rms_scaling=rms_scaling,
-            beta_initializer=beta_initializer,
-            gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-        )
+        keep(self, **taken(locals(), *self._names) | {"axis": _axes(self, axis)})
         self.supports_masking = True
         self._along = self.axis if isinstance(self.axis, int) else tuple(self.axis)
 
@@ -282,8 +256,7 @@ class LayerNormalization(_Affine):
         return ops.cast(ops.multiply(y, _along_axes(self.gamma, x, self._along)), dtype)
 
     def get_config(self) -> dict:
-        names = ("axis", "epsilon", "center", "scale", "rms_scaling", *_AFFINE)
-        return super().get_config() | config_of(self, *names)
+        return super().get_config() | config_of(self, *self._names)
 
 
 class GroupNormalization(_Affine):
@@ -302,6 +275,8 @@ class GroupNormalization(_Affine):
         ValueError: The groups can't share the channels evenly, or `axis` is out of range.
     """
 
+    _names = ("groups", "axis", "epsilon", "center", "scale", *_AFFINE)
+
     def __init__(
         self,
         groups: int = 32,
@@ -318,20 +293,7 @@ class GroupNormalization(_Affine):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        keep(
-            self,
-            groups=groups,
-            axis=axis,
-            epsilon=epsilon,
-            center=center,
-            scale=scale,
-            beta_initializer=beta_initializer,
-            gamma_initializer=gamma_initializer,
-            beta_regularizer=beta_regularizer,
-            gamma_regularizer=gamma_regularizer,
-            beta_constraint=beta_constraint,
-            gamma_constraint=gamma_constraint,
-        )
+        keep(self, **taken(locals(), *self._names))
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -363,8 +325,7 @@ class GroupNormalization(_Affine):
         return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict:
-        names = ("groups", "axis", "epsilon", "center", "scale", *_AFFINE)
-        return super().get_config() | config_of(self, *names)
+        return super().get_config() | config_of(self, *self._names)
 
 
 class RMSNormalization(Layer):

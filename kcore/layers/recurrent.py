@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kcore.layers.arguments import config_of
+from kcore.layers.arguments import config_of, taken
 from kcore.layers.cells import WEIGHT_OPTIONS, GRUCell, LSTMCell, SimpleRNNCell
 from kcore.layers.input_spec import InputSpec
 from kcore.layers.rnn import RNN
@@ -36,6 +36,14 @@ class OfCell(RNN):
     def from_config(cls, config: dict, custom_objects: dict | None = None) -> Any:
         """The layer of a config."""
         return cls(**config)
+
+
+def of_cell(cell: Any, name: str, given: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """What `OfCell` takes: a new cell of what a layer's __init__ was given, its `locals()`, and the rest of that."""
+    kwargs = given["kwargs"]
+    common = {"dtype": kwargs.get("dtype"), "trainable": kwargs.get("trainable", True), "name": name}
+    rest = "return_sequences", "return_state", "go_backwards", "stateful", "unroll", "activity_regularizer"
+    return {"cell": cell(**more, **taken(given, *cell._names), **common), **taken(given, *rest), **kwargs}
 
 
 _WEIGHTS = (*WEIGHT_OPTIONS[:6], "activity_regularizer", *WEIGHT_OPTIONS[6:])
@@ -86,36 +94,7 @@ class SimpleRNN(OfCell):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
-        cell = SimpleRNNCell(
-            units,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="simple_rnn_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**of_cell(SimpleRNNCell, "simple_rnn_cell", locals()))
 
 
 class LSTM(OfCell):
@@ -173,38 +152,7 @@ class LSTM(OfCell):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("implementation", None)  # older code gives it; there is one here
-        cell = LSTMCell(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            unit_forget_bias=unit_forget_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="lstm_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**of_cell(LSTMCell, "lstm_cell", locals()))
         self.use_cudnn = use_cudnn
 
 
@@ -263,36 +211,5 @@ class GRU(OfCell):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("implementation", None)  # older code gives it; there is one here
-        cell = GRUCell(
-            units,
-            activation=activation,
-            recurrent_activation=recurrent_activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            recurrent_initializer=recurrent_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            recurrent_regularizer=recurrent_regularizer,
-            bias_regularizer=bias_regularizer,
-            kernel_constraint=kernel_constraint,
-            recurrent_constraint=recurrent_constraint,
-            bias_constraint=bias_constraint,
-            dropout=dropout,
-            recurrent_dropout=recurrent_dropout,
-            reset_after=reset_after,
-            seed=seed,
-            dtype=kwargs.get("dtype"),
-            trainable=kwargs.get("trainable", True),
-            name="gru_cell",
-        )
-        super().__init__(
-            cell,
-            return_sequences=return_sequences,
-            return_state=return_state,
-            go_backwards=go_backwards,
-            stateful=stateful,
-            unroll=unroll,
-            activity_regularizer=activity_regularizer,
-            **kwargs,
-        )
+        super().__init__(**of_cell(GRUCell, "gru_cell", locals()))
         self.use_cudnn = use_cudnn

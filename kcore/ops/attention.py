@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from kcore import config, dtypes, ops
 from kcore.ops import rules
@@ -14,15 +15,7 @@ _FAR = -2e38
 
 
 def _attended(
-    query: Spec,
-    key: Spec,
-    value: Spec,
-    bias: Spec | None,
-    mask: Spec | None,
-    scale: float | None,
-    is_causal: bool,
-    flash_attention: bool | None,
-    attn_logits_soft_cap: float | None,
+    query: Spec, key: Spec, value: Spec, bias: Spec | None, mask: Spec | None, flash_attention: bool | None, **rest: Any
 ) -> Plan:
     for operand, what in ((query, "query"), (key, "key"), (value, "value")):
         rules.require_ndim(operand, 4, what)

@@ -205,9 +205,7 @@ def conv_transpose(
     """
 
 
-def _depthwise(
-    inputs: Spec, kernel: Spec, strides: Any, padding: Any, data_format: str | None, dilation_rate: Any
-) -> Plan:
+def _depthwise(inputs: Spec, kernel: Spec, data_format: str | None, **how: Any) -> Plan:
     rank = _same_rank(inputs, kernel)
     layout = windows.layout_of(data_format)
     channels = windows.channels_of(inputs.shape, layout)
@@ -218,7 +216,7 @@ def _depthwise(
             f"but the kernel {kernel.shape} takes {depth}."
         )
     as_groups = Spec((*kernel.shape[:rank], 1, depth * multiplier), kernel.dtype)
-    return _conv(inputs, as_groups, strides, padding, layout, dilation_rate)
+    return _conv(inputs, as_groups, data_format=layout, **how)
 
 
 @op(rule=_depthwise)
@@ -253,19 +251,13 @@ def depthwise_conv(
 
 
 def _separable(
-    inputs: Spec,
-    depthwise_kernel: Spec,
-    pointwise_kernel: Spec,
-    strides: Any,
-    padding: Any,
-    data_format: str | None,
-    dilation_rate: Any,
+    inputs: Spec, depthwise_kernel: Spec, pointwise_kernel: Spec, data_format: str | None, **how: Any
 ) -> Plan:
     _same_rank(inputs, depthwise_kernel, "depthwise_kernel")
     rank = _same_rank(inputs, pointwise_kernel, "pointwise_kernel")
     if set(pointwise_kernel.shape[:rank]) != {1}:
         raise ValueError(f"pointwise_kernel should have spatial sizes of 1, not shape {pointwise_kernel.shape}.")
-    first = _depthwise(inputs, depthwise_kernel, strides, padding, data_format, dilation_rate)
+    first = _depthwise(inputs, depthwise_kernel, data_format, **how)
     made, depth = first.outputs, pointwise_kernel.shape[-2]
     channels = windows.channels_of(made.shape, first.arguments["data_format"])
     if channels != depth:

@@ -211,15 +211,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     """
 
 
-def _spaced(
-    start: Spec,
-    stop: Spec,
-    num: int = 50,
-    endpoint: bool = True,
-    retstep: bool = False,
-    dtype: Any = None,
-    axis: int = 0,
-) -> Plan:
+def _spaced(start: Spec, stop: Spec, num: int, dtype: Any, axis: int, retstep: bool = False, **rest: Any) -> Plan:
     count = operator.index(num)
     if count < 0:
         raise ValueError(f"num={num!r} is negative.")
@@ -286,16 +278,10 @@ def _joint(x1: Any, x2: Any) -> tuple:
     return ops.shape(x1 + x2)
 
 
-def _raised(start: Spec, stop: Spec, num: int, endpoint: bool, dtype: Any, axis: int, base: Spec | None = None) -> Plan:
+def _logspaced(start: Spec, base: Spec, **rest: Any) -> Plan:
     """As `linspace`, in a float dtype that all operands meet in."""
-    if base is not None:
-        rules.require_ndim(base, 0, "base")
-        start = Spec(start.shape, dtypes.promote(start.dtype, base.dtype))
-    return _spaced(start, stop, num, endpoint, False, dtype, axis)
-
-
-def _logspaced(start: Spec, stop: Spec, num: int, endpoint: bool, base: Spec, dtype: Any, axis: int) -> Plan:
-    return _raised(start, stop, num, endpoint, dtype, axis, base)
+    rules.require_ndim(base, 0, "base")
+    return _spaced(Spec(start.shape, dtypes.promote(start.dtype, base.dtype)), **rest)
 
 
 @op(rule=_logspaced)
@@ -327,13 +313,7 @@ def logspace(
     return _rounded_down(ops.power(base, ops.linspace(start, stop, num, endpoint, axis=axis)), dtype)
 
 
-def _geomspaced(
-    start: Spec, stop: Spec, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
-) -> Plan:
-    return _raised(start, stop, num, endpoint, dtype, axis)
-
-
-@op(rule=_geomspaced)
+@op(rule=_spaced)
 def geomspace(
     start: Tensor, stop: Tensor, num: int = 50, endpoint: bool = True, dtype: Any = None, axis: int = 0
 ) -> Tensor:

@@ -19,43 +19,35 @@ from kcore.ops.mechanism import Plan, Tensor, alias, op
 from kcore.ops.numerics import complex_of
 from kcore.ops.symbolic import Spec
 
-# A row's `given` and `gives` are its docstring's example: the arguments, and what is in the result.
 
-
-def unary(
-    name: str, doc: str, rule: Callable[..., Plan] = rules.float_map, *, given: str, gives: str
-) -> Callable[[Tensor], Tensor]:
-    """A primitive on one tensor."""
+def unary(name: str, doc: str, given: str, gives: str, rule: Callable[..., Plan] = rules.float_map) -> Callable:
+    """A primitive on one tensor. In its docstring's example it is called with `given`, and the result holds `gives`."""
 
     def function(x: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule, given, gives)
+    return _declared(function, name, doc, given, gives, rule)
 
 
-def binary(
-    name: str, doc: str, rule: Callable[..., Plan] = rules.promoted, *, given: str, gives: str
-) -> Callable[[Tensor, Tensor], Tensor]:
+def binary(name: str, doc: str, given: str, gives: str, rule: Callable[..., Plan] = rules.promoted) -> Callable:
     """A primitive on two tensors that broadcast together."""
 
     def function(x1: Tensor, x2: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule, given, gives)
+    return _declared(function, name, doc, given, gives, rule)
 
 
-def bits(
-    name: str, doc: str, rule: Callable[..., Plan], *, given: str, gives: str
-) -> Callable[[Tensor, Tensor], Tensor]:
+def bits(name: str, doc: str, given: str, gives: str, rule: Callable[..., Plan]) -> Callable:
     """A primitive on the bits of two tensors; its parameters are x and y, as in the array API."""
 
     def function(x: Tensor, y: Tensor) -> Tensor:
         """(replaced below)"""
 
-    return _declared(function, name, doc, rule, given, gives)
+    return _declared(function, name, doc, given, gives, rule)
 
 
-def _declared(function: Callable, name: str, doc: str, rule: Callable[..., Plan], given: str, gives: str) -> Callable:
+def _declared(function: Callable, name: str, doc: str, given: str, gives: str, rule: Callable[..., Plan]) -> Callable:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = f"{doc}\n\n>>> ops.{name}({given})\nTensor({gives})\n"
     return op(rule)(function)
@@ -64,9 +56,8 @@ def _declared(function: Callable, name: str, doc: str, rule: Callable[..., Plan]
 # -- rules of this family ---------------------------------------------------------------
 
 
-def divided(x1: Spec, x2: Spec) -> Plan:
-    """True division: floats stay, everything else becomes the default float."""
-    return rules.promoted_float(x1, x2)
+divided = rules.promoted_float  # true division: floats stay, everything else becomes the default float
+whole = rules.same  # rounding: integers and bools are whole already
 
 
 def require_real(*xs: Spec) -> None:
@@ -76,21 +67,14 @@ def require_real(*xs: Spec) -> None:
             raise TypeError(f"this is of real numbers, not of {dtypes.concrete(x.dtype)}.")
 
 
-def real_map(x: Spec) -> Plan:
-    """As `float_map`, of real numbers only."""
-    require_real(x)
-    return rules.float_map(x)
+def of_reals(rule: Callable[..., Plan]) -> Callable[..., Plan]:
+    """The rule, of real numbers only."""
 
+    def real_rule(*xs: Spec) -> Plan:
+        require_real(*xs)
+        return rule(*xs)
 
-def real_predicate(x: Spec) -> Plan:
-    """As `predicate`, of real numbers only."""
-    require_real(x)
-    return rules.predicate(x)
-
-
-def whole(x: Spec) -> Plan:
-    """Rounding: integers are whole already, bools too; both keep their dtype."""
-    return rules.same(x)
+    return real_rule
 
 
 def magnitude(x: Spec) -> Plan:
@@ -99,36 +83,17 @@ def magnitude(x: Spec) -> Plan:
     return Plan(x.shape, dtypes.real_of(dtype), cast=dtype)
 
 
-def ordered(x1: Spec, x2: Spec) -> Plan:
-    """As `promoted`, of real numbers only."""
-    require_real(x1, x2)
-    return rules.promoted(x1, x2)
-
-
-def ordered_arithmetic(x1: Spec, x2: Spec) -> Plan:
-    """As `arithmetic`, of real numbers only."""
-    require_real(x1, x2)
-    return arithmetic(x1, x2)
-
-
-def ordered_float(x1: Spec, x2: Spec) -> Plan:
-    """As `promoted_float`, of real numbers only."""
-    require_real(x1, x2)
-    return rules.promoted_float(x1, x2)
-
-
-def ordered_compared(x1: Spec, x2: Spec) -> Plan:
-    """As `compared`, of real numbers only."""
-    require_real(x1, x2)
-    return rules.compared(x1, x2)
-
-
 def arithmetic(x1: Spec, x2: Spec) -> Plan:
     """As `promoted`; two bools count as int32."""
     plan = rules.promoted(x1, x2)
     if plan.outputs.dtype == "bool":
         return Plan(plan.outputs.shape, "int32", cast="int32")
     return plan
+
+
+real_map, real_predicate = of_reals(rules.float_map), of_reals(rules.predicate)
+ordered, ordered_compared = of_reals(rules.promoted), of_reals(rules.compared)
+ordered_arithmetic, ordered_float = of_reals(arithmetic), of_reals(rules.promoted_float)
 
 
 def bitwise(x: Spec, y: Spec) -> Plan:
@@ -158,155 +123,134 @@ def _require_bits(dtype: str) -> None:
 
 # -- arithmetic -------------------------------------------------------------------------
 
-add = binary(
-    "add", "x1 + x2, with broadcasting and dtype promotion.", given="[1, 2], 0.5", gives="[1.5, 2.5], dtype=float32"
-)
+add = binary("add", "x1 + x2, with broadcasting and dtype promotion.", "[1, 2], 0.5", "[1.5, 2.5], dtype=float32")
 subtract = binary(
     "subtract",
     "x1 - x2, with broadcasting and dtype promotion; two bools give int32.",
+    "[3, 2], [1, 5]",
+    "[ 2, -3], dtype=int32",
     arithmetic,
-    given="[3, 2], [1, 5]",
-    gives="[ 2, -3], dtype=int32",
 )
 multiply = binary(
-    "multiply", "x1 * x2, with broadcasting and dtype promotion.", given="[1, 2], [3, 4]", gives="[3, 8], dtype=int32"
+    "multiply", "x1 * x2, with broadcasting and dtype promotion.", "[1, 2], [3, 4]", "[3, 8], dtype=int32"
 )
 divide = binary(
     "divide",
     "x1 / x2. Integers become the default float; x / 0 is inf or nan, as IEEE 754 has it.",
+    "[1, 2], 4",
+    "[0.25, 0.5 ], dtype=float32",
     divided,
-    given="[1, 2], 4",
-    gives="[0.25, 0.5 ], dtype=float32",
 )
 true_divide = alias("true_divide", divide)
 floor_divide = binary(
     "floor_divide",
     "The largest whole number not above x1 / x2. Floats follow Python's //; an integer divided by 0 gives 0.",
+    "[7, -7], 2",
+    "[ 3, -4], dtype=int32",
     ordered_arithmetic,
-    given="[7, -7], 2",
-    gives="[ 3, -4], dtype=int32",
 )
 mod = binary(
     "mod",
     "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan.",
+    "[7, -7], 3",
+    "[1, 2], dtype=int32",
     ordered_arithmetic,
-    given="[7, -7], 3",
-    gives="[1, 2], dtype=int32",
 )
 fmod = binary(
     "fmod",
     "The remainder of division towards 0, as C has it, with the sign of x1. An integer modulo 0 gives 0, a float nan.",
+    "[7, -7], 3",
+    "[ 1, -1], dtype=int32",
     ordered_arithmetic,
-    given="[7, -7], 3",
-    gives="[ 1, -1], dtype=int32",
 )
 power = binary(
     "power",
     "x1 raised to x2. Integers wrap around; a negative integer exponent gives the truncated reciprocal: "
     "1 for 1, +-1 for -1, else 0. The gradient in x2 at x1 = 0 is 0.",
+    "[2, 3], 2",
+    "[4, 9], dtype=int32",
     arithmetic,
-    given="[2, 3], 2",
-    gives="[4, 9], dtype=int32",
 )
 maximum = binary(
     "maximum",
     "The greater of x1 and x2; nan if either is. At a tie each gets half of the gradient.",
+    "[1, 5], [3, 2]",
+    "[3, 5], dtype=int32",
     ordered,
-    given="[1, 5], [3, 2]",
-    gives="[3, 5], dtype=int32",
 )
 minimum = binary(
     "minimum",
     "The lesser of x1 and x2; nan if either is. At a tie each gets half of the gradient.",
+    "[1, 5], [3, 2]",
+    "[1, 2], dtype=int32",
     ordered,
-    given="[1, 5], [3, 2]",
-    gives="[1, 2], dtype=int32",
 )
 arctan2 = binary(
     "arctan2",
     "The angle of the point (x2, x1) in [-pi, pi]. Its gradient at the origin is 0.",
+    "[1.0, 0.0], [1.0, -1.0]",
+    "[0.7854, 3.1416], dtype=float32",
     ordered_float,
-    given="[1.0, 0.0], [1.0, -1.0]",
-    gives="[0.7854, 3.1416], dtype=float32",
 )
 
 negative = unary(
-    "negative", "-x; unsigned integers wrap around.", rules.numeric_map, given="[1, -2]", gives="[-1,  2], dtype=int32"
+    "negative", "-x; unsigned integers wrap around.", "[1, -2]", "[-1,  2], dtype=int32", rules.numeric_map
 )
-positive = unary(
-    "positive", "+x, as an operator needs it.", rules.numeric_map, given="[1, -2]", gives="[ 1, -2], dtype=int32"
-)
-absolute = abs = unary(
-    "absolute", "|x|. The gradient at 0 is 0.", magnitude, given="[1, -2]", gives="[1, 2], dtype=int32"
-)
+positive = unary("positive", "+x, as an operator needs it.", "[1, -2]", "[ 1, -2], dtype=int32", rules.numeric_map)
+absolute = abs = unary("absolute", "|x|. The gradient at 0 is 0.", "[1, -2]", "[1, 2], dtype=int32", magnitude)
 sign = unary(
     "sign",
     "-1, 0 or 1; nan for nan. Its gradient is 0 everywhere.",
+    "[-3.0, 0.0, 5.0]",
+    "[-1.,  0.,  1.], dtype=float32",
     rules.numeric_map,
-    given="[-3.0, 0.0, 5.0]",
-    gives="[-1.,  0.,  1.], dtype=float32",
 )
-square = unary("square", "x * x.", rules.numeric_map, given="[1, -3]", gives="[1, 9], dtype=int32")
-reciprocal = unary("reciprocal", "1 / x.", given="[2.0, -4.0]", gives="[ 0.5 , -0.25], dtype=float32")
+square = unary("square", "x * x.", "[1, -3]", "[1, 9], dtype=int32", rules.numeric_map)
+reciprocal = unary("reciprocal", "1 / x.", "[2.0, -4.0]", "[ 0.5 , -0.25], dtype=float32")
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
-exp = unary("exp", "e**x.", given="[0.0, 1.0]", gives="[1.    , 2.7183], dtype=float32")
-exp2 = unary("exp2", "2**x.", given="[0.0, 3.0]", gives="[1., 8.], dtype=float32")
-expm1 = unary("expm1", "e**x - 1, precise near 0.", given="[0.0, 1.0]", gives="[0.    , 1.7183], dtype=float32")
-log = unary(
-    "log", "The natural logarithm: -inf at 0, nan below.", given="[1.0, 0.0]", gives="[  0., -inf], dtype=float32"
-)
-log1p = unary("log1p", "log(1 + x), precise near 0.", given="[0.0, 1.0]", gives="[0.    , 0.6931], dtype=float32")
-log2 = unary("log2", "The logarithm to base 2.", given="[1.0, 8.0]", gives="[0., 3.], dtype=float32")
-log10 = unary("log10", "The logarithm to base 10.", given="[1.0, 1000.0]", gives="[0., 3.], dtype=float32")
+exp = unary("exp", "e**x.", "[0.0, 1.0]", "[1.    , 2.7183], dtype=float32")
+exp2 = unary("exp2", "2**x.", "[0.0, 3.0]", "[1., 8.], dtype=float32")
+expm1 = unary("expm1", "e**x - 1, precise near 0.", "[0.0, 1.0]", "[0.    , 1.7183], dtype=float32")
+log = unary("log", "The natural logarithm: -inf at 0, nan below.", "[1.0, 0.0]", "[  0., -inf], dtype=float32")
+log1p = unary("log1p", "log(1 + x), precise near 0.", "[0.0, 1.0]", "[0.    , 0.6931], dtype=float32")
+log2 = unary("log2", "The logarithm to base 2.", "[1.0, 8.0]", "[0., 3.], dtype=float32")
+log10 = unary("log10", "The logarithm to base 10.", "[1.0, 1000.0]", "[0., 3.], dtype=float32")
 sqrt = unary(
-    "sqrt",
-    "The square root; nan below 0. The gradient at 0 is inf.",
-    given="[4.0, 2.0]",
-    gives="[2.    , 1.4142], dtype=float32",
+    "sqrt", "The square root; nan below 0. The gradient at 0 is inf.", "[4.0, 2.0]", "[2.    , 1.4142], dtype=float32"
 )
-rsqrt = unary("rsqrt", "1 / sqrt(x): inf at 0, nan below.", given="[4.0, 0.0]", gives="[0.5, inf], dtype=float32")
+rsqrt = unary("rsqrt", "1 / sqrt(x): inf at 0, nan below.", "[4.0, 0.0]", "[0.5, inf], dtype=float32")
 cbrt = unary(
     "cbrt",
     "The real cube root, of negative numbers too. Its gradient at 0 is not finite.",
+    "[8.0, -27.0]",
+    "[ 2., -3.], dtype=float32",
     real_map,
-    given="[8.0, -27.0]",
-    gives="[ 2., -3.], dtype=float32",
 )
 
 # -- trigonometry -----------------------------------------------------------------------
 
-sin = unary("sin", "Sine of radians.", given="[0.0, 1.0]", gives="[0.    , 0.8415], dtype=float32")
-cos = unary("cos", "Cosine of radians.", given="[0.0, 1.0]", gives="[1.    , 0.5403], dtype=float32")
-tan = unary("tan", "Tangent of radians.", given="[0.0, 1.0]", gives="[0.    , 1.5574], dtype=float32")
+sin = unary("sin", "Sine of radians.", "[0.0, 1.0]", "[0.    , 0.8415], dtype=float32")
+cos = unary("cos", "Cosine of radians.", "[0.0, 1.0]", "[1.    , 0.5403], dtype=float32")
+tan = unary("tan", "Tangent of radians.", "[0.0, 1.0]", "[0.    , 1.5574], dtype=float32")
 arcsin = unary(
-    "arcsin",
-    "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].",
-    given="[0.0, 1.0]",
-    gives="[0.    , 1.5708], dtype=float32",
+    "arcsin", "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].", "[0.0, 1.0]", "[0.    , 1.5708], dtype=float32"
 )
 arccos = unary(
-    "arccos",
-    "Inverse cosine, in [0, pi]; nan outside [-1, 1].",
-    given="[0.0, 1.0]",
-    gives="[1.5708, 0.    ], dtype=float32",
+    "arccos", "Inverse cosine, in [0, pi]; nan outside [-1, 1].", "[0.0, 1.0]", "[1.5708, 0.    ], dtype=float32"
 )
-arctan = unary(
-    "arctan", "Inverse tangent, in [-pi/2, pi/2].", given="[0.0, 1.0]", gives="[0.    , 0.7854], dtype=float32"
-)
-sinh = unary("sinh", "Hyperbolic sine.", given="[0.0, 1.0]", gives="[0.    , 1.1752], dtype=float32")
-cosh = unary("cosh", "Hyperbolic cosine.", given="[0.0, 1.0]", gives="[1.    , 1.5431], dtype=float32")
-tanh = unary("tanh", "Hyperbolic tangent.", given="[0.0, 1.0]", gives="[0.    , 0.7616], dtype=float32")
-arcsinh = unary("arcsinh", "Inverse hyperbolic sine.", given="[0.0, 1.0]", gives="[0.    , 0.8814], dtype=float32")
-arccosh = unary(
-    "arccosh", "Inverse hyperbolic cosine; nan below 1.", given="[1.0, 2.0]", gives="[0.   , 1.317], dtype=float32"
-)
+arctan = unary("arctan", "Inverse tangent, in [-pi/2, pi/2].", "[0.0, 1.0]", "[0.    , 0.7854], dtype=float32")
+sinh = unary("sinh", "Hyperbolic sine.", "[0.0, 1.0]", "[0.    , 1.1752], dtype=float32")
+cosh = unary("cosh", "Hyperbolic cosine.", "[0.0, 1.0]", "[1.    , 1.5431], dtype=float32")
+tanh = unary("tanh", "Hyperbolic tangent.", "[0.0, 1.0]", "[0.    , 0.7616], dtype=float32")
+arcsinh = unary("arcsinh", "Inverse hyperbolic sine.", "[0.0, 1.0]", "[0.    , 0.8814], dtype=float32")
+arccosh = unary("arccosh", "Inverse hyperbolic cosine; nan below 1.", "[1.0, 2.0]", "[0.   , 1.317], dtype=float32")
 arctanh = unary(
     "arctanh",
     "Inverse hyperbolic tangent: infinite at -1 and 1, nan outside.",
-    given="[0.0, 0.5]",
-    gives="[0.    , 0.5493], dtype=float32",
+    "[0.0, 0.5]",
+    "[0.    , 0.5493], dtype=float32",
 )
 
 # -- rounding ---------------------------------------------------------------------------
@@ -314,91 +258,71 @@ arctanh = unary(
 floor = unary(
     "floor",
     "The largest whole number not above x, as a float. Its gradient is 0.",
+    "[1.5, -1.5]",
+    "[ 1., -2.], dtype=float32",
     real_map,
-    given="[1.5, -1.5]",
-    gives="[ 1., -2.], dtype=float32",
 )
 ceil = unary(
     "ceil",
     "The smallest whole number not below x, as a float. Its gradient is 0.",
+    "[1.5, -1.5]",
+    "[ 2., -1.], dtype=float32",
     real_map,
-    given="[1.5, -1.5]",
-    gives="[ 2., -1.], dtype=float32",
 )
 trunc = unary(
     "trunc",
     "The whole part of x, in x's dtype. Its gradient is 0.",
-    lambda x: require_real(x) or whole(x),
-    given="[1.5, -1.5]",
-    gives="[ 1., -1.], dtype=float32",
+    "[1.5, -1.5]",
+    "[ 1., -1.], dtype=float32",
+    of_reals(whole),
 )
 
 # -- comparisons and logic --------------------------------------------------------------
 
-equal = binary("equal", "x1 == x2; nan equals nothing.", rules.compared, given="[1, 2], [1, 3]", gives="[ True, False]")
+equal = binary("equal", "x1 == x2; nan equals nothing.", "[1, 2], [1, 3]", "[ True, False]", rules.compared)
 not_equal = binary(
-    "not_equal", "x1 != x2; true where either is nan.", rules.compared, given="[1, 2], [1, 3]", gives="[False,  True]"
+    "not_equal", "x1 != x2; true where either is nan.", "[1, 2], [1, 3]", "[False,  True]", rules.compared
 )
-less = binary(
-    "less", "x1 < x2; false where either is nan.", ordered_compared, given="[1, 2], [1, 3]", gives="[False,  True]"
-)
+less = binary("less", "x1 < x2; false where either is nan.", "[1, 2], [1, 3]", "[False,  True]", ordered_compared)
 less_equal = binary(
-    "less_equal",
-    "x1 <= x2; false where either is nan.",
-    ordered_compared,
-    given="[1, 2], [1, 3]",
-    gives="[ True,  True]",
+    "less_equal", "x1 <= x2; false where either is nan.", "[1, 2], [1, 3]", "[ True,  True]", ordered_compared
 )
-greater = binary(
-    "greater", "x1 > x2; false where either is nan.", ordered_compared, given="[1, 4], [1, 3]", gives="[False,  True]"
-)
+greater = binary("greater", "x1 > x2; false where either is nan.", "[1, 4], [1, 3]", "[False,  True]", ordered_compared)
 greater_equal = binary(
-    "greater_equal",
-    "x1 >= x2; false where either is nan.",
-    ordered_compared,
-    given="[1, 2], [1, 3]",
-    gives="[ True, False]",
+    "greater_equal", "x1 >= x2; false where either is nan.", "[1, 2], [1, 3]", "[ True, False]", ordered_compared
 )
 logical_and = binary(
     "logical_and",
     "Both true; nonzero numbers and nan count as true.",
+    "[True, True], [True, False]",
+    "[ True, False]",
     rules.logical,
-    given="[True, True], [True, False]",
-    gives="[ True, False]",
 )
 logical_or = binary(
     "logical_or",
     "Either true; nonzero numbers and nan count as true.",
+    "[False, True], [False, False]",
+    "[False,  True]",
     rules.logical,
-    given="[False, True], [False, False]",
-    gives="[False,  True]",
 )
 logical_xor = binary(
     "logical_xor",
     "Exactly one true; nonzero numbers and nan count as true.",
+    "[True, True], [True, False]",
+    "[False,  True]",
     rules.logical,
-    given="[True, True], [True, False]",
-    gives="[False,  True]",
 )
-isnan = unary(
-    "isnan", "Whether x is not a number.", rules.predicate, given='[1.0, float("nan")]', gives="[False,  True]"
-)
-isinf = unary(
-    "isinf", "Whether x is an infinity.", rules.predicate, given='[1.0, float("inf")]', gives="[False,  True]"
-)
+isnan = unary("isnan", "Whether x is not a number.", '[1.0, float("nan")]', "[False,  True]", rules.predicate)
+isinf = unary("isinf", "Whether x is an infinity.", '[1.0, float("inf")]', "[False,  True]", rules.predicate)
 isfinite = unary(
-    "isfinite",
-    "Whether x is neither infinite nor nan.",
-    rules.predicate,
-    given='[1.0, float("inf")]',
-    gives="[ True, False]",
+    "isfinite", "Whether x is neither infinite nor nan.", '[1.0, float("inf")]', "[ True, False]", rules.predicate
 )
 signbit = unary(
     "signbit",
     "Whether x has a minus sign; -0.0 has one, and so may nan.",
+    "[1.0, -0.0]",
+    "[False,  True]",
     real_predicate,
-    given="[1.0, -0.0]",
-    gives="[False,  True]",
 )
 
 
@@ -414,42 +338,26 @@ def logical_not(x: Tensor) -> Tensor:
 # -- bits -------------------------------------------------------------------------------
 
 bitwise_and = bits(
-    "bitwise_and",
-    "The bits that both have; `logical_and` on bools.",
-    bitwise,
-    given="6, [3, 4]",
-    gives="[2, 4], dtype=int32",
+    "bitwise_and", "The bits that both have; `logical_and` on bools.", "6, [3, 4]", "[2, 4], dtype=int32", bitwise
 )
 bitwise_or = bits(
-    "bitwise_or",
-    "The bits that either has; `logical_or` on bools.",
-    bitwise,
-    given="6, [3, 4]",
-    gives="[7, 6], dtype=int32",
+    "bitwise_or", "The bits that either has; `logical_or` on bools.", "6, [3, 4]", "[7, 6], dtype=int32", bitwise
 )
 bitwise_xor = bits(
-    "bitwise_xor",
-    "The bits that exactly one has; `logical_xor` on bools.",
-    bitwise,
-    given="6, [3, 4]",
-    gives="[5, 2], dtype=int32",
+    "bitwise_xor", "The bits that exactly one has; `logical_xor` on bools.", "6, [3, 4]", "[5, 2], dtype=int32", bitwise
 )
 bitwise_not = unary(
-    "bitwise_not", "Every bit flipped; `logical_not` on bools.", inverted, given="[0, 5]", gives="[-1, -6], dtype=int32"
+    "bitwise_not", "Every bit flipped; `logical_not` on bools.", "[0, 5]", "[-1, -6], dtype=int32", inverted
 )
 left_shift = bits(
     "left_shift",
     "x * 2**y, wrapping around; 0 where y is the number of bits or more.",
+    "3, [0, 2]",
+    "[ 3, 12], dtype=int32",
     shifted,
-    given="3, [0, 2]",
-    gives="[ 3, 12], dtype=int32",
 )
 right_shift = bits(
-    "right_shift",
-    "floor(x / 2**y): signed integers keep their sign.",
-    shifted,
-    given="[12, -12], 2",
-    gives="[ 3, -3], dtype=int32",
+    "right_shift", "floor(x / 2**y): signed integers keep their sign.", "[12, -12], 2", "[ 3, -3], dtype=int32", shifted
 )
 bitwise_invert = alias("bitwise_invert", bitwise_not)
 bitwise_left_shift = alias("bitwise_left_shift", left_shift)
@@ -535,23 +443,23 @@ def where(condition: Tensor, x1: Tensor | None = None, x2: Tensor | None = None)
 conj = conjugate = unary(
     "conj",
     "The complex conjugate; real numbers are their own.",
+    "ops.array([1 + 2j])",
+    "[1.-2.j], dtype=complex64",
     rules.same,
-    given="ops.array([1 + 2j])",
-    gives="[1.-2.j], dtype=complex64",
 )
 real = unary(
     "real",
     "The real part.",
+    "ops.array([1 + 2j])",
+    "[1.], dtype=float32",
     lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))),
-    given="ops.array([1 + 2j])",
-    gives="[1.], dtype=float32",
 )
 imag = unary(
     "imag",
     "The imaginary part; 0 for real numbers.",
+    "ops.array([1 + 2j])",
+    "[2.], dtype=float32",
     lambda x: Plan(x.shape, dtypes.real_of(dtypes.concrete(x.dtype))),
-    given="ops.array([1 + 2j])",
-    gives="[2.], dtype=float32",
 )
 
 

@@ -288,16 +288,10 @@ def stft(
 
 
 def _rejoined(
-    x: Sequence[Spec],
-    sequence_length: int,
-    sequence_stride: int,
-    fft_length: int,
-    length: int | None,
-    window: Any,
-    center: bool,
+    x: Sequence[Spec], fft_length: int, sequence_stride: int, length: int | None, center: bool, **rest: Any
 ) -> Plan:
     spec, dtype = _pair(x, 2)
-    _, stride, whole = _check_windows(sequence_length, sequence_stride, fft_length, window)
+    _, stride, whole = _check_windows(sequence_stride=sequence_stride, fft_length=fft_length, **rest)
     if spec.shape[-1] not in (None, whole // 2 + 1):
         raise ValueError(f"x of shape {spec.shape} should end with fft_length // 2 + 1 = {whole // 2 + 1} elements.")
     if spec.shape[-2] == 0:

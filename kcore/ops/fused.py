@@ -65,17 +65,8 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor = None, activation: str = "lin
     return y if activation == "linear" else getattr(ops, activation)(y)
 
 
-def _activated_conv(
-    inputs: Spec,
-    kernel: Spec,
-    bias: Spec | None,
-    strides: Any,
-    padding: Any,
-    data_format: str | None,
-    dilation_rate: Any,
-    activation: str,
-) -> Plan:
-    sums = _conv(inputs, kernel, strides, padding, data_format, dilation_rate)
+def _activated_conv(inputs: Spec, kernel: Spec, bias: Spec | None, activation: str, **how: Any) -> Plan:
+    sums = _conv(inputs, kernel, **how)
     dtype = _finished(kernel.shape[-1], sums.outputs.dtype, bias, activation)
     return Plan(sums.outputs.shape, dtype, cast=dtype, **sums.arguments)
 

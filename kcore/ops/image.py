@@ -57,7 +57,7 @@ __all__ = [
 # -- cropping and padding ---------------------------------------------------------------
 
 
-def _two_of(before: Any, after: Any, target: Any, names: tuple[str, str, str]) -> None:
+def _two_of(before: Any, after: Any, target: Any, names: Sequence[str]) -> None:
     """Raises ValueError unless two of the three are given, and are sizes."""
     given = dict(zip(names, (before, after, target), strict=True))
     told = ", ".join(f"{n}={v!r}" for n, v in given.items())
@@ -67,36 +67,31 @@ def _two_of(before: Any, after: Any, target: Any, names: tuple[str, str, str]) -
         raise ValueError(f"{told}: sizes should be integers of at least 0.")
 
 
-def _cropped(
-    images: Spec,
-    top_cropping: int | None,
-    left_cropping: int | None,
-    bottom_cropping: int | None,
-    right_cropping: int | None,
-    target_height: int | None,
-    target_width: int | None,
-    data_format: str | None,
-) -> Plan:
+def _edged(kind: str, images: Spec, data_format: str | None, **edges: int | None) -> Plan:
+    """The rule of crop_images (of kind "cropping") and pad_images ("padding")."""
     require_images(images)
     layout = windows.layout_of(data_format)
-    kept = []
-    for axis, before, after, target, names in (
-        (0, top_cropping, bottom_cropping, target_height, ("top_cropping", "bottom_cropping", "target_height")),
-        (1, left_cropping, right_cropping, target_width, ("left_cropping", "right_cropping", "target_width")),
+    sizes = []
+    for axis, *names in (
+        (0, f"top_{kind}", f"bottom_{kind}", "target_height"),
+        (1, f"left_{kind}", f"right_{kind}", "target_width"),
     ):
+        before, after, target = (edges[name] for name in names)
         _two_of(before, after, target, names)
         n = images.shape[frame_of(layout)[axis]]
-        if n is not None and sum(v for v in (before, after, target) if v is not None) > n:
-            raise ValueError(
-                f"images of shape {images.shape} have only {n} pixels to crop from; "
-                + ", ".join(f"{k}={v}" for k, v in zip(names, (before, after, target), strict=True))
-                + "."
-            )
-        kept.append(target if target is not None else None if n is None else n - before - after)
-    return Plan(with_size(images.shape, layout, *kept), dtypes.concrete(images.dtype), data_format=layout)
+        told = ", ".join(f"{name}={edges[name]}" for name in names)
+        ends = (before or 0) + (after or 0)
+        if n is not None and kind == "cropping" and ends + (target or 0) > n:
+            raise ValueError(f"images of shape {images.shape} have only {n} pixels to crop from; {told}.")
+        if n is not None and kind == "padding" and target is not None and target < n + ends:
+            raise ValueError(f"images of shape {images.shape} have {n} pixels already; {told} leaves no room.")
+        if target is None and n is not None:
+            target = n - ends if kind == "cropping" else n + ends
+        sizes.append(target)
+    return Plan(with_size(images.shape, layout, *sizes), dtypes.concrete(images.dtype), data_format=layout)
 
 
-@op(rule=_cropped)
+@op(rule=lambda **given: _edged("cropping", **given))
 def crop_images(
     images: Tensor,
     top_cropping: int | None = None,
@@ -139,36 +134,7 @@ def crop_images(
     return ops.get_item(images, tuple(index))
 
 
-def _padded(
-    images: Spec,
-    top_padding: int | None,
-    left_padding: int | None,
-    bottom_padding: int | None,
-    right_padding: int | None,
-    target_height: int | None,
-    target_width: int | None,
-    data_format: str | None,
-) -> Plan:
-    require_images(images)
-    layout = windows.layout_of(data_format)
-    wanted = []
-    for axis, before, after, target, names in (
-        (0, top_padding, bottom_padding, target_height, ("top_padding", "bottom_padding", "target_height")),
-        (1, left_padding, right_padding, target_width, ("left_padding", "right_padding", "target_width")),
-    ):
-        _two_of(before, after, target, names)
-        n = images.shape[frame_of(layout)[axis]]
-        if n is not None and target is not None and target < n + (before or 0) + (after or 0):
-            raise ValueError(
-                f"images of shape {images.shape} have {n} pixels already; "
-                + ", ".join(f"{k}={v}" for k, v in zip(names, (before, after, target), strict=True))
-                + " leaves no room."
-            )
-        wanted.append(target if target is not None else None if n is None else n + before + after)
-    return Plan(with_size(images.shape, layout, *wanted), dtypes.concrete(images.dtype), data_format=layout)
-
-
-@op(rule=_padded)
+@op(rule=lambda **given: _edged("padding", **given))
 def pad_images(
     images: Tensor,
     top_padding: int | None = None,
@@ -286,13 +252,7 @@ def _tiles(x: Tensor, size: tuple, axes: range, layout: str) -> Tensor:
     return ops.reshape(ops.transpose(x, (*range(first), *inner, first, *outer)), (*lead, made, *counts))
 
 
-def _image_patches(
-    images: Spec, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: str | None
-) -> Plan:
-    return _patches(2, "images", images, size, strides, dilation_rate, padding, data_format)
-
-
-@op(rule=_image_patches)
+@op(rule=lambda images, **how: _patches(2, "images", images, **how))
 def extract_patches(
     images: Tensor,
     size: int | Sequence[int],
@@ -327,13 +287,7 @@ def extract_patches(
     return _cut(images, size, strides, dilation_rate, padding, data_format)
 
 
-def _volume_patches(
-    volumes: Spec, size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: str | None
-) -> Plan:
-    return _patches(3, "volumes", volumes, size, strides, dilation_rate, padding, data_format)
-
-
-@op(rule=_volume_patches)
+@op(rule=lambda volumes, **how: _patches(3, "volumes", volumes, **how))
 def extract_patches_3d(
     volumes: Tensor,
     size: int | Sequence[int],
@@ -424,13 +378,13 @@ def gaussian_blur(
     return as_given(restored(_filtered(x, down, across, "same"), dtype), len(images.shape), data_format)
 
 
-def _edged(images: Spec, data_format: str | None) -> Plan:
+def _sobel(images: Spec, data_format: str | None) -> Plan:
     require_images(images)
     dtype = dtypes.float_of(images.dtype)
     return Plan((*images.shape, 2), dtype, cast=dtype, data_format=windows.layout_of(data_format))
 
 
-@op(rule=_edged)
+@op(rule=_sobel)
 def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
     """How much brighter images get, downwards and to the right, by Sobel's filters. Beyond the edges are zeros.
 
@@ -453,16 +407,7 @@ def sobel_edges(images: Tensor, data_format: str | None = None) -> Tensor:
     return ops.stack(pair, -1)
 
 
-def _compared(
-    image1: Spec,
-    image2: Spec,
-    max_val: float,
-    filter_size: int,
-    filter_sigma: float,
-    k1: float,
-    k2: float,
-    data_format: str | None,
-) -> Plan:
+def _compared(image1: Spec, image2: Spec, filter_size: int, data_format: str | None, **rest: Any) -> Plan:
     require_images(image1, "image1")
     require_images(image2, "image2")
     layout = windows.layout_of(data_format)

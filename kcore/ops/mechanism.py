@@ -163,11 +163,11 @@ class Op:
     ) -> None:
         self.name = function.__name__
         self.indices = indices or {}
-        self.rule = rule
         self.signature = inspect.signature(function)
         self.body = None if private or _is_primitive(function) else _by_position(function, self.signature)
         self.definition = function if private else None
         self.roles = {p.name: role_of(p) for p in self.signature.parameters.values()}
+        self.rule = _by_name(rule, tuple(self.roles))
         self.vjp: Any = None
         self.sparse: sparsity.Entry | None = None
         self.plans: dict[Any, Callable] = {}
@@ -405,7 +405,8 @@ def op(rule: Callable[..., Plan], **indices: Index) -> Callable[[Callable], Call
     """Declares an op; the decorated function has its signature, docstring and portable body.
 
     Parameters annotated `Tensor` (or `Tensor | None`) are tensors, `Tensors` a sequence of
-    them, anything else is plain. The rule takes the same parameters, a Spec for each tensor.
+    them, anything else is plain. The rule takes the same parameters, a Spec for each tensor; those that it does not
+    read it may take as `**rest`.
     `indices` are for plain ones that may hold arrays.
     """
     return lambda function: Op(function, rule, indices=indices).call
@@ -487,6 +488,13 @@ def _by_position(function: Callable, signature: inspect.Signature) -> Callable:
         return function(*positional, **named)
 
     return call
+
+
+def _by_name(rule: Callable[..., Plan], names: tuple[str, ...]) -> Callable[..., Plan]:
+    """The rule as a function of the op's arguments by position, also where it names some and takes the `**rest`."""
+    if not rule.__code__.co_flags & inspect.CO_VARKEYWORDS:
+        return rule
+    return lambda *given: rule(**dict(zip(names, given, strict=True)))
 
 
 def role_of(parameter: inspect.Parameter) -> str:

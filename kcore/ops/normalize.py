@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kcore import config, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Axes, Plan, Tensor, op
@@ -22,31 +24,13 @@ def _require_fit(x: Spec, part: Spec | None, sizes: Shape, name: str) -> None:
         )
 
 
-def _with_statistics(
-    x: Spec, mean: Spec, variance: Spec, axis: Axes, offset: Spec | None, scale: Spec | None, epsilon: float
-) -> Plan:
-    axes = rules.normalize_axes(axis, x.shape)
-    sizes = tuple(x.shape[a] for a in axes)
-    for part, name in ((mean, "mean"), (variance, "variance"), (offset, "offset"), (scale, "scale")):
-        _require_fit(x, part, sizes, name)
-    dtype = dtypes.float_of(x.dtype)
-    return Plan(x.shape, dtype, cast={"x": dtype}, axis=axes)
-
-
-def _along_axes(x: Spec, axis: Axes, **parts: Spec | None) -> Plan:
+def _along_axes(x: Spec, axis: Axes, epsilon: float | None = None, **parts: Spec | None) -> Plan:
+    """x normalized along `axis`, with parts that have an element for each place along it."""
     axes = rules.normalize_axes(axis, x.shape)
     for name, part in parts.items():
         _require_fit(x, part, tuple(x.shape[a] for a in axes), name)
     dtype = dtypes.float_of(x.dtype)
     return Plan(x.shape, dtype, cast={"x": dtype}, axis=axes)
-
-
-def _layerwise(x: Spec, gamma: Spec | None, beta: Spec | None, axis: Axes, epsilon: float | None) -> Plan:
-    return _along_axes(x, axis, gamma=gamma, beta=beta)
-
-
-def _rootwise(x: Spec, scale: Spec | None, axis: Axes, epsilon: float | None) -> Plan:
-    return _along_axes(x, axis, scale=scale)
 
 
 def _wide(*tensors: Tensor | None) -> tuple:
@@ -68,7 +52,7 @@ def _narrow(y: Tensor, dtype: str) -> Tensor:
     return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
 
 
-@op(rule=_with_statistics)
+@op(rule=_along_axes)
 def batch_normalization(
     x: Tensor,
     mean: Tensor,
@@ -107,13 +91,11 @@ def batch_normalization(
     return _narrow(y, dtype)
 
 
-def _batchwise(x: Spec, offset: Spec | None, scale: Spec | None, axis: Axes, epsilon: float) -> Plan:
-    axes = rules.normalize_axes(axis, x.shape)
-    sizes = tuple(x.shape[a] for a in axes)
-    for part, name in ((offset, "offset"), (scale, "scale")):
-        _require_fit(x, part, sizes, name)
-    dtype = dtypes.float_of(x.dtype)
-    return Plan.many((Spec(x.shape, dtype), Spec(sizes, dtype), Spec(sizes, dtype)), cast={"x": dtype}, axis=axes)
+def _batchwise(x: Spec, **rest: Any) -> Plan:
+    plan = _along_axes(x, **rest)
+    statistic = Spec(tuple(x.shape[a] for a in plan.arguments["axis"]), plan.outputs.dtype)
+    plan.outputs = plan.outputs, statistic, statistic
+    return plan
 
 
 @op(rule=_batchwise)
@@ -145,7 +127,7 @@ def normalize_batch(
     return ops.batch_normalization(x, mean, variance, at, offset, scale, epsilon), mean, variance
 
 
-@op(rule=_layerwise)
+@op(rule=_along_axes)
 def layer_normalization(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None
 ) -> Tensor:
@@ -179,7 +161,7 @@ def layer_normalization(
     return _narrow(y, dtype)
 
 
-@op(rule=_rootwise)
+@op(rule=_along_axes)
 def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None) -> Tensor:
     """x / sqrt(mean(x**2) + epsilon) * scale, with the mean over `axis` (Zhang & Sennrich 2019).
 

@@ -40,34 +40,35 @@ def blended(update: Tensor, h: Tensor, candidate: Tensor) -> Tensor:
 
 def _sequence(
     gates: int,
-    x: Spec,
     states: dict[str, Spec],
+    x: Spec,
     kernel: Spec,
-    recurrent: Spec,
+    recurrent_kernel: Spec,
     bias: Spec | None,
     mask: Spec | None,
     sequence: bool,
-    rank: int = 1,
+    reset_after: bool = False,
+    **rest: Any,
 ) -> Plan:
     """The plan for an op of so many gates; raises ValueError where the shapes don't fit."""
     rules.require_ndim(x, 3)
     batch, steps, size = x.shape
-    rules.require_ndim(recurrent, 2, "recurrent_kernel")
-    units, wide = recurrent.shape
+    rules.require_ndim(recurrent_kernel, 2, "recurrent_kernel")
+    units, wide = recurrent_kernel.shape
     if units is None and wide is not None:
         units = wide // gates
     if units is None:
         units = next((s.shape[-1] for s in states.values() if s.ndim and s.shape[-1] is not None), None)
     batch = next((s.shape[0] for s in states.values() if s.ndim), None) if batch is None else batch
     many = None if units is None else gates * units
-    if not _fits(recurrent.shape, (units, many)):
-        raise ValueError(f"recurrent_kernel should have shape (units, {gates} * units), not {recurrent.shape}.")
+    if not _fits(recurrent_kernel.shape, (units, many)):
+        raise ValueError(f"recurrent_kernel should have shape (units, {gates} * units), not {recurrent_kernel.shape}.")
     wanted: list[tuple[str, Spec | None, Shape]] = [(name, state, (batch, units)) for name, state in states.items()]
-    wanted += [("kernel", kernel, (size, many)), ("bias", bias, (many,) if rank == 1 else (2, many))]
+    wanted += [("kernel", kernel, (size, many)), ("bias", bias, (many,) if not reset_after else (2, many))]
     for name, given, shape in [*wanted, ("mask", mask, (batch, steps))]:
         if given is not None and not _fits(given.shape, shape):
             raise ValueError(f"{name} should have shape {shape}, not {given.shape}.")
-    floats = [s for s in (x, *states.values(), kernel, recurrent, bias) if s is not None]
+    floats = [s for s in (x, *states.values(), kernel, recurrent_kernel, bias) if s is not None]
     dtype = dtypes.promote(*(s.dtype for s in floats))
     if not dtypes.is_float(dtype):
         raise TypeError(f"the tensors should be floats, but together they are {dtype}.")
@@ -80,34 +81,6 @@ def _sequence(
 def _fits(shape: Shape, wanted: Shape) -> bool:
     """Whether the shapes are the same, as far as is known."""
     return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted, strict=True))
-
-
-def _lstm(
-    x: Spec,
-    h: Spec,
-    c: Spec,
-    kernel: Spec,
-    recurrent_kernel: Spec,
-    bias: Spec | None = None,
-    mask: Spec | None = None,
-    reverse: bool = False,
-    sequence: bool = True,
-) -> Plan:
-    return _sequence(4, x, {"h": h, "c": c}, kernel, recurrent_kernel, bias, mask, sequence)
-
-
-def _gru(
-    x: Spec,
-    h: Spec,
-    kernel: Spec,
-    recurrent_kernel: Spec,
-    bias: Spec | None = None,
-    mask: Spec | None = None,
-    reverse: bool = False,
-    sequence: bool = True,
-    reset_after: bool = True,
-) -> Plan:
-    return _sequence(3, x, {"h": h}, kernel, recurrent_kernel, bias, mask, sequence, 2 if reset_after else 1)
 
 
 def _scanned(step: Callable, states: tuple, gates: Tensor, mask: Tensor | None, reverse: bool, sequence: bool) -> tuple:
@@ -125,7 +98,7 @@ def _scanned(step: Callable, states: tuple, gates: Tensor, mask: Tensor | None, 
     return (ops.swapaxes(hs, 0, 1), *states) if sequence else tuple(states)
 
 
-@op(rule=_lstm)
+@op(rule=lambda h, c, **rest: _sequence(4, {"h": h, "c": c}, **rest))
 def lstm(
     x: Tensor,
     h: Tensor,
@@ -172,7 +145,7 @@ def lstm(
     return _scanned(step, (h, c), ops.dense(x, kernel, bias), mask, reverse, sequence)
 
 
-@op(rule=_gru)
+@op(rule=lambda h, **rest: _sequence(3, {"h": h}, **rest))
 def gru(
     x: Tensor,
     h: Tensor,

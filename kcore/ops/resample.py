@@ -90,12 +90,11 @@ def _resized(
     images: Spec,
     size: Any,
     interpolation: str,
-    antialias: bool,
     crop_to_aspect_ratio: bool,
     pad_to_aspect_ratio: bool,
     fill_mode: str,
-    fill_value: float,
     data_format: str | None,
+    **rest: Any,
 ) -> Plan:
     require_images(images)
     layout = windows.layout_of(data_format)
@@ -445,12 +444,12 @@ def pixel_grid(height: Any, width: Any, dtype: str) -> tuple[Tensor, Tensor]:
 # -- affine and perspective -------------------------------------------------------------
 
 
-def _warped(images: Spec, interpolation: str, data_format: str | None, **arguments: Any) -> Plan:
+def _warped(images: Spec, cast: Sequence[str], interpolation: str, data_format: str | None, **rest: Any) -> Plan:
     require_images(images)
     rules.one_of(interpolation, ("bilinear", "nearest"), "interpolation")
     dtype = dtypes.concrete(images.dtype)
-    cast = dict.fromkeys(arguments, computing_dtype(dtype)) | {"images": dtype}
-    return Plan(images.shape, dtype, cast=cast, data_format=windows.layout_of(data_format))
+    to = dict.fromkeys(cast, computing_dtype(dtype)) | {"images": dtype}
+    return Plan(images.shape, dtype, cast=to, data_format=windows.layout_of(data_format))
 
 
 def _require_one_each(images: Spec, given: Spec, one: tuple[int, ...], name: str) -> None:
@@ -464,10 +463,8 @@ def _require_one_each(images: Spec, given: Spec, one: tuple[int, ...], name: str
         )
 
 
-def _affine(
-    images: Spec, transform: Spec, interpolation: str, fill_mode: str, fill_value: float, data_format: str | None
-) -> Plan:
-    plan = _warped(images, interpolation, data_format, transform=transform)
+def _affine(images: Spec, transform: Spec, fill_mode: str, **rest: Any) -> Plan:
+    plan = _warped(images, ("transform",), **rest)
     _require_one_each(images, transform, (8,), "transform")
     rules.one_of(fill_mode, FILL_MODES, "fill_mode")
     return plan
@@ -518,10 +515,8 @@ def affine_transform(
     return as_given(restored(found, dtype, half_away=True), len(images.shape), data_format)
 
 
-def _perspective(
-    images: Spec, start_points: Spec, end_points: Spec, interpolation: str, fill_value: float, data_format: str | None
-) -> Plan:
-    plan = _warped(images, interpolation, data_format, start_points=start_points, end_points=end_points)
+def _perspective(images: Spec, start_points: Spec, end_points: Spec, **rest: Any) -> Plan:
+    plan = _warped(images, ("start_points", "end_points"), **rest)
     _require_one_each(images, start_points, (4, 2), "start_points")
     _require_one_each(images, end_points, (4, 2), "end_points")
     return plan
@@ -603,19 +598,12 @@ def _crossed(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _elastic(
-    images: Spec,
-    alpha: float,
-    sigma: float,
-    interpolation: str,
-    fill_mode: str,
-    fill_value: float,
-    seed: Any,
-    data_format: str | None,
+    images: Spec, sigma: float, interpolation: str, fill_mode: str, data_format: str | None, **rest: Any
 ) -> Plan:
     rules.one_of(fill_mode, FILL_MODES, "fill_mode")
     if not sigma > 0:
         raise ValueError(f"sigma={sigma!r} should be a positive number.")
-    return _warped(images, interpolation, data_format)
+    return _warped(images, (), interpolation, data_format)
 
 
 @op(rule=_elastic)

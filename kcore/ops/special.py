@@ -16,38 +16,34 @@ from kcore.ops.symbolic import Spec
 erf = unary(
     "erf",
     "The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x.",
+    "[0.0, 1.0]",
+    "[0.    , 0.8427], dtype=float32",
     real_map,
-    given="[0.0, 1.0]",
-    gives="[0.    , 0.8427], dtype=float32",
 )
 erfc = unary(
-    "erfc",
-    "1 - erf(x), precise where that is small.",
-    real_map,
-    given="[0.0, 1.0]",
-    gives="[1.    , 0.1573], dtype=float32",
+    "erfc", "1 - erf(x), precise where that is small.", "[0.0, 1.0]", "[1.    , 0.1573], dtype=float32", real_map
 )
 erfinv = unary(
     "erfinv",
     "The inverse of `erf`: infinite at -1 and 1, nan outside.",
+    "[0.0, 0.5]",
+    "[0.    , 0.4769], dtype=float32",
     real_map,
-    given="[0.0, 0.5]",
-    gives="[0.    , 0.4769], dtype=float32",
 )
 i0 = unary(
     "i0",
     "The modified Bessel function of the first kind, of order 0.",
+    "[0.0, 1.0]",
+    "[1.    , 1.2661], dtype=float32",
     real_map,
-    given="[0.0, 1.0]",
-    gives="[1.    , 1.2661], dtype=float32",
 )
 
 logaddexp = binary(
     "logaddexp",
     "log(exp(x1) + exp(x2)), without overflow and precise where one is much smaller. Two equal infinities share the gradient.",
+    "[0.0, 1000.0], [0.0, 1000.0]",
+    "[   0.6931, 1000.6932], dtype=float32",
     ordered_float,
-    given="[0.0, 1000.0], [0.0, 1000.0]",
-    gives="[   0.6931, 1000.6932], dtype=float32",
 )
 
 
@@ -92,9 +88,9 @@ def _integral(x1: Spec, x2: Spec) -> Plan:
 gcd = binary(
     "gcd",
     "The greatest common divisor, not negative; of 0 and 0 it is 0.",
+    "[12, 7], 18",
+    "[6, 1], dtype=int32",
     _integral,
-    given="[12, 7], 18",
-    gives="[6, 1], dtype=int32",
 )
 
 
@@ -132,9 +128,9 @@ def ldexp(x1: Tensor, x2: Tensor) -> Tensor:
 nextafter = binary(
     "nextafter",
     "The next number of the float dtype after x1, towards x2; x2 where they are equal.",
+    "0.0, [1.0, -1.0]",
+    "[ 0., -0.], dtype=float32",
     ordered_float,
-    given="0.0, [1.0, -1.0]",
-    gives="[ 0., -0.], dtype=float32",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kcore import ops
-from kcore.optimizers.optimizer import Optimizer
+from kcore.optimizers.optimizer import Optimizer, shared
 from kcore.state import Variable
 
 
@@ -41,20 +41,7 @@ class Adafactor(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**shared(locals()), **kwargs)
         self.beta_2_decay, self.epsilon_1, self.epsilon_2, self.clip_threshold, self.relative_step = (
             beta_2_decay,
             epsilon_1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kcore import ops
-from kcore.optimizers.optimizer import Optimizer
+from kcore.optimizers.optimizer import Optimizer, shared
 from kcore.state import Variable
 
 
@@ -40,20 +40,7 @@ class SGD(Optimizer):
     ) -> None:
         if not 0 <= momentum <= 1:
             raise ValueError(f"SGD: momentum={momentum} should be from 0 to 1.")
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**shared(locals()), **kwargs)
         self.momentum, self.nesterov = momentum, nesterov
         self.momentums: list[Variable] = []
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kcore import ops
 from kcore.optimizers.adaptive import _left
-from kcore.optimizers.optimizer import Optimizer
+from kcore.optimizers.optimizer import Optimizer, shared
 from kcore.state import Variable
 
 
@@ -43,20 +43,7 @@ class Lion(Optimizer):
     ) -> None:
         if not 0 < beta_1 <= 1:
             raise ValueError(f"Lion: beta_1={beta_1} should be above 0 and at most 1.")
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**shared(locals()), **kwargs)
         self.beta_1, self.beta_2 = beta_1, beta_2
         self._momentums: list[Variable] = []
 
@@ -109,20 +96,7 @@ class Lamb(Optimizer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**shared(locals()), **kwargs)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
         self._momentums: list[Variable] = []
         self._velocities: list[Variable] = []

@@ -7,7 +7,7 @@ from typing import Any
 
 from kcore import ops
 from kcore.optimizers.adaptive import _left
-from kcore.optimizers.optimizer import Optimizer
+from kcore.optimizers.optimizer import Optimizer, shared
 from kcore.state import Variable
 
 
@@ -62,20 +62,7 @@ class Muon(Optimizer):
         rms_rate: float | None = 0.2,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            clipnorm=clipnorm,
-            clipvalue=clipvalue,
-            global_clipnorm=global_clipnorm,
-            use_ema=use_ema,
-            ema_momentum=ema_momentum,
-            ema_overwrite_frequency=ema_overwrite_frequency,
-            loss_scale_factor=loss_scale_factor,
-            gradient_accumulation_steps=gradient_accumulation_steps,
-            name=name,
-            **kwargs,
-        )
+        super().__init__(**shared(locals()), **kwargs)
         self.adam_beta_1, self.adam_beta_2, self.adam_weight_decay = adam_beta_1, adam_beta_2, adam_weight_decay
         self.epsilon, self.exclude_layers = epsilon, list(exclude_layers or ())
         self.exclude_embeddings, self.adam_lr_ratio = exclude_embeddings, adam_lr_ratio

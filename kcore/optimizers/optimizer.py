@@ -11,6 +11,17 @@ from kcore.backends.coo import is_sparse
 from kcore.optimizers import schedules
 from kcore.state import StatelessScope, Variable
 
+# The arguments that all optimizers have.
+SHARED = (
+    *("learning_rate", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "ema_momentum"),
+    *("ema_overwrite_frequency", "loss_scale_factor", "gradient_accumulation_steps", "name"),
+)
+
+
+def shared(given: dict[str, Any]) -> dict[str, Any]:
+    """Those of an __init__, given its `locals()`, that all optimizers have: its signature says them in full."""
+    return {name: given[name] for name in SHARED}
+
 
 class Optimizer:
     """Turns gradients into updates of variables. A subclass defines `build` and `update_step`.

@@ -33,14 +33,17 @@ def float_dtype(dtype: Any) -> str:
     return name
 
 
-def _floats(key: Spec, shape: Shape, dtype: Any) -> Plan:
+def drawn(key: Spec, shape: Shape, dtype: Any, **parameters: Spec) -> Plan:
+    """A draw of floats, by parameters that broadcast to its shape."""
     name = float_dtype(dtype)
     plan = keyed(key, shape, name)
+    require_fit(plan.outputs.shape, **parameters)
+    plan.cast = {"key": None} | dict.fromkeys(parameters, name)
     plan.arguments["dtype"] = name
     return plan
 
 
-@op(rule=_floats)
+@op(rule=drawn)
 def random_unit(key: Tensor, shape: Shape, dtype: Any = None) -> Tensor:
     """Evenly spread over [0, 1): whole multiples of 2**-23 for float32, of the last place at 1 for others.
 
@@ -62,15 +65,6 @@ def random_unit(key: Tensor, shape: Shape, dtype: Any = None) -> Tensor:
     return ops.multiply(ops.cast(bits, dtype), 2.0**-places)
 
 
-def _between(key: Spec, shape: Shape, minval: Spec, maxval: Spec, dtype: Any) -> Plan:
-    name = float_dtype(dtype)
-    plan = keyed(key, shape, name)
-    require_fit(plan.outputs.shape, minval=minval, maxval=maxval)
-    plan.cast = {"key": None, "minval": name, "maxval": name}
-    plan.arguments["dtype"] = name
-    return plan
-
-
 def require_fit(shape: tuple, **parameters: Spec) -> None:
     """Raises unless each parameter broadcasts to the shape of the draw."""
     for name, spec in parameters.items():
@@ -79,7 +73,7 @@ def require_fit(shape: tuple, **parameters: Spec) -> None:
             raise ValueError(f"{name} of shape {spec.shape} does not broadcast to shape={shape}.")
 
 
-@op(rule=_between)
+@op(rule=drawn)
 def random_uniform(key: Tensor, shape: Shape, minval: Tensor = 0.0, maxval: Tensor = 1.0, dtype: Any = None) -> Tensor:
     """Evenly spread over [minval, maxval); `minval` everywhere if the bounds cross.
 
@@ -141,16 +135,7 @@ def _polynomial(coefficients: tuple, x: Any) -> Any:
     return y
 
 
-def _shifted(key: Spec, shape: Shape, mean: Spec, stddev: Spec, dtype: Any) -> Plan:
-    name = float_dtype(dtype)
-    plan = keyed(key, shape, name)
-    require_fit(plan.outputs.shape, mean=mean, stddev=stddev)
-    plan.cast = {"key": None, "mean": name, "stddev": name}
-    plan.arguments["dtype"] = name
-    return plan
-
-
-@op(rule=_shifted)
+@op(rule=drawn)
 def random_normal(key: Tensor, shape: Shape, mean: Tensor = 0.0, stddev: Tensor = 1.0, dtype: Any = None) -> Tensor:
     """Normally distributed: sqrt(2) * erfinv of a uniform number in (-1, 1), scaled and shifted.
 
@@ -166,7 +151,7 @@ def random_normal(key: Tensor, shape: Shape, mean: Tensor = 0.0, stddev: Tensor 
     return ops.add(ops.multiply(ops.multiply(random_erfinv(u), math.sqrt(2)), stddev), mean)
 
 
-@op(rule=_shifted)
+@op(rule=drawn)
 def random_truncated_normal(
     key: Tensor, shape: Shape, mean: Tensor = 0.0, stddev: Tensor = 1.0, dtype: Any = None
 ) -> Tensor:

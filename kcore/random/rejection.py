@@ -13,9 +13,8 @@ from typing import Any
 
 from kcore import backends, ops
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
-from kcore.ops.symbolic import Spec
-from kcore.random.bits import keyed, random_words, split
-from kcore.random.keyed import float_dtype, random_normal, random_unit, require_fit
+from kcore.random.bits import random_words, split
+from kcore.random.keyed import drawn, random_normal, random_unit
 
 # The most proposals. The worst acceptance is above 0.85, so a draw without any happens once in 10**100.
 _TRIES = 128
@@ -98,16 +97,7 @@ def _gamma_draw(key: Any, alpha: Any, shape: Any, dtype: str) -> Any:
     return ops.cast(ops.where(positive, y, outside), dtype)
 
 
-def _drawn(key: Spec, shape: Shape, dtype: Any, **parameters: Spec) -> Plan:
-    name = float_dtype(dtype)
-    plan = keyed(key, shape, name)
-    require_fit(plan.outputs.shape, **parameters)
-    plan.cast = {"key": None} | dict.fromkeys(parameters, name)
-    plan.arguments["dtype"] = name
-    return plan
-
-
-@op(rule=lambda key, shape, alpha, dtype: _drawn(key, shape, dtype, alpha=alpha))
+@op(rule=drawn)
 def random_gamma(key: Tensor, shape: Shape, alpha: Tensor, dtype: Any = None) -> Tensor:
     """Gamma distributed, with scale 1.
 
@@ -131,7 +121,7 @@ def _beta_draw(key: Any, alpha: Any, beta: Any, shape: Any, dtype: str) -> Any:
     return ops.cast(ops.where(positive, ops.sigmoid(x - y), ops.full_like(x, math.nan)), dtype)
 
 
-@op(rule=lambda key, shape, alpha, beta, dtype: _drawn(key, shape, dtype, alpha=alpha, beta=beta))
+@op(rule=drawn)
 def random_beta(key: Tensor, shape: Shape, alpha: Tensor, beta: Tensor, dtype: Any = None) -> Tensor:
     """Beta distributed: x / (x + y) for gamma draws x and y.
 
@@ -228,8 +218,8 @@ def _stirling(k: Any) -> Any:
     return z * (1 / 12 - z * z * (1 / 360 - z * z / 1260))
 
 
-def _binomial(key: Spec, shape: Shape, counts: Spec, probabilities: Spec, dtype: Any) -> Plan:
-    plan = _drawn(key, shape, dtype, counts=counts, probabilities=probabilities)
+def _binomial(**given: Any) -> Plan:
+    plan = drawn(**given)
     plan.cast = {"key": None, "counts": "float64", "probabilities": "float64"}
     return plan
 

@@ -12,7 +12,7 @@ import jaxlib
 import numpy as np
 
 from kcore import backends, dtypes, tree
-from kcore.backends.contract import Backend, collect
+from kcore.backends.contract import Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse, to_coo
 from kcore.backends.host import to_array
 from kcore.state import StatelessScope
@@ -265,6 +265,4 @@ def _mode(wide: bool) -> Any:
 
 backend = JaxBackend()
 
-from kcore.backends.jax import families  # noqa: E402 - the op modules may use the backend
-
-JaxBackend.ops = collect(*families.MODULES)
+JaxBackend.ops = collect(*families(__name__))  # only now: the op modules may use the backend

@@ -7,7 +7,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from kcore.backends.reference.decompose import LARGE
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 
 def _wide(function):
@@ -65,45 +65,26 @@ def solve_triangular(a, b, lower):
 
 @_wide
 def qr(x, mode):
-    q, r = jnp.linalg.qr(x, mode)
-    diagonal = jax.lax.stop_gradient(jnp.real(jnp.diagonal(r, axis1=-2, axis2=-1)))
-    sign = jnp.where(diagonal < 0, -1, 1).astype(x.dtype)
-    more = q.shape[-1] - sign.shape[-1]
-    sign = jnp.concatenate([sign, jnp.ones((*sign.shape[:-1], more), x.dtype)], -1)
-    return q * sign[..., None, :], r * sign[..., :, None]
-
-
-def _phase(u):
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    u = jax.lax.stop_gradient(u)
-    size = jnp.abs(u)
-    first = jnp.argmax(size >= LARGE * size.max(-2, keepdims=True), -2, keepdims=True)
-    element = jnp.take_along_axis(u, first, -2)
-    return jnp.conj(element) / jnp.abs(element)
+    return signed_qr(*jnp.linalg.qr(x, mode))
 
 
 @_wide
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return jnp.linalg.svd(x, full_matrices=False, compute_uv=False)
-    u, s, vh = jnp.linalg.svd(x, full_matrices=full_matrices)
-    k = s.shape[-1]
-    phase = _phase(u[..., :k])
-    u = jnp.concatenate([u[..., :k] * phase, u[..., k:]], -1)
-    vh = jnp.concatenate([vh[..., :k, :] * jnp.conj(jnp.swapaxes(phase, -1, -2)), vh[..., k:, :]], -2)
-    return u, s, vh
+    return signed_svd(*jnp.linalg.svd(x, full_matrices=full_matrices))
 
 
 @_wide
 def eigh(x):
     w, v = jnp.linalg.eigh((x + _h(x)) / 2, symmetrize_input=False)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 @_wide
 def eig(x):
     w, v = jnp.linalg.eig(x)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 @_wide

@@ -28,19 +28,17 @@ left_shift, right_shift = jnp.left_shift, jnp.right_shift
 conj, real, imag = jnp.conj, jnp.real, jnp.imag
 
 
-def floor_divide(x1, x2):
-    y = jnp.floor_divide(x1, x2)
-    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+def _division(function):
+    """The function, with 0 for integers by 0."""
+
+    def divided(x1, x2):
+        y = function(x1, x2)
+        return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+
+    return divided
 
 
-def mod(x1, x2):
-    y = jnp.mod(x1, x2)
-    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
-
-
-def fmod(x1, x2):
-    y = jnp.fmod(x1, x2)
-    return y if jnp.issubdtype(x1.dtype, jnp.inexact) else jnp.where(x2 == 0, jnp.zeros((), y.dtype), y)
+floor_divide, mod, fmod = _division(jnp.floor_divide), _division(jnp.mod), _division(jnp.fmod)
 
 
 def absolute(x):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from kcore import _native, dtypes, tree
-from kcore.backends.contract import Backend, collect
+from kcore.backends.contract import Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import number, to_array
 from kcore.backends.reference import half, tape, tracer
@@ -212,9 +212,9 @@ def _specialized(
 
 backend = ReferenceBackend()
 
-from kcore.backends.reference import families  # noqa: E402 - the definitions' gradient rules call ops, and so need the backend
-
-ReferenceBackend.ops = collect(*families.MODULES)
+ReferenceBackend.ops = collect(
+    *families(__name__)
+)  # only now: the definitions' gradient rules call ops, and so need the backend
 
 from kcore.backends.reference import sparse  # noqa: E402 - as above
 from kcore.ops import operators, stored  # noqa: E402

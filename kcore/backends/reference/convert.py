@@ -5,25 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from kcore import dtypes, ops
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import vjps
 
-
-def copy(x):
-    return np.array(x)
-
-
-@vjp(ops.copy)
-def _(g, y, x):
-    return g
+copy = np.array
 
 
 def view(x, dtype):
     return np.ascontiguousarray(x).reshape(x.shape).view(dtypes.to_numpy(dtype))
-
-
-@vjp(ops.view)
-def _(g, y, x, dtype):
-    return g if dtypes.name_of(x.dtype) == dtype else None
 
 
 def view_as_complex(x):
@@ -32,6 +20,8 @@ def view_as_complex(x):
     return y
 
 
-@vjp(ops.view_as_complex)
-def _(g, y, x):
-    return ops.view_as_real(g)
+vjps(
+    copy=lambda g, y, x: g,
+    view=lambda g, y, x, dtype: g if dtypes.name_of(x.dtype) == dtype else None,
+    view_as_complex=lambda g, y, x: ops.view_as_real(g),
+)

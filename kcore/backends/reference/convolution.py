@@ -105,7 +105,7 @@ def _turned(w: np.ndarray, groups: int) -> np.ndarray:
 def conv(x: np.ndarray, w: np.ndarray, how: How, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
     """`plain_conv`; then a bias for each output channel is added, and what is not above 0 becomes 0 if asked."""
     if not _native_fits(x, w):
-        y = _in_float32(conv if _small_float(x) else plain_conv, x, w, how)
+        y = plain_conv(x, w, how)
         y = y if bias is None else y + bias
         return np.where(y <= 0, np.zeros((), y.dtype), y) if relu else y
     w = _kernel(w)
@@ -118,7 +118,7 @@ def conv(x: np.ndarray, w: np.ndarray, how: How, bias: np.ndarray | None = None,
 def input_grad(g: np.ndarray, w: np.ndarray, shape: tuple, how: How) -> np.ndarray:
     """`plain_input_grad`."""
     if not _native_fits(g, w):
-        return _in_float32(input_grad if _small_float(g) else plain_input_grad, g, w, shape, how)
+        return plain_input_grad(g, w, shape, how)
     groups = shape[-1] // w.shape[-2] if shape[-1] else 1
     threads = threads_for(g.size * math.prod(w.shape[:-1]))
     full = shape if g.ndim > 3 else (shape[0], 1, *shape[1:])
@@ -129,7 +129,7 @@ def input_grad(g: np.ndarray, w: np.ndarray, shape: tuple, how: How) -> np.ndarr
 def kernel_grad(x: np.ndarray, g: np.ndarray, shape: tuple, how: How) -> np.ndarray:
     """`plain_kernel_grad`."""
     if not _native_fits(x, g):
-        return _in_float32(kernel_grad if _small_float(x) else plain_kernel_grad, x, g, shape, how)
+        return plain_kernel_grad(x, g, shape, how)
     groups = x.shape[-1] // shape[-2] if x.shape[-1] else 1
     threads = threads_for(g.size * math.prod(shape[:-1]))
     full = shape if x.ndim > 3 else (1, *shape)
@@ -144,17 +144,6 @@ def _native_fits(*arrays: np.ndarray) -> bool:
 
 def _fast() -> bool:
     return config.numerics() == "fast"
-
-
-def _small_float(a: np.ndarray) -> bool:
-    return a.dtype.itemsize == 2 and a.dtype.kind not in "iu"
-
-
-def _in_float32(fn, a, b, *rest):
-    """16-bit floats are summed in float32: one rounding, at the end."""
-    if _small_float(a):
-        return fn(a.astype("float32"), b.astype("float32"), *rest).astype(a.dtype)
-    return fn(a, b, *rest)
 
 
 # The kernels work on two spatial axes or three; a single one is a row of height 1.

@@ -7,6 +7,8 @@ import numpy as np
 from kcore import dtypes
 from kcore.backends.host import float_range
 
+tril, triu, diagonal = np.tril, np.triu, np.diagonal
+
 
 def zeros(shape, dtype):
     return np.zeros(shape, dtypes.to_numpy(dtype))
@@ -40,15 +42,3 @@ def eye(N, M, k, dtype):
 
 def tri(N, M, k, dtype):
     return np.tri(N, M, k, "bool").astype(dtypes.to_numpy(dtype))
-
-
-def tril(x, k):
-    return np.tril(x, k)
-
-
-def triu(x, k):
-    return np.triu(x, k)
-
-
-def diagonal(x, offset, axis1, axis2):
-    return np.diagonal(x, offset, axis1, axis2)

@@ -10,23 +10,9 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.backends.reference.tape import vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
-
-def _wide(function):
-    """The function with 16-bit floats computed in float32, which LAPACK needs, and without NumPy's warnings."""
-
-    def run(x, *rest):
-        narrow = x.dtype.itemsize == 2
-        with np.errstate(all="ignore"):
-            if not narrow:
-                return function(x, *rest)
-            rest = [a.astype("float32") if isinstance(a, np.ndarray) else a for a in rest]
-            y = function(x.astype("float32"), *rest)
-        y = y if isinstance(y, tuple) else (y,)
-        found = tuple(e.astype(x.dtype) if e.dtype == np.float32 else e for e in y)
-        return found if len(found) > 1 else found[0]
-
-    return run
+_quiet = np.errstate(all="ignore")
 
 
 def _h(x):
@@ -73,7 +59,7 @@ def _inverse_gaps(x):
 # -- positive definite matrices ---------------------------------------------------------
 
 
-@_wide
+@_quiet
 def cholesky(x, upper):
     try:
         y = np.linalg.cholesky((x + _h(x)) / 2)
@@ -98,7 +84,7 @@ def _solve_right(b, a, lower):
 
 # -- determinants and inverses ----------------------------------------------------------
 
-det = _wide(lambda x: np.asarray(np.linalg.det(x)))
+det = _quiet(lambda x: np.asarray(np.linalg.det(x)))
 
 
 @private_op(rule=lambda x: Plan(x.shape, x.dtype))
@@ -128,7 +114,7 @@ def _on_matrices(x):
     return ops.expand_dims(x, (-2, -1))
 
 
-slogdet = _wide(lambda x: tuple(np.asarray(e) for e in np.linalg.slogdet(x)))
+slogdet = _quiet(lambda x: tuple(np.asarray(e) for e in np.linalg.slogdet(x)))
 
 
 @vjp(ops.slogdet)
@@ -140,7 +126,7 @@ def _(g, y, x):
     return scale * _adjoint(ops.inv(x))
 
 
-@_wide
+@_quiet
 def inv(x):
     try:
         return np.linalg.inv(x)
@@ -153,7 +139,7 @@ def _(g, y, x):
     return -ops.matmul(ops.matmul(_adjoint(y), g), _adjoint(y))
 
 
-@_wide
+@_quiet
 def solve(a, b):
     vectors = b.ndim < a.ndim
     try:
@@ -176,7 +162,7 @@ def _outer(gb, y, a):
     return ops.matmul(gb, _adjoint(y))
 
 
-@_wide
+@_quiet
 def solve_triangular(a, b, lower):
     import scipy.linalg
 
@@ -199,7 +185,7 @@ def _(g, y, a, b, lower):
     return _masked(-_outer(gb, y, a), np.tril(ones) if lower else np.triu(ones)), gb
 
 
-@_wide
+@_quiet
 def pinv(x, rcond):
     if not x.size:
         return np.zeros((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
@@ -226,15 +212,9 @@ def _(g, y, x, rcond):
 # -- factors ----------------------------------------------------------------------------
 
 
-@_wide
+@_quiet
 def qr(x, mode):
-    q, r = np.linalg.qr(x, mode)
-    sign = np.where(np.diagonal(r, axis1=-2, axis2=-1).real < 0, -1, 1).astype(x.dtype)
-    k = sign.shape[-1]
-    q, r = q.copy(), r.copy()
-    q[..., :k] *= sign[..., None, :]
-    r[..., :k, :] *= sign[..., :, None]
-    return q, r
+    return signed_qr(*np.linalg.qr(x, mode))
 
 
 @vjp(ops.qr)
@@ -258,29 +238,11 @@ def _qr_gradient(gq, gr, q, r):
     return _solve_right(gq + ops.matmul(q, inner), _adjoint(r), lower=True)
 
 
-# The first element of at least this share of a column's greatest tells its sign; the greatest itself is often tied.
-LARGE = 0.37
-
-
-def _phase(u):
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    size = np.abs(u)
-    first = np.argmax(size >= LARGE * size.max(-2, keepdims=True), -2, keepdims=True)
-    element = np.take_along_axis(u, first, -2)
-    return np.conj(element) / np.abs(element)
-
-
-@_wide
+@_quiet
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return np.linalg.svd(x, compute_uv=False)
-    u, s, vh = np.linalg.svd(x, full_matrices)
-    k = s.shape[-1]
-    phase = _phase(u[..., :k])
-    u, vh = u.copy(), vh.copy()
-    u[..., :k] *= phase
-    vh[..., :k, :] *= np.conj(np.swapaxes(phase, -1, -2))
-    return u, s, vh
+    return signed_svd(*np.linalg.svd(x, full_matrices))
 
 
 @vjp(ops.svd)
@@ -318,10 +280,10 @@ def _svd_gradient(gu, gs, gvh, u, s, vh):
     return found + ops.matmul(u * across, _adjoint(gv - ops.matmul(v, vgv)))
 
 
-@_wide
+@_quiet
 def eigh(x):
     w, v = np.linalg.eigh((x + _h(x)) / 2)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 @vjp(ops.eigh)
@@ -332,11 +294,11 @@ def _(g, y, x):
     return _hermitian(ops.matmul(ops.matmul(v, inner), _adjoint(v)))
 
 
-@_wide
+@_quiet
 def eig(x):
     w, v = np.linalg.eig(x)
     dtype = "complex128" if x.dtype.itemsize == 16 or x.dtype == np.float64 else "complex64"
-    return w.astype(dtype), (v * _phase(v)).astype(dtype)
+    return w.astype(dtype), np.asarray(v * phase(v)).astype(dtype)
 
 
 @vjp(ops.eig)
@@ -349,7 +311,7 @@ def _(g, y, x):
     return ops.solve(adjoint, ops.matmul(inner, adjoint))
 
 
-@_wide
+@_quiet
 def lu_factor(x):
     import scipy.linalg
 

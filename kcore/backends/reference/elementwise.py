@@ -12,7 +12,7 @@ from kcore import dtypes, ops
 from kcore.backends.reference import half, tape
 from kcore.backends.reference.curve import curve, curve_grad
 from kcore.backends.reference.quiet import quiet
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import vjp, vjps
 
 
 def _silent(ufunc: Callable) -> Callable:
@@ -30,26 +30,24 @@ def _silent(ufunc: Callable) -> Callable:
 add, subtract, multiply = np.add, np.subtract, np.multiply
 divide = _silent(np.true_divide)
 negative, positive, absolute = np.negative, np.positive, np.absolute
-square = np.square
+square, sign = np.square, np.sign
 maximum, minimum = np.maximum, np.minimum
 arctan2 = np.arctan2
 reciprocal = _silent(lambda x: 1 / x)
 
 
-def sign(x):
-    return np.sign(x)
+def _division(ufunc: Callable) -> Callable:
+    """A division without NumPy's warnings, in which an integer by 0 gives 0."""
+
+    def function(x1: Any, x2: Any) -> Any:
+        with quiet():
+            y = ufunc(x1, x2)
+        return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
+
+    return function
 
 
-def floor_divide(x1, x2):
-    with quiet():
-        y = np.floor_divide(x1, x2)
-    return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
-
-
-def mod(x1, x2):
-    with quiet():
-        y = np.remainder(x1, x2)
-    return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
+floor_divide, mod, fmod = _division(np.floor_divide), _division(np.remainder), _division(np.fmod)
 
 
 def power(x1, x2):
@@ -61,41 +59,19 @@ def power(x1, x2):
         return np.where(x2 >= 0, y, np.where(np.abs(x1) == 1, y, np.zeros((), y.dtype)))
 
 
-@vjp(ops.add)
-def _(g, y, x1, x2):
-    return g, g
-
-
-@vjp(ops.subtract)
-def _(g, y, x1, x2):
-    return g, -g
-
-
-@vjp(ops.multiply)
-def _(g, y, x1, x2):
-    return g * tape.conj(x2), g * tape.conj(x1)
+vjps(
+    add=lambda g, y, x1, x2: (g, g),
+    subtract=lambda g, y, x1, x2: (g, -g),
+    multiply=lambda g, y, x1, x2: (g * tape.conj(x2), g * tape.conj(x1)),
+    mod=lambda g, y, x1, x2: (g, -g * ops.floor_divide(x1, x2)),
+    fmod=lambda g, y, x1, x2: (g, -g * ops.trunc(x1 / x2)),
+)
 
 
 @vjp(ops.divide)
 def _(g, y, x1, x2):
     g1 = g / tape.conj(x2)
     return g1, -g1 * tape.conj(y)
-
-
-@vjp(ops.mod)
-def _(g, y, x1, x2):
-    return g, -g * ops.floor_divide(x1, x2)
-
-
-def fmod(x1, x2):
-    with quiet():
-        y = np.fmod(x1, x2)
-    return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
-
-
-@vjp(ops.fmod)
-def _(g, y, x1, x2):
-    return g, -g * ops.trunc(x1 / x2)
 
 
 @vjp(ops.power)
@@ -106,18 +82,15 @@ def _(g, y, x1, x2):
     return g * x2 * lower, g * ops.where(x1 == 0, ops.zeros_like(y), y * log)
 
 
-def _share(wins, ties):
-    return ops.where(wins, 1.0, ops.where(ties, 0.5, 0.0))
+def _shares(g, wins1, wins2, ties):
+    """g for the argument that wins, half of it for both where they tie."""
+    return tuple(g * ops.cast(ops.where(wins, 1.0, ops.where(ties, 0.5, 0.0)), g.dtype) for wins in (wins1, wins2))
 
 
-@vjp(ops.maximum)
-def _(g, y, x1, x2):
-    return g * ops.cast(_share(x1 > x2, x1 == x2), g.dtype), g * ops.cast(_share(x2 > x1, x1 == x2), g.dtype)
-
-
-@vjp(ops.minimum)
-def _(g, y, x1, x2):
-    return g * ops.cast(_share(x1 < x2, x1 == x2), g.dtype), g * ops.cast(_share(x2 < x1, x1 == x2), g.dtype)
+vjps(
+    maximum=lambda g, y, x1, x2: _shares(g, x1 > x2, x2 > x1, x1 == x2),
+    minimum=lambda g, y, x1, x2: _shares(g, x1 < x2, x2 < x1, x1 == x2),
+)
 
 
 @vjp(ops.arctan2)
@@ -127,29 +100,13 @@ def _(g, y, x1, x2):
     return scale * x2, -scale * x1
 
 
-@vjp(ops.negative)
-def _(g, y, x):
-    return -g
-
-
-@vjp(ops.positive)
-def _(g, y, x):
-    return g
-
-
-@vjp(ops.absolute)
-def _(g, y, x):
-    return g * ops.sign(x)
-
-
-@vjp(ops.square)
-def _(g, y, x):
-    return g * 2 * tape.conj(x)
-
-
-@vjp(ops.reciprocal)
-def _(g, y, x):
-    return -g * y * y
+vjps(
+    negative=lambda g, y, x: -g,
+    positive=lambda g, y, x: g,
+    absolute=lambda g, y, x: g * ops.sign(x),
+    square=lambda g, y, x: g * 2 * tape.conj(x),
+    reciprocal=lambda g, y, x: -g * y * y,
+)
 
 
 def divide_no_nan(x1, x2):
@@ -181,54 +138,18 @@ rsqrt = _silent(lambda x: 1 / np.sqrt(x))
 cbrt = np.cbrt
 
 
-@vjp(ops.exp)
-def _(g, y, x):
-    return g * y
-
-
-@vjp(ops.exp2)
-def _(g, y, x):
-    return g * y * math.log(2)
-
-
-@vjp(ops.expm1)
-def _(g, y, x):
-    return curve_grad(g, x, "expm1")  # by x: y + 1 loses everything below -1 + eps
-
-
-@vjp(ops.log)
-def _(g, y, x):
-    return g / x
-
-
-@vjp(ops.log1p)
-def _(g, y, x):
-    return g / (1 + x)
-
-
-@vjp(ops.log2)
-def _(g, y, x):
-    return g / (x * math.log(2))
-
-
-@vjp(ops.log10)
-def _(g, y, x):
-    return g / (x * math.log(10))
-
-
-@vjp(ops.sqrt)
-def _(g, y, x):
-    return g * 0.5 / y
-
-
-@vjp(ops.rsqrt)
-def _(g, y, x):
-    return g * -0.5 * y / x
-
-
-@vjp(ops.cbrt)
-def _(g, y, x):
-    return g / (3 * y * y)
+vjps(
+    exp=lambda g, y, x: g * y,
+    exp2=lambda g, y, x: g * y * math.log(2),
+    expm1=lambda g, y, x: curve_grad(g, x, "expm1"),  # by x: y + 1 loses everything below -1 + eps
+    log=lambda g, y, x: g / x,
+    log1p=lambda g, y, x: g / (1 + x),
+    log2=lambda g, y, x: g / (x * math.log(2)),
+    log10=lambda g, y, x: g / (x * math.log(10)),
+    sqrt=lambda g, y, x: g * 0.5 / y,
+    rsqrt=lambda g, y, x: g * -0.5 * y / x,
+    cbrt=lambda g, y, x: g / (3 * y * y),
+)
 
 
 # -- trigonometry -----------------------------------------------------------------------
@@ -239,64 +160,20 @@ sinh, cosh, tanh = _silent(np.sinh), _silent(np.cosh), _curve("tanh", np.tanh)
 arcsinh, arccosh, arctanh = _silent(np.arcsinh), _silent(np.arccosh), _silent(np.arctanh)
 
 
-@vjp(ops.sin)
-def _(g, y, x):
-    return g * ops.cos(x)
-
-
-@vjp(ops.cos)
-def _(g, y, x):
-    return -g * ops.sin(x)
-
-
-@vjp(ops.tan)
-def _(g, y, x):
-    return g * (1 + y * y)
-
-
-@vjp(ops.arcsin)
-def _(g, y, x):
-    return g * ops.rsqrt((1 - x) * (1 + x))
-
-
-@vjp(ops.arccos)
-def _(g, y, x):
-    return -g * ops.rsqrt((1 - x) * (1 + x))
-
-
-@vjp(ops.arctan)
-def _(g, y, x):
-    return g / (1 + x * x)
-
-
-@vjp(ops.sinh)
-def _(g, y, x):
-    return g * ops.cosh(x)
-
-
-@vjp(ops.cosh)
-def _(g, y, x):
-    return g * ops.sinh(x)
-
-
-@vjp(ops.tanh)
-def _(g, y, x):
-    return curve_grad(g, y, "tanh")
-
-
-@vjp(ops.arcsinh)
-def _(g, y, x):
-    return g * ops.rsqrt(x * x + 1)
-
-
-@vjp(ops.arccosh)
-def _(g, y, x):
-    return g * ops.rsqrt((x - 1) * (x + 1))
-
-
-@vjp(ops.arctanh)
-def _(g, y, x):
-    return g / ((1 - x) * (1 + x))
+vjps(
+    sin=lambda g, y, x: g * ops.cos(x),
+    cos=lambda g, y, x: -g * ops.sin(x),
+    tan=lambda g, y, x: g * (1 + y * y),
+    arcsin=lambda g, y, x: g * ops.rsqrt((1 - x) * (1 + x)),
+    arccos=lambda g, y, x: -g * ops.rsqrt((1 - x) * (1 + x)),
+    arctan=lambda g, y, x: g / (1 + x * x),
+    sinh=lambda g, y, x: g * ops.cosh(x),
+    cosh=lambda g, y, x: g * ops.sinh(x),
+    tanh=lambda g, y, x: curve_grad(g, y, "tanh"),
+    arcsinh=lambda g, y, x: g * ops.rsqrt(x * x + 1),
+    arccosh=lambda g, y, x: g * ops.rsqrt((x - 1) * (x + 1)),
+    arctanh=lambda g, y, x: g / ((1 - x) * (1 + x)),
+)
 
 
 # -- rounding ---------------------------------------------------------------------------
@@ -389,24 +266,15 @@ def conj(x):
     return np.conj(x) if x.dtype.kind == "c" else x
 
 
-def real(x):
-    return np.real(x)
+real = np.real
 
 
 def imag(x):
     return np.imag(x) if x.dtype.kind == "c" else np.zeros_like(x)
 
 
-@vjp(ops.conj)
-def _(g, y, x):
-    return ops.conj(g)
-
-
-@vjp(ops.real)
-def _(g, y, x):
-    return g
-
-
-@vjp(ops.imag)
-def _(g, y, x):
-    return g * 1j if dtypes.is_complex(dtypes.name_of(x.dtype)) else None
+vjps(
+    conj=lambda g, y, x: ops.conj(g),
+    real=lambda g, y, x: g,
+    imag=lambda g, y, x: g * 1j if dtypes.is_complex(dtypes.name_of(x.dtype)) else None,
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from kcore import ops
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import vjp, vjps
 
 
 def _on_pair(transform):
@@ -42,19 +42,11 @@ def _conjugated(transform, g, scale=1):
     return [real * scale, -imag * scale]
 
 
-@vjp(ops.fft)
-def _(g, y, x):
-    return (_conjugated(ops.fft, g),)
-
-
-@vjp(ops.fft2)
-def _(g, y, x):
-    return (_conjugated(ops.fft2, g),)
-
-
-@vjp(ops.ifft2)
-def _(g, y, x):
-    return (_conjugated(ops.ifft2, g),)
+vjps(
+    fft=lambda g, y, x: (_conjugated(ops.fft, g),),
+    fft2=lambda g, y, x: (_conjugated(ops.fft2, g),),
+    ifft2=lambda g, y, x: (_conjugated(ops.ifft2, g),),
+)
 
 
 @vjp(ops.rfft)

@@ -1,6 +1,7 @@
-"""float16 and bfloat16 on the reference backend: stored so, computed in float32, rounded once, at the end.
+"""Narrow floats on the reference backend: stored so, computed in float32, rounded once, at the end.
 
-This is done here for all ops, where they are bound: a definition never sees a 16-bit float unless it is one of `EXACT`.
+This is done here for all ops, where they are bound: a definition sees float16, bfloat16 and float8 only if it is one of
+`EXACT`.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from kcore import _native, dtypes
 from kcore._native.threads import threads_for
 from kcore.ops.symbolic import Spec
 
-NAMES = ("float16", "bfloat16")
+NAMES = ("float16", "bfloat16", *dtypes.FLOAT8)
 _BRAIN = dtypes.to_numpy("bfloat16")
-_HALVES = (np.dtype("float16"), _BRAIN)
+_HALVES = (np.dtype("float16"), _BRAIN)  # kernels cast these
+_NARROW = frozenset(map(dtypes.to_numpy, NAMES))
 _FLOAT = np.dtype("float32")
 
-# Ops that move, make or compare values, or whose results depend on the dtype: the same in 16 bits, and sooner done.
+# Ops that move, make or compare values, or whose results depend on the dtype: the same as they are stored, and sooner done.
 # fmt: off
 EXACT = frozenset((
     "stop_gradient", "custom_call", "checkpoint", "copy", "view", "cast", "where", "signbit", "nextafter",
@@ -47,14 +49,14 @@ def is_half(dtype: Any) -> bool:
 
 def widened(x: np.ndarray) -> np.ndarray:
     """The same values in float32, in the same order in memory."""
-    if x.size < _FEW or not _native.available:
+    if x.size < _FEW or not _native.available or x.dtype not in _HALVES:
         return x.astype(_FLOAT)
     return _by_kernel(_to_float, x)
 
 
 def narrowed(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """float32 rounded to a 16-bit dtype: to the nearest, ties to even."""
-    if x.size < _FEW or not _native.available:
+    if x.size < _FEW or not _native.available or dtype not in _HALVES:
         with np.errstate(all="ignore"):
             return x.astype(dtype)
     return _by_kernel(lambda x: _from_float(x, dtype), x)
@@ -78,12 +80,12 @@ def _from_float(x: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 def _wide(a: Any) -> Any:
     if isinstance(a, np.ndarray):
-        return widened(a) if a.dtype in _HALVES else a
+        return widened(a) if a.dtype in _NARROW else a
     return [_wide(x) for x in a] if isinstance(a, list) else a
 
 
 def in_float32(name: str, definition: Callable, plan: Any, sources: Sequence[Any]) -> Callable:
-    """The definition of the op `name` for 16-bit floats, where there are any among the arguments; else as it is."""
+    """The definition of the op `name` for narrow floats, where there are any among the arguments; else as it is."""
     if name in EXACT or not any(s.dtype in NAMES for source in sources for s in (source, *source.parts)):
         return definition
     if isinstance(plan.outputs, Spec):

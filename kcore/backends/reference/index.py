@@ -191,21 +191,18 @@ def scatter_rows(x, indices, updates, reduction):
         return _added(x, len(x), indices, updates)
     i = _from_zero(indices, len(x))
     inside = i < len(x)
-    i, updates = i[inside], updates[inside]
+    y, i, updates = x.copy(), i[inside], updates[inside]
     if reduction is None:
-        y = x.copy()
         y[i] = updates
         return y
-    narrow = x.dtype.itemsize == 2 and x.dtype.kind not in "iu"  # sums of 16-bit floats are carried in 32
-    y = x.astype("float32" if narrow else x.dtype)
     if reduction == "add" and updates.ndim > 1 and updates.size > MANY and y.dtype != bool:
-        return (y + _row_sums(i, updates.astype(y.dtype, copy=False), len(x))).astype(x.dtype)
+        return y + _row_sums(i, updates, len(x))
     if reduction in ("max", "min") and updates.ndim > 1 and updates.size > MANY and np.all(i[1:] >= i[:-1]):
         _fold_runs({"max": np.maximum, "min": np.minimum}[reduction], y, i, updates)
-        return y.astype(x.dtype, copy=False)
+        return y
     with np.errstate(all="ignore"):
         {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}[reduction].at(y, i, updates)
-    return y.astype(x.dtype)
+    return y
 
 
 def _fold_runs(fold, y, i, updates):

@@ -2,57 +2,26 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 
 from kcore import ops
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import vjp, vjps
 
-
-def concatenate(xs, axis):
-    return np.concatenate(xs, axis)
-
-
-@vjp(ops.concatenate)
-def _(g, y, xs, axis):
-    ends = list(itertools.accumulate(x.shape[axis] for x in xs))
-    return ops.split(g, ends[:-1], axis)
-
-
-def stack(x, axis):
-    return np.stack(x, axis)
-
-
-@vjp(ops.stack)
-def _(g, y, x, axis):
-    return ops.unstack(g, len(x), axis)
-
-
-def split(x, indices_or_sections, axis):
-    return np.split(x, indices_or_sections, axis)
-
-
-@vjp(ops.split)
-def _(g, y, x, indices_or_sections, axis):
-    return ops.concatenate(g, axis)
+concatenate, stack, split, tile, repeat = np.concatenate, np.stack, np.split, np.tile, np.repeat
 
 
 def unstack(x, num, axis):
     return list(np.moveaxis(x, axis, 0))
 
 
-@vjp(ops.unstack)
-def _(g, y, x, num, axis):
-    return ops.stack(g, axis) if g else None
-
-
-def tile(x, repeats):
-    return np.tile(x, repeats)
-
-
-def repeat(x, repeats, axis):
-    return np.repeat(x, repeats, axis)
+vjps(
+    concatenate=lambda g, y, xs, axis: ops.split(
+        g, np.cumsum([x.shape[axis] for x in xs[:-1]], dtype=int).tolist(), axis
+    ),
+    stack=lambda g, y, x, axis: ops.unstack(g, len(x), axis),
+    split=lambda g, y, x, indices_or_sections, axis: ops.concatenate(g, axis),
+    unstack=lambda g, y, x, num, axis: ops.stack(g, axis) if g else None,
+)
 
 
 def constant_pad(x, pad_width, value):

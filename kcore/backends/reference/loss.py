@@ -25,10 +25,6 @@ def _rows(target, output, axis):
     return rows, np.where(valid, at, 0).astype("int64"), valid
 
 
-def _wide(p):
-    return p.astype(dtypes.to_numpy(dtypes.accumulator(dtypes.name_of(p.dtype))), copy=False)
-
-
 def _logit_rows(output, from_logits, axis) -> bool:
     """Whether kernels can take the output as a matrix with a row of logits for each sample."""
     last = axis == output.ndim - 1
@@ -66,7 +62,7 @@ def sparse_categorical_crossentropy(target, output, from_logits, axis):
     if from_logits:
         picked = _log_softmax(rows, (1,))[number, at]
     else:
-        p, epsilon = _wide(rows), config.epsilon()
+        p, epsilon = rows, config.epsilon()
         with np.errstate(all="ignore"):
             q = p[number, at] / np.add.reduce(p, 1)
             picked = np.log(np.minimum(np.maximum(q, p.dtype.type(epsilon)), p.dtype.type(1 - epsilon)))
@@ -139,9 +135,9 @@ def categorical_crossentropy(target, output, from_logits, axis):
         if from_logits:
             total = np.sum(target * _log_softmax(output, (axis,)), axis)
         else:
-            p, epsilon = _wide(output), config.epsilon()
+            p, epsilon = output, config.epsilon()
             q = np.clip(p / np.sum(p, axis, keepdims=True), p.dtype.type(epsilon), p.dtype.type(1 - epsilon))
-            total = np.sum(_wide(target) * np.log(q), axis)
+            total = np.sum(target * np.log(q), axis)
     return np.negative(total).astype(output.dtype)
 
 

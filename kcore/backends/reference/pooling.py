@@ -118,9 +118,7 @@ def max_with_places(x: np.ndarray, pool: Pool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread(g: np.ndarray, places: np.ndarray, shape: tuple, pool: Pool) -> np.ndarray:
-    """`plain_spread`; 16-bit floats are summed in float32."""
-    if g.dtype.itemsize == 2:
-        return spread(g.astype("float32"), places, shape, pool).astype(g.dtype)
+    """`plain_spread`."""
     if not _native_fits(g):
         return plain_spread(g, places, shape, pool)
     full = shape if g.ndim == 4 else (shape[0], 1, *shape[1:])
@@ -129,9 +127,7 @@ def spread(g: np.ndarray, places: np.ndarray, shape: tuple, pool: Pool) -> np.nd
 
 
 def mean(x: np.ndarray, pool: Pool) -> np.ndarray:
-    """`plain_mean`; 16-bit floats are summed in float32."""
-    if x.dtype.itemsize == 2:
-        return mean(x.astype("float32"), pool).astype(x.dtype)
+    """`plain_mean`."""
     if not _native_fits(x):
         return plain_mean(x, pool)
     return _narrowed(x, _native.kernels.avg_pool2d(_image(x), *_widened(pool), False, threads_for(x.size)))
@@ -139,8 +135,6 @@ def mean(x: np.ndarray, pool: Pool) -> np.ndarray:
 
 def mean_grad(g: np.ndarray, shape: tuple, pool: Pool) -> np.ndarray:
     """`plain_mean_grad`."""
-    if g.dtype.itemsize == 2:
-        return mean_grad(g.astype("float32"), shape, pool).astype(g.dtype)
     if not _native_fits(g):
         return plain_mean_grad(g, shape, pool)
     full = shape if g.ndim == 4 else (shape[0], 1, *shape[1:])

@@ -15,7 +15,8 @@ from kcore.backends.reference.linalg import matmul
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
-from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
+from kcore.ops.normalize import _narrow, _wide
 from kcore.ops.symbolic import Spec
 
 # -- definitions ------------------------------------------------------------------------
@@ -82,10 +83,6 @@ def _biases(bias, reset_after):
 # -- by kernels -------------------------------------------------------------------------
 
 
-def _fits(x, recurrent_kernel) -> bool:
-    return _native.available and x.dtype.char in "fd" and recurrent_kernel.size > 0
-
-
 _NEAR = 4 << 20  # bytes of weights that a core still reads fast enough in each step
 
 
@@ -111,10 +108,10 @@ def _last(hs, h, reverse):
     return hs[0 if reverse else -1].copy() if len(hs) else h.copy()
 
 
-def _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, keep):
-    """(hs, gates, cells): the last two as the gradients need them with `keep`."""
+def _run_lstm(x, states, kernel, recurrent_kernel, bias, mask, reverse, keep, reset_after=False):
+    """(hs, the last states, gates, cells): the last two as the gradients need them with `keep`."""
     x = _time_major(x)
-    kernel, recurrent_kernel, bias, h, c = _plain(kernel, recurrent_kernel, bias, h, c)
+    kernel, recurrent_kernel, bias, h, c = _plain(kernel, recurrent_kernel, bias, *states)
     threads = threads_for(x.shape[0] * x.shape[1] * recurrent_kernel.size)
     # With some rows to a step, the weights of the inputs are used where they are met; with fewer, or with many weights,
     # reading them in each step would take longer than a product for all steps that writes its result.
@@ -122,18 +119,18 @@ def _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, keep):
     gates, inputs = (None, {"x": x, "kernel": kernel}) if fused else (_projected(x, kernel), {})
     mask = _time_major(mask)
     hs, cells, gates = _native.kernels.lstm(gates, recurrent_kernel, bias, h, c, mask, reverse, keep, threads, **inputs)
-    return hs, gates, cells
+    return hs, (_last(hs, h, reverse), _last(cells, c, reverse) if keep else cells), gates, cells
 
 
-def _run_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after, keep):
-    """(hs, gates, extra): the last two as the gradients need them with `keep`."""
+def _run_gru(x, states, kernel, recurrent_kernel, bias, mask, reverse, keep, reset_after):
+    """(hs, the last state, gates, extra): the last two as the gradients need them with `keep`."""
     gates = _projected(_time_major(x), kernel)
-    recurrent_kernel, h, *biases = _plain(recurrent_kernel, h, *_biases(bias, reset_after))
+    recurrent_kernel, h, *biases = _plain(recurrent_kernel, *states, *_biases(bias, reset_after))
     threads = _threads(gates, recurrent_kernel)
     hs, extra = _native.kernels.gru(
         gates, recurrent_kernel, *biases, h, _time_major(mask), reverse, reset_after, keep=keep, threads=threads
     )
-    return hs, gates, extra
+    return hs, (_last(hs, h, reverse),), gates, extra
 
 
 def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
@@ -155,139 +152,19 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
     return dx, dkernel, drecurrent, sums, state_sums
 
 
-def _states(states, x):
-    """The plan's part for the states: hs and the last of each."""
-    batch, units = states[0].shape
-    return Spec((batch, x.shape[1], units), x.dtype), *(Spec(s.shape, x.dtype) for s in states)
+# -- both, with what their gradients need -----------------------------------------------
 
 
-def _grads(of_x, *parts):
-    return Plan.many(tuple(Spec(p.shape, p.dtype) for p in (parts if of_x else parts[1:]) if p is not None))
+def _kept(x: Spec, states, kernel: Spec, *rest) -> Plan:
+    (batch, steps, _), units = x.shape, states[0].shape[1]
+    shapes = (batch, steps, units), *(s.shape for s in states), (steps, batch, kernel.shape[1]), (steps, batch, units)
+    return Plan.many(tuple(Spec(shape, x.dtype) for shape in shapes))
 
 
-def _again(body, given, bias, rest, gs, of_x):
-    """A second derivative's way: the gradients through the portable body, in the order of `given`, then the bias."""
-    given = given if bias is None else (*given, bias)
-
-    def run(*given):
-        *given, last = given if bias is not None else (*given, None)
-        return body(*given, last, *rest)
-
-    found = gradients.vjp(run, *given)[1](tuple(gs))
-    return found if of_x else found[1:]
-
-
-# -- lstm -------------------------------------------------------------------------------
-
-
-def _kept_lstm(x: Spec, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence) -> Plan:
-    (batch, steps, _), units = x.shape, h.shape[1]
-    kept = Spec((steps, batch, 4 * units), x.dtype), Spec((steps, batch, units), x.dtype)
-    return Plan.many((*_states((h, c), x), *kept))
-
-
-@private_op(rule=_kept_lstm)
-def lstm_sequence(
+@private_op(rule=_kept)
+def kept_sequence(
     x: Tensor,
-    h: Tensor,
-    c: Tensor,
-    kernel: Tensor,
-    recurrent_kernel: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    reverse,
-    sequence,
-):
-    """`ops.lstm` by kernels; and the gates and cells of all steps, time-major."""
-    hs, gates, cells = _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, True)
-    return np.swapaxes(hs, 0, 1), _last(hs, h, reverse), _last(cells, c, reverse), gates, cells
-
-
-@private_op(
-    rule=lambda g, g_h, g_c, hs, gates, cells, x, h, c, kernel, recurrent, bias, mask, reverse, sequence, of_x: _grads(
-        of_x, x, h, c, kernel, recurrent, bias
-    )
-)
-def lstm_sequence_grad(
-    g: Tensor,
-    g_h: Tensor,
-    g_c: Tensor,
-    hs: Tensor,
-    gates: Tensor,
-    cells: Tensor,
-    x: Tensor,
-    h: Tensor,
-    c: Tensor,
-    kernel: Tensor,
-    recurrent_kernel: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    reverse,
-    sequence,
-    of_x,
-):
-    """The gradients of `lstm_sequence` by its tensors, from those of its first three results.
-
-    The first of them counts only with `sequence`. By x only if `of_x`, by the bias only if there is one.
-    """
-    hs, (recurrent_kernel, c) = _time_major(hs), _plain(recurrent_kernel, c)
-    g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
-    threads = _threads(gates, recurrent_kernel)
-    dgates, dh, dc = _native.kernels.lstm_grad(
-        g, *_plain(g_h, g_c), gates, cells, recurrent_kernel, c, _time_major(mask), reverse, threads
-    )
-    dx, *rest, sums, _ = _shared_grads(dgates, dgates, x, hs, h, kernel, reverse, of_x)
-    return (*dx, dh, dc, *rest) if bias is None else (*dx, dh, dc, *rest, sums)
-
-
-@vjp(lstm_sequence)
-def _(gs, ys, x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
-    of_x = tracked((x,))
-    given = x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence, of_x
-    found = lstm_sequence_grad(*gs[:3], ys[0], ys[3], ys[4], *given)
-    found = found if of_x else (None, *found)
-    return (*found[:5], None if bias is None else found[5], None)
-
-
-@recorded_as(lstm_sequence_grad)
-def _(g, g_h, g_c, hs, gates, cells, x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence, of_x):
-    gs = (g, g_h, g_c) if sequence else (g_h, g_c)
-    given = x, h, c, kernel, recurrent_kernel
-    return _again(ops.lstm.op.body, given, bias, (mask, reverse, sequence), gs, of_x)
-
-
-def lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
-    if _fits(x, recurrent_kernel):
-        hs, _, cells = _run_lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, False)
-        made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse), cells
-    else:
-        with quiet():
-            made = _lstm_definition(x, h, c, kernel, recurrent_kernel, bias, mask, reverse)
-    return made if sequence else made[1:]
-
-
-@recorded_as(ops.lstm)
-def _(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
-    if not (_native.available and recurrent_kernel.size):
-        return ops.lstm.op.body(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence)
-    given = _wide(x, h, c, kernel, recurrent_kernel, bias)
-    made = lstm_sequence(*given, mask, reverse, sequence)[:3]
-    return _narrow(made if sequence else made[1:], x)
-
-
-# -- gru --------------------------------------------------------------------------------
-
-
-def _kept_gru(x: Spec, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after) -> Plan:
-    (batch, steps, _), units = x.shape, h.shape[1]
-    kept = Spec((steps, batch, 3 * units), x.dtype), Spec((steps, batch, units), x.dtype)
-    return Plan.many((*_states((h,), x), *kept))
-
-
-@private_op(rule=_kept_gru)
-def gru_sequence(
-    x: Tensor,
-    h: Tensor,
+    states: Tensors,
     kernel: Tensor,
     recurrent_kernel: Tensor,
     bias: Tensor | None,
@@ -296,24 +173,26 @@ def gru_sequence(
     sequence,
     reset_after,
 ):
-    """`ops.gru` by kernels; and, time-major, the gates of all steps and what else the gradients need."""
-    hs, gates, extra = _run_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after, True)
-    return np.swapaxes(hs, 0, 1), _last(hs, h, reverse), gates, extra
+    """`ops.lstm` of two states, or `ops.gru` of one, by kernels; and, time-major, the gates of all steps and what else
+    the gradients need."""
+    run = _run_gru if len(states) == 1 else _run_lstm
+    hs, last, *kept = run(x, states, kernel, recurrent_kernel, bias, mask, reverse, True, reset_after)
+    return (np.swapaxes(hs, 0, 1), *last, *kept)
 
 
-@private_op(
-    rule=lambda g, g_h, hs, gates, extra, x, h, kernel, recurrent, bias, mask, reverse, sequence, after, of_x: _grads(
-        of_x, x, h, kernel, recurrent, bias
-    )
-)
-def gru_sequence_grad(
-    g: Tensor,
-    g_h: Tensor,
+def _grads(gs, hs, gates, extra, x: Spec, states, kernel: Spec, recurrent_kernel: Spec, bias, mask, *how) -> Plan:
+    parts = (x, *states, kernel, recurrent_kernel, bias)[0 if how[-1] else 1 :]
+    return Plan.many(tuple(Spec(p.shape, p.dtype) for p in parts if p is not None))
+
+
+@private_op(rule=_grads)
+def kept_sequence_grad(
+    gs: Tensors,
     hs: Tensor,
     gates: Tensor,
     extra: Tensor,
     x: Tensor,
-    h: Tensor,
+    states: Tensors,
     kernel: Tensor,
     recurrent_kernel: Tensor,
     bias: Tensor | None,
@@ -323,68 +202,90 @@ def gru_sequence_grad(
     reset_after,
     of_x,
 ):
-    """The gradients of `gru_sequence` by its tensors, as `lstm_sequence_grad`."""
-    hs, (recurrent_kernel, h) = _time_major(hs), _plain(recurrent_kernel, h)
-    g = _time_major(np.broadcast_to(g, (*x.shape[:2], h.shape[1]))) if sequence else None
-    threads = _threads(gates, recurrent_kernel)
-    dgates, dstate, dh = _native.kernels.gru_grad(
-        g, *_plain(g_h), gates, hs, extra, recurrent_kernel, h, _time_major(mask), reverse, reset_after, threads
-    )
+    """The gradients of `kept_sequence` by its tensors, from those of its results but the last two.
+
+    The first of them counts only with `sequence`. By x only if `of_x`, by the bias only if there is one.
+    """
+    hs, mask, (recurrent_kernel, *states) = _time_major(hs), _time_major(mask), _plain(recurrent_kernel, *states)
+    h, last = states[0], _plain(*gs[1:])
+    g = _time_major(np.broadcast_to(gs[0], (*x.shape[:2], h.shape[1]))) if sequence else None
+    threads, kernels = _threads(gates, recurrent_kernel), _native.kernels
+    if len(states) == 1:
+        given = gates, hs, extra, recurrent_kernel, h, mask, reverse, reset_after
+        dgates, dstate, *dstates = kernels.gru_grad(g, *last, *given, threads)
+    else:
+        given = gates, extra, recurrent_kernel, states[1], mask, reverse
+        dgates, *dstates = kernels.lstm_grad(g, *last, *given, threads)
+        dstate = dgates
     dx, dkernel, drecurrent, *sums = _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x)
-    if not reset_after:
+    if len(states) == 1 and not reset_after:
         units = len(recurrent_kernel)
-        drecurrent[:, 2 * units :] = matmul(
-            extra.reshape(-1, units).T, np.ascontiguousarray(dgates[..., 2 * units :]).reshape(-1, units)
-        )
-    dbias = [] if bias is None else [np.stack(sums) if reset_after else sums[0]]
-    return (*dx, dh, dkernel, drecurrent, *dbias)
+        candidates = np.ascontiguousarray(dgates[..., 2 * units :]).reshape(-1, units)
+        drecurrent[:, 2 * units :] = matmul(extra.reshape(-1, units).T, candidates)
+    dbias = [] if bias is None else [np.stack(sums) if bias.ndim == 2 else sums[0]]
+    return (*dx, *dstates, dkernel, drecurrent, *dbias)
 
 
-@vjp(gru_sequence)
-def _(gs, ys, x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
-    of_x = tracked((x,))
-    given = x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x
-    found = gru_sequence_grad(*gs[:2], ys[0], ys[2], ys[3], *given)
-    found = found if of_x else (None, *found)
-    return (*found[:4], None if bias is None else found[4], None)
+@vjp(kept_sequence)
+def _(gs, ys, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
+    of_x, count = tracked((x,)), len(states)
+    given = x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x
+    found = kept_sequence_grad(gs[: count + 1], ys[0], *ys[count + 1 :], *given)
+    dx, *rest = found if of_x else (None, *found)
+    dstates, (dkernel, drecurrent, *dbias) = list(rest[:count]), rest[count:]
+    return dx, dstates, dkernel, drecurrent, (dbias[0] if dbias else None), None
 
 
-@recorded_as(gru_sequence_grad)
-def _(g, g_h, hs, gates, extra, x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x):
-    gs = (g, g_h) if sequence else (g_h,)
-    given = x, h, kernel, recurrent_kernel
-    return _again(ops.gru.op.body, given, bias, (mask, reverse, sequence, reset_after), gs, of_x)
+@recorded_as(kept_sequence_grad)
+def _(gs, hs, gates, extra, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x):
+    # A second derivative's way: the gradients through the portable body.
+    call, rest = (ops.gru, (reset_after,)) if len(states) == 1 else (ops.lstm, ())
+    biases = () if bias is None else (bias,)
+
+    def run(*given):
+        return call.op.body(*given, *(() if biases else (None,)), mask, reverse, sequence, *rest)
+
+    found = gradients.vjp(run, x, *states, kernel, recurrent_kernel, *biases)[1](tuple(gs if sequence else gs[1:]))
+    return found if of_x else found[1:]
 
 
-def gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
-    if _fits(x, recurrent_kernel):
-        hs, _, _ = _run_gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after, False)
-        made = np.swapaxes(hs, 0, 1), _last(hs, h, reverse)
+# -- the ops ----------------------------------------------------------------------------
+
+
+def _made(run, definition, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, *rest):
+    if _native.available and x.dtype.char in "fd" and recurrent_kernel.size > 0:
+        hs, last, _, _ = run(x, states, kernel, recurrent_kernel, bias, mask, reverse, False, *rest)
+        made = np.swapaxes(hs, 0, 1), *last
     else:
         with quiet():
-            made = _gru_definition(x, h, kernel, recurrent_kernel, bias, mask, reverse, reset_after)
+            made = definition(x, *states, kernel, recurrent_kernel, bias, mask, reverse, *rest)
     return made if sequence else made[1:]
 
 
-@recorded_as(ops.gru)
-def _(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
+def _recorded(call, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after=None):
     if not (_native.available and recurrent_kernel.size):
-        return ops.gru.op.body(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after)
-    given = _wide(x, h, kernel, recurrent_kernel, bias)
-    made = gru_sequence(*given, mask, reverse, sequence, reset_after)[:2]
-    return _narrow(made if sequence else made[1:], x)
+        rest = () if reset_after is None else (reset_after,)
+        return call.op.body(x, *states, kernel, recurrent_kernel, bias, mask, reverse, sequence, *rest)
+    # What is kept for the gradients is in float32 or more.
+    wide, *weights = _wide(x, kernel, recurrent_kernel, bias)
+    made = kept_sequence(wide, _wide(*states), *weights, mask, reverse, sequence, bool(reset_after))
+    made = made[: len(states) + 1] if sequence else made[1 : len(states) + 1]
+    return tuple(_narrow(y, dtypes.name_of(x.dtype)) for y in made)
 
 
-# -- 16-bit floats ----------------------------------------------------------------------
+def lstm(x, h, c, *rest):
+    return _made(_run_lstm, _lstm_definition, x, (h, c), *rest)
 
 
-def _wide(*tensors):
-    """What is kept for the gradients is in float32."""
-    if tensors[0].dtype.itemsize > 2:
-        return tensors
-    return tuple(None if t is None else ops.cast(t, "float32") for t in tensors)
+@recorded_as(ops.lstm)
+def _(x, h, c, *rest):
+    return _recorded(ops.lstm, x, (h, c), *rest)
 
 
-def _narrow(made, like):
-    name = dtypes.name_of(like.dtype)
-    return tuple(y if dtypes.name_of(y.dtype) == name else ops.cast(y, name) for y in made)
+def gru(x, h, *rest):
+    return _made(_run_gru, _gru_definition, x, (h,), *rest)
+
+
+@recorded_as(ops.gru)
+def _(x, h, *rest):
+    return _recorded(ops.gru, x, (h,), *rest)

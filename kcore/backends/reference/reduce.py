@@ -1,8 +1,8 @@
 """Definitions and gradient rules of the reductions.
 
-Definitions sum float32 in float64 and 16-bit floats in float32, so that a sum is rounded once,
-at the end, whatever the axis: NumPy alone adds up all but the last axis one by one. Kernels add up
-at most 64 numbers in float32 before they go on in float64.
+Definitions sum float32 in float64, so that a sum is rounded once, at the end, whatever the axis: NumPy
+alone adds up all but the last axis one by one. Kernels add up at most 64 numbers in float32 before they
+go on in float64.
 """
 
 from __future__ import annotations
@@ -12,23 +12,16 @@ import math
 
 import numpy as np
 
-from kcore import _native, dtypes, ops
+from kcore import _native, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.backends.reference.tensor import Tensor as _Tensor
 from kcore.ops import rules as _rules
 from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.numerics import product_gradient, running_product_gradient
 
-_WIDE = {
-    dtypes.to_numpy(narrow): np.dtype(wide)
-    for narrow, wide in (
-        ("float16", "float32"),
-        ("bfloat16", "float32"),
-        ("float32", "float64"),
-        ("complex64", "complex128"),
-    )
-}
+_WIDE = {np.dtype("float32"): np.dtype("float64"), np.dtype("complex64"): np.dtype("complex128")}
 
 _SMALL = 1 << 12  # elements
 
@@ -87,8 +80,7 @@ def _sum(x, axis, keepdims=False):
 def sum(x, axis, keepdims):
     if _has_kernel(x, axis):
         return _folded(x, axis, keepdims, _native.kernels.sums)
-    with quiet():
-        return np.add.reduce(x, axis, _WIDE.get(x.dtype, x.dtype), None, keepdims).astype(x.dtype)
+    return _sum(x, axis, keepdims).astype(x.dtype)
 
 
 @private_op(rule=lambda g, shape, axis, count: Plan(shape, g.dtype))
@@ -173,22 +165,7 @@ def prod(x, axis, keepdims, dtype):
 
 @vjp(ops.prod)
 def _(g, y, x, axis, keepdims, dtype):
-    return _unfold(g, x.shape, axis, keepdims) * ops.conj(_others(x, axis))
-
-
-def _others(x, axis):
-    """For each element the product of all others over `axis`: those before times those after, so zeros do no harm."""
-    kept = [i for i in range(x.ndim) if i not in axis]
-    order = (*kept, *axis)
-    moved = ops.transpose(x, order)
-    rows = ops.reshape(moved, (math.prod(x.shape[i] for i in kept), math.prod(x.shape[i] for i in axis)))
-    found = _before(rows, 1) * _backwards(_before(_backwards(rows, 1), 1), 1)
-    return ops.transpose(ops.reshape(found, moved.shape), tuple(np.argsort(order).tolist()))
-
-
-def _before(x, axis):
-    """The product of the elements before each one."""
-    return ops.concatenate([ops.ones_like(_part(x, axis, None, 1)), _part(ops.cumprod(x, axis), axis, None, -1)], axis)
+    return product_gradient(g, x, axis, keepdims)
 
 
 def norm(x, ord, axis, keepdims):
@@ -324,11 +301,7 @@ def cumsum(x, axis, dtype):
 @vjp(ops.cumsum)
 def _(g, y, x, axis, dtype):
     axis, g = (0, g) if axis is None else (axis, g)
-    return ops.reshape(_backwards(ops.cumsum(_backwards(g, axis), axis), axis), x.shape)
-
-
-def _backwards(x, axis):
-    return x[(slice(None),) * axis + (slice(None, None, -1),)]
+    return ops.reshape(ops.flip(ops.cumsum(ops.flip(g, axis), axis), axis), x.shape)
 
 
 def cumprod(x, axis, dtype):
@@ -343,22 +316,4 @@ def _(g, y, x, axis, dtype):
         x, axis = ops.reshape(x, (-1,)), 0
     if 0 in shape:
         return ops.zeros_like(x)
-    # With p the product of the elements before, dx[j] = p[j] * r[j], where r sums up what comes
-    # after: r[j] = g[j] + x[j+1] * r[j+1]. No division, so zeros do no harm.
-    after = ops.concatenate([_part(x, axis, 1, None), ops.zeros_like(_part(x, axis, None, 1))], axis)
-    return ops.reshape(ops.conj(_before(x, axis)) * _recurrence(ops.conj(after), g, axis), shape)
-
-
-def _part(x, axis, start, stop):
-    return x[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _recurrence(a, b, axis):
-    """r[j] = b[j] + a[j] * r[j+1] along `axis`, from 0 at the end: log2(n) steps of doubling reach."""
-    reach, n = 1, a.shape[axis]
-    while reach < n:
-        none = ops.zeros_like(_part(a, axis, None, reach))
-        b = b + a * ops.concatenate([_part(b, axis, reach, None), none], axis)
-        a = a * ops.concatenate([_part(a, axis, reach, None), none], axis)
-        reach *= 2
-    return b
+    return ops.reshape(running_product_gradient(g, x, axis), shape)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from kcore import ops
 from kcore.backends.reference.curve import curve, curve_grad
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.tape import vjp, vjps
 from kcore.ops.mechanism import Plan, Tensor, private_op
+
+_quiet = np.errstate(all="ignore")
 
 # -- probability ------------------------------------------------------------------------
 
@@ -19,13 +20,11 @@ from kcore.ops.mechanism import Plan, Tensor, private_op
 def _special(name: str) -> Callable:
     """A function of scipy.special, which takes half a second to import and so waits for its first use."""
 
+    @_quiet
     def function(x):
         import scipy.special
 
-        narrow = x.dtype.itemsize == 2  # scipy has no 16-bit loops
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            y = getattr(scipy.special, name)(x.astype("float32") if narrow else x)
-        return y.astype(x.dtype) if narrow else y
+        return getattr(scipy.special, name)(x)
 
     return function
 
@@ -39,19 +38,11 @@ def erf(x):
     return curve("erf", x, _erf_definition)
 
 
-@vjp(ops.erf)
-def _(g, y, x):
-    return curve_grad(g, x, "erf")
-
-
-@vjp(ops.erfc)
-def _(g, y, x):
-    return g * (-2 / math.sqrt(math.pi)) * ops.exp(-x * x)
-
-
-@vjp(ops.erfinv)
-def _(g, y, x):
-    return g * (math.sqrt(math.pi) / 2) * ops.exp(y * y)
+vjps(
+    erf=lambda g, y, x: curve_grad(g, x, "erf"),
+    erfc=lambda g, y, x: g * (-2 / math.sqrt(math.pi)) * ops.exp(-x * x),
+    erfinv=lambda g, y, x: g * (math.sqrt(math.pi) / 2) * ops.exp(y * y),
+)
 
 
 @private_op(rule=lambda x: Plan(x.shape, x.dtype))
@@ -71,9 +62,7 @@ def _(g, y, x):
     return g * (ops.i0(x) - ops.where(zero, 0.5, y / ops.where(zero, 1.0, x)))
 
 
-def logaddexp(x1, x2):
-    with np.errstate(all="ignore"):
-        return np.logaddexp(x1, x2)
+logaddexp = _quiet(np.logaddexp)
 
 
 @vjp(ops.logaddexp)
@@ -90,19 +79,9 @@ gcd = np.gcd
 
 # -- floats as they are stored ----------------------------------------------------------
 
-
-def ldexp(x1, x2):
-    with np.errstate(all="ignore"):
-        if x1.dtype.itemsize == 2:  # bfloat16 has no loop
-            return np.ldexp(x1.astype("float32"), x2).astype(x1.dtype)
-        return np.ldexp(x1, x2)
+ldexp, nextafter = _quiet(np.ldexp), _quiet(np.nextafter)
 
 
 @vjp(ops.ldexp)
 def _(g, y, x1, x2):
     return ops.ldexp(g, x2), None
-
-
-def nextafter(x1, x2):
-    with np.errstate(all="ignore"):
-        return np.nextafter(x1, x2)

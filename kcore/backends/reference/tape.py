@@ -130,6 +130,12 @@ def vjp(op: Callable) -> Callable[[Callable], Callable]:
     return register
 
 
+def vjps(**rules: Callable) -> None:
+    """Registers gradient rules of one expression, by the ops' names."""
+    for name, rule in rules.items():
+        vjp(getattr(ops, name))(rule)
+
+
 def recorded_as(op: Callable) -> Callable[[Callable], Callable]:
     """Registers what runs in place of an op while it is recorded: a function of its arguments.
 

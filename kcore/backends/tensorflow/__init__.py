@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices are n
 import tensorflow as tf
 
 from kcore import dtypes, tree
-from kcore.backends.contract import Backend, collect
+from kcore.backends.contract import Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 
@@ -248,9 +248,7 @@ def _named(device: str) -> str:
 
 backend = TensorFlowBackend()
 
-from kcore.backends.tensorflow import families  # noqa: E402 - the op modules may use the backend
-
-TensorFlowBackend.ops = collect(*families.MODULES)
+TensorFlowBackend.ops = collect(*families(__name__))  # only now: the op modules may use the backend
 
 from kcore.backends.tensorflow import sparse  # noqa: E402 - as above
 from kcore.ops import stored  # noqa: E402

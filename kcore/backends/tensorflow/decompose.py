@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from kcore.backends.reference.decompose import LARGE
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 
 def _checked(name, problem, function):
@@ -113,44 +113,24 @@ solve_triangular = _checked("solve_triangular", "singular", _solve_triangular)
 
 
 def qr(x, mode):
-    q, r = tf.linalg.qr(x, full_matrices=mode == "complete")
-    diagonal = tf.stop_gradient(tf.math.real(tf.linalg.diag_part(r)))
-    sign = tf.cast(tf.where(diagonal < 0, -1, 1), x.dtype)
-    more = q.shape[-1] - sign.shape[-1]
-    sign = tf.concat([sign, tf.ones_like(sign[..., :1]) * tf.ones((more,), x.dtype)], -1) if more else sign
-    return q * sign[..., None, :], r * sign[..., :, None]
-
-
-def _phase(u):
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    u = tf.stop_gradient(u)
-    size = tf.abs(u)
-    large = size >= tf.cast(LARGE, size.dtype) * tf.reduce_max(size, -2, keepdims=True)
-    rows = tf.range(tf.shape(u)[-2])[:, None]
-    first = tf.reduce_min(tf.where(large, rows, tf.shape(u)[-2]), -2, keepdims=True)
-    element = tf.reduce_sum(tf.where(rows == first, u, tf.zeros_like(u)), -2, keepdims=True)
-    return tf.math.conj(element) / tf.cast(tf.abs(element), u.dtype)
+    return signed_qr(*tf.linalg.qr(x, full_matrices=mode == "complete"))
 
 
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return tf.linalg.svd(x, compute_uv=False)
     s, u, v = tf.linalg.svd(x, full_matrices=full_matrices)
-    k = s.shape[-1]
-    phase = _phase(u[..., :k])
-    u = tf.concat([u[..., :k] * phase, u[..., k:]], -1)
-    v = tf.concat([v[..., :k] * phase, v[..., k:]], -1)
-    return u, s, _h(v)
+    return signed_svd(u, s, _h(v))
 
 
 def eigh(x):
     w, v = tf.linalg.eigh((x + _h(x)) / 2)
-    return tf.math.real(w), v * _phase(v)
+    return tf.math.real(w), v * phase(v)
 
 
 def eig(x):
     w, v = tf.linalg.eig(tf.cast(x, tf.float32) if x.dtype.size == 2 else x)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 def lu_factor(x):

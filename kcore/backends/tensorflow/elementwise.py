@@ -8,6 +8,7 @@ import tensorflow as tf
 
 add, subtract, multiply, divide = tf.add, tf.subtract, tf.multiply, tf.divide
 negative, absolute, square, reciprocal = tf.negative, tf.abs, tf.square, tf.math.reciprocal
+positive, sign = tf.identity, tf.sign
 
 exp, expm1, log, log1p = tf.exp, tf.math.expm1, tf.math.log, tf.math.log1p
 sqrt, rsqrt = tf.sqrt, tf.math.rsqrt
@@ -23,14 +24,6 @@ logical_and, logical_or, logical_xor, logical_not = tf.logical_and, tf.logical_o
 
 def _inexact(x):
     return x.dtype.is_floating or x.dtype.is_complex
-
-
-def positive(x):
-    return x
-
-
-def sign(x):
-    return tf.sign(x)
 
 
 def _fitted(g, x):
@@ -184,20 +177,13 @@ def signbit(x):
     return tf.bitcast(x, {2: tf.int16, 4: tf.int32, 8: tf.int64}[x.dtype.size]) < 0
 
 
-def bitwise_and(x, y):
-    return tf.logical_and(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_and(x, y)
+def _bits(on_bools, on_integers):
+    return lambda x, *y: (on_bools if x.dtype == tf.bool else on_integers)(x, *y)
 
 
-def bitwise_or(x, y):
-    return tf.logical_or(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_or(x, y)
-
-
-def bitwise_xor(x, y):
-    return tf.math.logical_xor(x, y) if x.dtype == tf.bool else tf.bitwise.bitwise_xor(x, y)
-
-
-def bitwise_not(x):
-    return tf.logical_not(x) if x.dtype == tf.bool else tf.bitwise.invert(x)
+bitwise_and, bitwise_or = _bits(tf.logical_and, tf.bitwise.bitwise_and), _bits(tf.logical_or, tf.bitwise.bitwise_or)
+bitwise_xor = _bits(tf.math.logical_xor, tf.bitwise.bitwise_xor)
+bitwise_not = _bits(tf.logical_not, tf.bitwise.invert)
 
 
 def left_shift(x, y):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from kcore import backends
+from kcore.backends.tensorflow import backend
+from kcore.ops.numerics import product_gradient, running_product_gradient
+
 
 def _inexact(x):
     return x.dtype.is_floating or x.dtype.is_complex
@@ -98,32 +102,19 @@ def all(x, axis, keepdims):
 
 # -- products and running folds ---------------------------------------------------------
 # TensorFlow's gradients of products divide by the elements, the second of reduce_prod and
-# both of cumprod; here they are written without division.
+# both of cumprod; those here do not.
 
 
 def prod(x, axis, keepdims, dtype):
     @tf.custom_gradient
     def run(x):
         def gradient(g):
-            if not keepdims:
-                for a in axis:
-                    g = tf.expand_dims(g, a)
-            return g * tf.math.conj(_others(x, axis))
+            with backends.use(backend):
+                return product_gradient(g, x, axis, keepdims)
 
         return tf.reduce_prod(x, axis, keepdims), gradient
 
     return run(x) if _inexact(x) else tf.reduce_prod(x, axis, keepdims)
-
-
-def _others(x, axis):
-    """For each element the product of all others over `axis`."""
-    order = [i for i in range(x.shape.rank) if i not in axis] + list(axis)
-    moved = tf.transpose(x, order)
-    shape = tf.shape(moved)
-    kept = x.shape.rank - len(axis)
-    rows = tf.reshape(moved, (tf.reduce_prod(shape[:kept]), tf.reduce_prod(shape[kept:])))
-    found = _before(rows, 1) * tf.reverse(_before(tf.reverse(rows, [1]), 1), [1])
-    return tf.transpose(tf.reshape(found, shape), sorted(range(x.shape.rank), key=order.__getitem__))
 
 
 def cumsum(x, axis, dtype):
@@ -138,38 +129,9 @@ def cumprod(x, axis, dtype):
     @tf.custom_gradient
     def run(x):
         def gradient(g):
-            # As on the reference backend: p[j] * r[j], r[j] = g[j] + x[j+1] * r[j+1].
-            after = _shifted(tf.math.conj(x), 1, axis)
-            return tf.math.conj(_before(x, axis)) * _recurrence(after, g, axis)
+            with backends.use(backend):
+                return running_product_gradient(g, x, axis)
 
         return tf.math.cumprod(x, axis), gradient
 
     return run(x)
-
-
-def _before(x, axis):
-    """The product of the elements before each one."""
-    y = cumprod(x, axis, None)
-    one = tf.ones_like(_part(x, axis, None, 1))
-    return tf.concat([one, _part(y, axis, None, -1)], axis)
-
-
-def _part(x, axis, start, stop):
-    return x[(slice(None),) * axis + (slice(start, stop),)]
-
-
-def _shifted(x, by, axis):
-    """x[by:], with zeros at the end."""
-    part = _part(x, axis, by, None)
-    return tf.concat([part, tf.zeros_like(_part(x, axis, None, by))], axis)
-
-
-def _recurrence(a, b, axis):
-    """r[j] = b[j] + a[j] * r[j+1] along `axis`, from 0 at the end: log2(n) steps of doubling reach."""
-    n = a.shape[axis]
-    reach = 1
-    while reach < (2**31 - 1 if n is None else n):  # past an unknown n a step changes nothing
-        b = b + a * _shifted(b, reach, axis)
-        a = a * _shifted(a, reach, axis)
-        reach *= 2
-    return b

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kcore import dtypes, tree
-from kcore.backends.contract import Backend, collect
+from kcore.backends.contract import Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse, met_by_layout
 from kcore.backends.host import to_array
 
@@ -246,9 +246,7 @@ def from_numpy(x: np.ndarray, dtype: str | None = None) -> torch.Tensor:
 
 backend = TorchBackend()
 
-from kcore.backends.torch import families  # noqa: E402 - the op modules may use the backend
-
-TorchBackend.ops = collect(*families.MODULES)
+TorchBackend.ops = collect(*families(__name__))  # only now: the op modules may use the backend
 
 from kcore.backends.torch import sparse  # noqa: E402 - as above
 from kcore.ops import stored  # noqa: E402

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from kcore.backends.reference.decompose import LARGE
+from kcore.ops.numerics import phase, signed_qr, signed_svd
 
 
 def _checked(name, problem, function):
@@ -64,40 +64,23 @@ def solve_triangular(a, b, lower):
 
 
 def qr(x, mode):
-    q, r = torch.linalg.qr(x, mode)
-    sign = torch.where(r.detach().diagonal(dim1=-2, dim2=-1).real < 0, -1, 1).to(x.dtype)
-    sign = torch.cat([sign, sign.new_ones((*sign.shape[:-1], q.shape[-1] - sign.shape[-1]))], -1)
-    return q * sign.unsqueeze(-2), r * sign.unsqueeze(-1)
-
-
-def _phase(u):
-    """What to multiply each column by, so that the first of its large elements is positive."""
-    u = u.detach()
-    size = u.abs()
-    first = torch.argmax((size >= LARGE * size.amax(-2, keepdim=True)).to(torch.int8), -2, keepdim=True)
-    element = torch.take_along_dim(u, first, -2)
-    return element.conj() / element.abs()
+    return signed_qr(*torch.linalg.qr(x, mode))
 
 
 def svd(x, full_matrices, compute_uv):
     if not compute_uv:
         return torch.linalg.svdvals(x)
-    u, s, vh = torch.linalg.svd(x, full_matrices)
-    k = s.shape[-1]
-    phase = _phase(u[..., :k])
-    u = torch.cat([u[..., :k] * phase, u[..., k:]], -1)
-    vh = torch.cat([vh[..., :k, :] * phase.mH, vh[..., k:, :]], -2)
-    return u, s, vh
+    return signed_svd(*torch.linalg.svd(x, full_matrices))
 
 
 def eigh(x):
     w, v = torch.linalg.eigh((x + x.mH) / 2)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 def eig(x):
     w, v = torch.linalg.eig(x)
-    return w, v * _phase(v)
+    return w, v * phase(v)
 
 
 def lu_factor(x):

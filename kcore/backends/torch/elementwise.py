@@ -17,19 +17,11 @@ arcsinh, arccosh, arctanh = torch.arcsinh, torch.arccosh, torch.arctanh
 
 equal, not_equal = torch.eq, torch.ne
 less, less_equal, greater, greater_equal = torch.lt, torch.le, torch.gt, torch.ge
-logical_and, logical_or, logical_xor, logical_not = (
-    torch.logical_and,
-    torch.logical_or,
-    torch.logical_xor,
-    torch.logical_not,
-)
+logical_and, logical_or = torch.logical_and, torch.logical_or
+logical_xor, logical_not = torch.logical_xor, torch.logical_not
 isnan, isinf, isfinite, signbit = torch.isnan, torch.isinf, torch.isfinite, torch.signbit
-bitwise_and, bitwise_or, bitwise_xor, bitwise_not = (
-    torch.bitwise_and,
-    torch.bitwise_or,
-    torch.bitwise_xor,
-    torch.bitwise_not,
-)
+bitwise_and, bitwise_or = torch.bitwise_and, torch.bitwise_or
+bitwise_xor, bitwise_not = torch.bitwise_xor, torch.bitwise_not
 
 
 def _inexact(x):
@@ -45,25 +37,19 @@ def sign(x):
     return torch.where(torch.isnan(x), x, torch.sign(x)) if x.is_floating_point() else torch.sgn(x)
 
 
-def floor_divide(x1, x2):
-    if _inexact(x1):
-        return torch.floor_divide(x1, x2)
-    zero = x2 == 0  # torch raises
-    return torch.where(zero, 0, torch.floor_divide(x1, torch.where(zero, 1, x2)))
+def _division(function):
+    """The function, with 0 for integers by 0, where torch raises."""
+
+    def divided(x1, x2):
+        if _inexact(x1):
+            return function(x1, x2)
+        zero = x2 == 0
+        return torch.where(zero, 0, function(x1, torch.where(zero, 1, x2)))
+
+    return divided
 
 
-def mod(x1, x2):
-    if _inexact(x1):
-        return torch.remainder(x1, x2)
-    zero = x2 == 0  # torch raises
-    return torch.where(zero, 0, torch.remainder(x1, torch.where(zero, 1, x2)))
-
-
-def fmod(x1, x2):
-    if _inexact(x1):
-        return torch.fmod(x1, x2)
-    zero = x2 == 0  # torch raises
-    return torch.where(zero, 0, torch.fmod(x1, torch.where(zero, 1, x2)))
+floor_divide, mod, fmod = _division(torch.floor_divide), _division(torch.remainder), _division(torch.fmod)
 
 
 def cbrt(x):
