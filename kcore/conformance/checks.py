@@ -167,7 +167,8 @@ class Check:
                 continue
             if self.thin and self._spared(trial):
                 continue
-            native = trial.call if ("value", trial) in self.ready else trial.call.native(self.backend)
+            # Of copies, because some backends share memory with arrays, and then they would change together.
+            native = trial.call if ("value", trial) in self.ready else _copied(trial.call).native(self.backend)
             got = self.attempt("value", trial, native.run)
             if got is None:
                 continue
@@ -570,6 +571,10 @@ def _opened(run: Callable[[Call], Any], call: Call) -> tuple[Callable, list[np.n
     operands = call.operands()
     which = [i for i, (_, v) in enumerate(operands) if isinstance(v, np.ndarray)]
     return lambda *xs: run(call.replaced(list(xs), which)), [operands[i][1] for i in which]
+
+
+def _copied(call: Call) -> Call:
+    return call.map(_on_arrays(np.copy))
 
 
 def _on_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any, str], Any]:

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import scipy.ndimage
+from numpy import nan
 
 from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis, windows_of
@@ -256,6 +257,7 @@ Case(
             grad=False,
             why="E[x*x] - E[x]**2 would lose the variance",
         ),
+        Sample(np.where(PAIR[0] == PAIR[0].max(), nan, PAIR[0]), PAIR[1], grad=False, why="nan, in one of the images"),
     ],
     errors=[
         Bad(np.ones((2, 12, 12, 3)), np.ones((2, 12, 12, 1)), match=r"should have one shape"),

@@ -264,7 +264,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
         rcond: As for `pinv`.
 
     Returns:
-        (..., k, m) or (..., k).
+        (..., k, m) or (..., k); where b has nan, its column is nan.
 
     Raises:
         ValueError: The shapes don't fit.

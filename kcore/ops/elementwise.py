@@ -188,7 +188,8 @@ floor_divide = binary(
 )
 mod = binary(
     "mod",
-    "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan.",
+    "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan. "
+    "The gradient takes the quotient for constant.",
     ordered_arithmetic,
     given="[7, -7], 3",
     gives="[1, 2], dtype=int32",
@@ -247,7 +248,9 @@ sign = unary(
     gives="[-1.,  0.,  1.], dtype=float32",
 )
 square = unary("square", "x * x.", rules.numeric_map, given="[1, -3]", gives="[1, 9], dtype=int32")
-reciprocal = unary("reciprocal", "1 / x.", given="[2.0, -4.0]", gives="[ 0.5 , -0.25], dtype=float32")
+reciprocal = unary(
+    "reciprocal", "1 / x; infinite at 0, with its sign.", given="[2.0, -4.0]", gives="[ 0.5 , -0.25], dtype=float32"
+)
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
@@ -255,11 +258,23 @@ exp = unary("exp", "e**x.", given="[0.0, 1.0]", gives="[1.    , 2.7183], dtype=f
 exp2 = unary("exp2", "2**x.", given="[0.0, 3.0]", gives="[1., 8.], dtype=float32")
 expm1 = unary("expm1", "e**x - 1, precise near 0.", given="[0.0, 1.0]", gives="[0.    , 1.7183], dtype=float32")
 log = unary(
-    "log", "The natural logarithm: -inf at 0, nan below.", given="[1.0, 0.0]", gives="[  0., -inf], dtype=float32"
+    "log",
+    "The natural logarithm: -inf at 0, where the gradient is inf; nan below.",
+    given="[1.0, 0.0]",
+    gives="[  0., -inf], dtype=float32",
 )
-log1p = unary("log1p", "log(1 + x), precise near 0.", given="[0.0, 1.0]", gives="[0.    , 0.6931], dtype=float32")
-log2 = unary("log2", "The logarithm to base 2.", given="[1.0, 8.0]", gives="[0., 3.], dtype=float32")
-log10 = unary("log10", "The logarithm to base 10.", given="[1.0, 1000.0]", gives="[0., 3.], dtype=float32")
+log1p = unary(
+    "log1p",
+    "log(1 + x), precise near 0; -inf at -1, nan below.",
+    given="[0.0, 1.0]",
+    gives="[0.    , 0.6931], dtype=float32",
+)
+log2 = unary(
+    "log2", "The logarithm to base 2: -inf at 0, nan below.", given="[1.0, 8.0]", gives="[0., 3.], dtype=float32"
+)
+log10 = unary(
+    "log10", "The logarithm to base 10: -inf at 0, nan below.", given="[1.0, 1000.0]", gives="[0., 3.], dtype=float32"
+)
 sqrt = unary(
     "sqrt",
     "The square root; nan below 0. The gradient at 0 is inf.",
@@ -282,13 +297,13 @@ cos = unary("cos", "Cosine of radians.", given="[0.0, 1.0]", gives="[1.    , 0.5
 tan = unary("tan", "Tangent of radians.", given="[0.0, 1.0]", gives="[0.    , 1.5574], dtype=float32")
 arcsin = unary(
     "arcsin",
-    "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].",
+    "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1]. The gradient at -1 and 1 is inf.",
     given="[0.0, 1.0]",
     gives="[0.    , 1.5708], dtype=float32",
 )
 arccos = unary(
     "arccos",
-    "Inverse cosine, in [0, pi]; nan outside [-1, 1].",
+    "Inverse cosine, in [0, pi]; nan outside [-1, 1]. The gradient at -1 and 1 is -inf.",
     given="[0.0, 1.0]",
     gives="[1.5708, 0.    ], dtype=float32",
 )

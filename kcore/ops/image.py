@@ -502,7 +502,7 @@ def ssim(
         data_format: "channels_last" or "channels_first"; None is the default layout.
 
     Returns:
-        (batch,), or a scalar for one image.
+        (batch,), or a scalar for one image; nan where a pixel is nan.
 
     Raises:
         ValueError: The shapes differ, or the window does not fit the images.

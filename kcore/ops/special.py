@@ -29,7 +29,7 @@ erfc = unary(
 )
 erfinv = unary(
     "erfinv",
-    "The inverse of `erf`: infinite at -1 and 1, nan outside.",
+    "The inverse of `erf`: infinite at -1 and 1, where the gradient is inf too; nan outside.",
     real_map,
     given="[0.0, 0.5]",
     gives="[0.    , 0.4769], dtype=float32",

@@ -16,6 +16,7 @@ from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.numerics import present
 from kcore.ops.symbolic import Spec
 
 # -- definitions ------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def lstm(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
 def _(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence):
     if not (_native.available and recurrent_kernel.size):
         return ops.lstm.op.body(x, h, c, kernel, recurrent_kernel, bias, mask, reverse, sequence)
-    given = _wide(x, h, c, kernel, recurrent_kernel, bias)
+    given = _wide(present(x, mask), h, c, kernel, recurrent_kernel, bias)
     made = lstm_sequence(*given, mask, reverse, sequence)[:3]
     return _narrow(made if sequence else made[1:], x)
 
@@ -370,7 +371,7 @@ def gru(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_aft
 def _(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
     if not (_native.available and recurrent_kernel.size):
         return ops.gru.op.body(x, h, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after)
-    given = _wide(x, h, kernel, recurrent_kernel, bias)
+    given = _wide(present(x, mask), h, kernel, recurrent_kernel, bias)
     made = gru_sequence(*given, mask, reverse, sequence, reset_after)[:2]
     return _narrow(made if sequence else made[1:], x)
 
