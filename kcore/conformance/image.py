@@ -324,6 +324,7 @@ Case(
         Sample(draw(2, 3, 5, 4, low=0, high=1), **FIRST),
         Sample(draw(5, 4, 3, low=0, high=1), why="one image"),
         Sample(EDGES, grad=False, why="equal channels, grey, black"),
+        Sample(np.array([[[nan, 0.5, 0.2]]]), expect=[[[nan, nan, nan]]], grad=False, why="nan"),
     ],
     errors=NO_COLOURS,
     tol={"float32": 1e-6, "float64": 2e-15, "float16": 1e-2, "bfloat16": 8e-2},
