@@ -230,13 +230,14 @@ Case(
 
 def sparsemax_formula(x, axis=-1):
     """tau by bisection: sum(max(x - tau, 0)) falls with tau, from at least 1 to 0."""
-    x = x - np.max(x, axis, keepdims=True)
+    peak = np.max(x, axis, keepdims=True)
+    x = x - peak
     low, high = -np.ones_like(x), np.zeros_like(x)
     for _ in range(200):
         tau = (low + high) / 2
         above = np.sum(np.maximum(x - tau, 0), axis, keepdims=True) > 1
         low, high = np.where(above, tau, low), np.where(above, high, tau)
-    return np.maximum(x - low, 0)
+    return np.where(np.isfinite(peak), np.maximum(x - low, 0), nan)
 
 
 Case(
@@ -250,6 +251,9 @@ Case(
         points(0.0, 5.0, expect=[0.0, 1.0], gradient=[0.0, 0.0], why="one takes all"),
         points(1.0, 1.0, 1.0, expect=[1 / 3] * 3, why="ties share"),
         points(1e3, 1e3, expect=[0.5, 0.5], why="only differences count"),
+        points(-inf, 1.0, expect=[0.0, 1.0], grad=False, why="-inf has no part"),
+        *(points(x, 0.0, expect=[nan, nan], grad=False, why="nan spreads, and so does inf") for x in (nan, inf)),
+        points(-inf, -inf, expect=[nan, nan], grad=False, why="nothing is greatest"),
     ],
     errors=[Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range")],
     tol={"float64": 2e-15, "float32": 7e-7},

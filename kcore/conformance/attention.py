@@ -45,6 +45,7 @@ Case(
         Sample(Q, K, V, mask=MASK),
         Sample(Q, K, V, mask=MASK[0, 0], why="a mask for all batches and heads"),
         Sample(Q, K, V, mask=BLIND, why="a query that sees nothing averages"),
+        Sample(Q, K, V, np.where(np.arange(7) == 2, -np.inf, BIAS), why="a bias that hides a key"),
         Sample(Q, K, V, is_causal=True, why="fewer queries than keys"),
         Sample(K, Q, Q, is_causal=True, why="more queries than keys"),
         Sample(Q, K, V, BIAS, MASK, is_causal=True),

@@ -111,7 +111,8 @@ class Check:
                 continue
             if self.thin and self.spared(trial):
                 continue
-            native = trial.call if ("value", trial) in self.ready else trial.call.native(self.backend)
+            # Of copies, because some backends share memory with arrays, and then they would change together.
+            native = trial.call if ("value", trial) in self.ready else _copied(trial.call).native(self.backend)
             got = self.attempt("value", trial, native.run)
             if got is None:
                 continue
@@ -519,6 +520,10 @@ def variants(backend: Any) -> dict[str, Callable[[np.ndarray], Any]]:
         "read-only": read_only,
         "transposed": transposed,
     }
+
+
+def _copied(call: Call) -> Call:
+    return call.map(_on_arrays(np.copy))
 
 
 def _on_arrays(change: Callable[[np.ndarray], Any]) -> Callable[[Any, str], Any]:

@@ -246,6 +246,7 @@ conditioned(
             grad=False,
             why="rank 1",
         ),
+        Sample(draw(4, 3), draw(4, 2, seed=1) * [1, nan], grad=False, why="nan, in one of the right sides"),
     ],
     errors=[
         Bad(np.ones((3, 2)), np.ones(2), match=r"a of shape \(3, 2\) has 3 rows"),

@@ -205,7 +205,7 @@ unary(
 )
 unary(ops.sign, np.sign, points(0.0, -0.0, -3.0, expect=[0.0, 0.0, -1.0], gradient=[0.0] * 3, why="flat everywhere"))
 unary(ops.square, np.square, Sample(complex_draw(3), grad=False, dtypes=("float64",), why="complex numbers"))
-unary(ops.reciprocal, np.reciprocal, low=0.5)
+unary(ops.reciprocal, np.reciprocal, points(0.0, -0.0, expect=[inf, -inf], grad=False, why="the pole"), low=0.5)
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
@@ -217,7 +217,7 @@ unary(
 )
 unary(ops.exp2, np.exp2, points(-20.0, 10.0, 3.0, expect=[2.0**-20, 1024.0, 8.0], grad=False, why="whole powers"))
 unary(ops.expm1, np.expm1, points(1e-6, -1e-6, grad=False, why="near 0"), points(-40.0, expect=[-1.0], why="far out"))
-unary(ops.log, np.log, low=0.1)
+unary(ops.log, np.log, points(0.0, expect=[-inf], gradient=[inf], why="infinitely steep at 0"), low=0.1)
 unary(
     ops.log1p,
     np.log1p,
@@ -240,8 +240,8 @@ unary(ops.sin, np.sin, points(100.0, -1e3, grad=False, dtypes=("float32", "float
 unary(ops.cos, np.cos, points(100.0, -1e3, grad=False, dtypes=("float32", "float64"), why="many turns"))
 unary(ops.tan, np.tan, low=-1.4, high=1.4)
 EDGES = points(-1.0, 1.0, 1.5, grad=False, why="the ends of the domain, and outside")
-unary(ops.arcsin, np.arcsin, EDGES, low=-0.9, high=0.9)
-unary(ops.arccos, np.arccos, EDGES, low=-0.9, high=0.9)
+unary(ops.arcsin, np.arcsin, EDGES, points(-1.0, 1.0, gradient=[inf, inf], why="steep"), low=-0.9, high=0.9)
+unary(ops.arccos, np.arccos, EDGES, points(-1.0, 1.0, gradient=[-inf, -inf], why="steep"), low=-0.9, high=0.9)
 unary(ops.arctan, np.arctan)
 unary(ops.sinh, np.sinh, points(1e-5, grad=False, why="near 0"))
 unary(ops.cosh, np.cosh)

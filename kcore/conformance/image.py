@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import scipy.ndimage
+from numpy import nan
 
 from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis, windows_of
@@ -256,6 +257,7 @@ Case(
             grad=False,
             why="E[x*x] - E[x]**2 would lose the variance",
         ),
+        Sample(np.where(PAIR[0] == PAIR[0].max(), nan, PAIR[0]), PAIR[1], grad=False, why="nan, in one of the images"),
     ],
     errors=[
         Bad(np.ones((2, 12, 12, 3)), np.ones((2, 12, 12, 1)), match=r"should have one shape"),
@@ -322,6 +324,7 @@ Case(
         Sample(draw(2, 3, 5, 4, low=0, high=1), **FIRST),
         Sample(draw(5, 4, 3, low=0, high=1), why="one image"),
         Sample(EDGES, grad=False, why="equal channels, grey, black"),
+        Sample(np.array([[[nan, 0.5, 0.2]]]), expect=[[[nan, nan, nan]]], grad=False, why="nan"),
     ],
     errors=NO_COLOURS,
     tol={"float32": 1e-6, "float64": 2e-15, "float16": 1e-2, "bfloat16": 8e-2},

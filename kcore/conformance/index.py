@@ -321,6 +321,10 @@ Case(
         ),
         Sample(draw(3), np.zeros(0, "int32"), np.zeros(0), reduction="add"),
         Sample(np.zeros((0, 2)), np.array([0, 1]), draw(2, 2), reduction="add", why="there is no row to add to"),
+        *(
+            Sample(np.arange(3) > 0, np.array([0, 1, 1]), np.arange(3) < 2, reduction=r, why="bools: or, and")
+            for r in ("add", "mul")
+        ),
     ],
     errors=[
         Bad(np.ones((2, 3)), np.array([[0]]), np.ones((1, 3)), match="indices should have 1 dimensions"),

@@ -274,6 +274,7 @@ Case(
         Sample(np.array([0.0, 2.0]), 0.5, expect=2.0, gradient=[0.0, 1.0], why="a zero among others"),
         Sample(np.array([0.0, 2.0]), -1, expect=0.0, gradient=[0.0, 0.0], grad=False, why="a negative order at 0"),
         Sample(np.array([[3.0, nan], [inf, 4.0]]), axis=1, expect=[nan, inf], grad=False, why="nan and infinities"),
+        Sample(np.array([[0.0, nan], [inf, 4.0]]), 0, 1, expect=[1.0, 2.0], grad=False, why="nan is not 0"),
         Sample(
             np.array([300.0, 400.0]),
             expect=500.0,

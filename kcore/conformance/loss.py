@@ -201,6 +201,13 @@ scored(
         Sample(CTC_TARGET, draw(3, 4, 4), lengths(2, 1, 1), lengths(4, 3, 2), mask_index=3),
         Sample(CTC_TARGET, 50 * draw(3, 4, 3), lengths(2, 2, 1), lengths(4, 4, 4), why="sharp outputs"),
         Sample(CTC_TARGET, draw(3, 4, 3), lengths(0, 0, 0), lengths(4, 3, 1), why="only blanks"),
+        Sample(
+            CTC_TARGET[:1],
+            draw(1, 4, 3) + np.array([0.0, 0.0, 0.0, nan])[:, None],
+            lengths(2),
+            lengths(3),
+            why="nan after the steps that count, without gradients either",
+        ),
         Sample(CTC_TARGET[1:2], draw(1, 3, 3), lengths(2), lengths(3), why="just long enough, with a blank between"),
         Sample(
             CTC_TARGET[1:2],

@@ -122,6 +122,7 @@ normalized(
             why="zeros",
         ),
         Sample(draw(0, 4), why="an empty batch"),
+        Sample(np.array([[1.0, nan], [0.0, 0.0]]), expect=[[nan, nan], [0.0, 0.0]], grad=False, why="row by row"),
     ],
     errors=[
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),

@@ -136,7 +136,11 @@ Case(
             why="only what is inside is counted",
         ),
         Sample(
-            np.array([1.0, inf, 2.0, 4.0]).reshape(1, 4, 1), 2, expect=np.array([inf, 3.0]).reshape(1, 2, 1), grad=False
+            np.array([1.0, inf, 2.0, 4.0, nan, 1.0]).reshape(1, 6, 1),
+            2,
+            expect=np.array([inf, 3.0, nan]).reshape(1, 3, 1),
+            grad=False,
+            why="an infinity or nan stays in its window",
         ),
     ],
     errors=SHORT,

@@ -405,7 +405,14 @@ random_record(
     binomial,
     samples=[
         *(Sample(KEY, shape, 20.0, 0.25) for shape in SHAPES),
-        Sample(KEY, (60,), np.arange(60.0), 0.7, why="counted one by one, and by rejection"),
+        Sample(
+            KEY,
+            (60,),
+            np.arange(60.0),
+            0.7,
+            dtypes=("float32", "float64"),
+            why="counted one by one, and by rejection",
+        ),
         Sample(KEY, (60,), 1e6, np.linspace(0.0, 1.0, 60), why="counts that narrow dtypes do not hold"),
         Sample(KEY, (3,), 7.0, np.array([0.0, 1.0, 1.0]), expect=[0.0, 7.0, 7.0], why="certain"),
     ],

@@ -9,6 +9,7 @@ from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw
 
 MASK = np.array([[True, False, True], [False, True, False]])
+HOLES = np.where(MASK[..., None], 0.0, np.nan)
 TOLERANCES = {"float64": 1e-14, "float32": 3e-6, "float16": 1e-2, "bfloat16": 1e-1}
 
 
@@ -74,6 +75,7 @@ Case(
         Sample(*LSTM, sequence=False, why="the last states alone"),
         Sample(*LSTM, reverse=True),
         Sample(*LSTM, mask=MASK, why="masked steps leave the states"),
+        Sample(LSTM[0] + HOLES, *LSTM[1:], mask=MASK, why="nan at masked steps, without gradients either"),
         Sample(*LSTM, mask=MASK, reverse=True, sequence=False),
         Sample(*drawn(4, 1, 1, 1, 1, (4,)), why="one of each"),
         Sample(*drawn(4, 9, 2, 4, 20, (80,)), grad=False, why="more rows than a tile, units beside a vector's width"),
@@ -108,6 +110,7 @@ Case(
         Sample(*GRU, sequence=False, why="the last state alone"),
         Sample(*GRU, reverse=True),
         Sample(*GRU, mask=MASK, why="masked steps leave the state"),
+        Sample(GRU[0] + HOLES, *GRU[1:], mask=MASK, why="nan at masked steps, without gradients either"),
         Sample(*BEFORE, mask=MASK, reverse=True, sequence=False, reset_after=False),
         Sample(*drawn(3, 1, 1, 1, 1, (2, 3)), why="one of each"),
         Sample(*drawn(3, 9, 2, 4, 20, (2, 60)), grad=False, why="more rows than a tile, units beside a vector's width"),

@@ -353,6 +353,7 @@ Case(
         *(Sample(draw(2, 3, 4), axis=a) for a in (-1, 0, (0, 2), None)),
         *(Sample(draw(3, 4), order=o) for o in (1, 2.5, 3, inf)),
         Sample(np.array([[3.0, 4.0], [0.0, 0.0]]), expect=[[0.6, 0.8], [0.0, 0.0]], grad=False, why="a row of zeros"),
+        Sample(np.array([[3.0, 4.0], [nan, 1.0]]), expect=[[0.6, 0.8], [nan, nan]], grad=False, why="nan spreads"),
         Sample(np.array([[0.3, 0.4]]), epsilon=2.0, expect=[[0.15, 0.2]], why="the least divisor"),
         Sample(np.array([[300.0, 400.0]]), expect=[[0.6, 0.8]], grad=False, why="squares overflow float16"),
         Sample(whole(3, 4), why="integers become floats"),

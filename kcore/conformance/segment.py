@@ -13,8 +13,11 @@ nan, inf = np.nan, np.inf
 # -- segments ---------------------------------------------------------------------------
 
 
-def segments(fold, empty, finite=True):
-    """Formula, samples and errors of an op that folds the rows of each segment; whether `empty` is finite."""
+def segments(fold, empty, *further, finite=True):
+    """Formula, samples (and `further` ones) and errors of an op that folds the rows of each segment.
+
+    `empty` gives what a segment without rows is, of a dtype; whether that is finite.
+    """
 
     def reference(data, segment_ids, num_segments=None, sorted=False):
         count = int(max(segment_ids, default=-1)) + 1 if num_segments is None else num_segments
@@ -41,6 +44,7 @@ def segments(fold, empty, finite=True):
             Sample(np.zeros((0, 2)), np.zeros(0, "int32"), num_segments=2, grad=False, why="every segment is empty"),
             Sample(np.array([1.0, nan, 2.0]), np.array([0, 0, 1]), num_segments=2, grad=False),
             Sample(whole(5, 2), ids, num_segments=4),
+            *further,
         ],
         "errors": [
             Bad(np.ones((2, 3)), np.array([0, 1, 2]), num_segments=3, match="one for each row of data"),
@@ -64,9 +68,12 @@ def ends(which):
 
 
 Case(ops.segment_sum, **segments(np.add, lambda _: 0))
-Case(ops.segment_prod, **segments(np.multiply, lambda _: 1))
-Case(ops.segment_max, **segments(np.maximum, ends("min"), finite=False))
-Case(ops.segment_min, **segments(np.minimum, ends("max"), finite=False))
+ZEROS = np.array([0.0, 5.0, 0.0, 0.0])
+ALONE = Sample(ZEROS, np.array([0, 0, 1, 1]), num_segments=2, gradient=[5.0, 0.0, 0.0, 0.0], why="zeros in products")
+TIE = Sample(np.array([2.0, 2.0, 1.0]), np.array([0, 0, 1]), num_segments=2, gradient=[0.5, 0.5, 1.0], why="a tie")
+Case(ops.segment_prod, **segments(np.multiply, lambda _: 1, ALONE))
+Case(ops.segment_max, **segments(np.maximum, ends("min"), TIE, finite=False))
+Case(ops.segment_min, **segments(np.minimum, ends("max"), TIE, finite=False))
 
 # -- counts -----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ unary(
     ops.erfinv,
     special.erfinv,
     points(-1.0, 1.0, 1.5, expect=[-inf, inf, nan], grad=False, why="the ends of the domain, and outside"),
+    points(-1.0, 1.0, gradient=[inf, inf], why="infinitely steep at the ends"),
     low=-0.95,
     high=0.95,
     errors=[REAL_ONLY],

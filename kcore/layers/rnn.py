@@ -9,6 +9,7 @@ from kcore.layers import home
 from kcore.layers.arguments import config_of
 from kcore.layers.cells import DropoutCell
 from kcore.layers.layer import Layer
+from kcore.ops.numerics import present
 from kcore.state import Variable
 
 
@@ -233,14 +234,16 @@ class RNN(Layer):
     def inner_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool = False) -> tuple[Any, Any, Any]:
         """(output of the last step, of all steps or None, last states)."""
         cell = self.cell
+        mask = None if mask is None else ops.cast(mask, "bool")
         if training:
             self._draw_dropout_masks(cell, sequences[:, 0], initial_state)
         # Own cells take all steps' inputs to the gates at once, and their output is their first state.
         whole = hasattr(cell, "_project") and home.own_class(cell).__module__ == "kcore.layers.cells"
         if whole and not self.unroll and cell._has_sequence_op(training):
             return self._whole_loop(sequences, initial_state, mask, training)
+        sequences = present(sequences, mask)
         xs = ops.swapaxes(cell._project(sequences, training) if whole else sequences, 0, 1)
-        there = None if mask is None else ops.swapaxes(ops.cast(mask, "bool"), 0, 1)
+        there = None if mask is None else ops.swapaxes(mask, 0, 1)
         follows = there is not None and not self.zero_output_for_mask
         keep_all = self.return_sequences or not whole
 
@@ -270,9 +273,8 @@ class RNN(Layer):
             ys = ops.flip(ys, 0)
         return ys[-1], ops.swapaxes(ys, 0, 1) if self.return_sequences else None, states
 
-    def _whole_loop(self, sequences: Any, initial_state: Any, mask: Any, training: bool) -> tuple[Any, Any, Any]:
+    def _whole_loop(self, sequences: Any, initial_state: Any, there: Any, training: bool) -> tuple[Any, Any, Any]:
         """`inner_loop` by the cell's op for whole sequences; without the output that the layer does not return."""
-        there = None if mask is None else ops.cast(mask, "bool")
         back = self.go_backwards
         made = self.cell._run_sequence(sequences, initial_state, there, back, self.return_sequences, training)
         states = [_as_before(new, old) for new, old in zip(made[-len(initial_state) :], initial_state, strict=True)]

@@ -388,7 +388,8 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     """The point of the probability simplex nearest to x along `axis` (Martins & Astudillo 2016).
 
     max(x - tau, 0), with the tau that makes it add up to 1. Many elements are exactly 0. The
-    gradient is that of the elements above 0; those at tau get none.
+    gradient is that of the elements above 0; those at tau get none. A slice that holds nan or inf,
+    or nothing but -inf, is nan.
 
     Raises:
         ValueError: `axis` is out of range.
@@ -407,4 +408,4 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     tau = (ops.sum(ops.where(support, x, 0), axis, keepdims=True) - 1) / ops.sum(
         ops.cast(support, dtypes.name_of(x.dtype)), axis, keepdims=True
     )
-    return ops.where(support, x - tau, ops.where(ops.isnan(tau), tau, 0))
+    return ops.where(ops.isfinite(tau), ops.where(support, x - tau, 0), math.nan)

@@ -70,9 +70,11 @@ def dot_product_attention(
         key: (batch, keys, key heads, depth). `heads` is a multiple of the key heads: each serves
             heads / key heads neighbouring query heads.
         value: (batch, keys, key heads, value depth).
-        bias: Added to the logits; broadcasts to (batch, heads, queries, keys).
+        bias: Added to the logits; broadcasts to (batch, heads, queries, keys). -inf hides a key, but
+            may not hide all keys of a query.
         mask: True where a query may see a key; broadcasts to (batch, heads, queries, keys). A
-            query that may see none averages all values alike.
+            query that may see none averages all values alike. What is hidden must be finite: its
+            weight is 0, and 0 times nan is nan.
         scale: Of the logits; None is 1 / sqrt(depth).
         is_causal: Whether query i sees keys 0 to i only.
         flash_attention: True insists on the framework's fused kernel, False goes without; None

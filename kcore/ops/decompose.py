@@ -201,7 +201,7 @@ def solve_triangular(a: Tensor, b: Tensor, lower: bool = False) -> Tensor:
         The shape of b; batches broadcast.
 
     Raises:
-        ValueError: The shapes don't fit, or a diagonal element is 0 (JAX and torch give infinities or nan).
+        ValueError: The shapes don't fit, or a diagonal element is 0 (frameworks give infinities or nan).
 
     >>> ops.solve_triangular([[2.0, 0.0], [1.0, 1.0]], [2.0, 3.0], lower=True)
     Tensor([1., 2.], dtype=float32)
@@ -264,7 +264,7 @@ def lstsq(a: Tensor, b: Tensor, rcond: float | None = None) -> Tensor:
         rcond: As for `pinv`.
 
     Returns:
-        (..., k, m) or (..., k).
+        (..., k, m) or (..., k); where b has nan, its column is nan.
 
     Raises:
         ValueError: The shapes don't fit.

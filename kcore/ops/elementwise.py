@@ -151,7 +151,8 @@ floor_divide = binary(
 )
 mod = binary(
     "mod",
-    "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan.",
+    "The remainder of `floor_divide`, with the sign of x2. An integer modulo 0 gives 0, a float modulo 0 nan. "
+    "The gradient takes the quotient for constant.",
     "[7, -7], 3",
     "[1, 2], dtype=int32",
     ordered_arithmetic,
@@ -206,17 +207,24 @@ sign = unary(
     rules.numeric_map,
 )
 square = unary("square", "x * x.", "[1, -3]", "[1, 9], dtype=int32", rules.numeric_map)
-reciprocal = unary("reciprocal", "1 / x.", "[2.0, -4.0]", "[ 0.5 , -0.25], dtype=float32")
+reciprocal = unary("reciprocal", "1 / x; infinite at 0, with its sign.", "[2.0, -4.0]", "[ 0.5 , -0.25], dtype=float32")
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
 exp = unary("exp", "e**x.", "[0.0, 1.0]", "[1.    , 2.7183], dtype=float32")
 exp2 = unary("exp2", "2**x.", "[0.0, 3.0]", "[1., 8.], dtype=float32")
 expm1 = unary("expm1", "e**x - 1, precise near 0.", "[0.0, 1.0]", "[0.    , 1.7183], dtype=float32")
-log = unary("log", "The natural logarithm: -inf at 0, nan below.", "[1.0, 0.0]", "[  0., -inf], dtype=float32")
-log1p = unary("log1p", "log(1 + x), precise near 0.", "[0.0, 1.0]", "[0.    , 0.6931], dtype=float32")
-log2 = unary("log2", "The logarithm to base 2.", "[1.0, 8.0]", "[0., 3.], dtype=float32")
-log10 = unary("log10", "The logarithm to base 10.", "[1.0, 1000.0]", "[0., 3.], dtype=float32")
+log = unary(
+    "log",
+    "The natural logarithm: -inf at 0, where the gradient is inf; nan below.",
+    "[1.0, 0.0]",
+    "[  0., -inf], dtype=float32",
+)
+log1p = unary(
+    "log1p", "log(1 + x), precise near 0; -inf at -1, nan below.", "[0.0, 1.0]", "[0.    , 0.6931], dtype=float32"
+)
+log2 = unary("log2", "The logarithm to base 2: -inf at 0, nan below.", "[1.0, 8.0]", "[0., 3.], dtype=float32")
+log10 = unary("log10", "The logarithm to base 10: -inf at 0, nan below.", "[1.0, 1000.0]", "[0., 3.], dtype=float32")
 sqrt = unary(
     "sqrt", "The square root; nan below 0. The gradient at 0 is inf.", "[4.0, 2.0]", "[2.    , 1.4142], dtype=float32"
 )
@@ -235,10 +243,16 @@ sin = unary("sin", "Sine of radians.", "[0.0, 1.0]", "[0.    , 0.8415], dtype=fl
 cos = unary("cos", "Cosine of radians.", "[0.0, 1.0]", "[1.    , 0.5403], dtype=float32")
 tan = unary("tan", "Tangent of radians.", "[0.0, 1.0]", "[0.    , 1.5574], dtype=float32")
 arcsin = unary(
-    "arcsin", "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1].", "[0.0, 1.0]", "[0.    , 1.5708], dtype=float32"
+    "arcsin",
+    "Inverse sine, in [-pi/2, pi/2]; nan outside [-1, 1]. The gradient at -1 and 1 is inf.",
+    "[0.0, 1.0]",
+    "[0.    , 1.5708], dtype=float32",
 )
 arccos = unary(
-    "arccos", "Inverse cosine, in [0, pi]; nan outside [-1, 1].", "[0.0, 1.0]", "[1.5708, 0.    ], dtype=float32"
+    "arccos",
+    "Inverse cosine, in [0, pi]; nan outside [-1, 1]. The gradient at -1 and 1 is -inf.",
+    "[0.0, 1.0]",
+    "[1.5708, 0.    ], dtype=float32",
 )
 arctan = unary("arctan", "Inverse tangent, in [-pi/2, pi/2].", "[0.0, 1.0]", "[0.    , 0.7854], dtype=float32")
 sinh = unary("sinh", "Hyperbolic sine.", "[0.0, 1.0]", "[0.    , 1.1752], dtype=float32")

@@ -447,7 +447,7 @@ def ssim(
         data_format: "channels_last" or "channels_first"; None is the default layout.
 
     Returns:
-        (batch,), or a scalar for one image.
+        (batch,), or a scalar for one image; nan where a pixel is nan.
 
     Raises:
         ValueError: The shapes differ, or the window does not fit the images.
@@ -541,7 +541,7 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
         data_format: "channels_last" or "channels_first"; None is the default layout.
 
     Returns:
-        The same shape and dtype. Grey has hue 0, black saturation 0.
+        The same shape and dtype. Grey has hue 0, black saturation 0. nan makes its pixel nan.
 
     Raises:
         ValueError: There is another number of channels, or the dtype is no float.
@@ -561,8 +561,8 @@ def rgb_to_hsv(images: Tensor, data_format: str | None = None) -> Tensor:
         ops.where(value == green, (blue - red) * sixth + 1 / 3, (red - green) * sixth + 2 / 3),
     )
     hue = ops.where(hue < 0, hue + 1, hue)
-    lit = value > 0
-    saturation = ops.where(lit, reach / ops.where(lit, value, ops.ones_like(value)), ops.zeros_like(value))
+    dark = value <= 0
+    saturation = ops.where(dark, ops.zeros_like(value), reach / ops.where(dark, ops.ones_like(value), value))
     return ops.concatenate([hue, saturation, value], axis)
 
 

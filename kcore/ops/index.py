@@ -480,7 +480,8 @@ def scatter_update(inputs: Tensor, indices: Tensor, updates: Tensor, reduction: 
         inputs: Any shape and dtype.
         indices: Integers (..., k): each row is a position in the first k axes of `inputs`.
         updates: (..., *inputs.shape[k:]), or a shape that broadcasts to it; cast to inputs' dtype.
-        reduction: How an update meets what is there: None replaces it, "add", "mul", "max" and "min" combine.
+        reduction: How an update meets what is there: None replaces it, "add", "mul", "max" and "min" combine;
+            bools add as or and multiply as and.
 
     Where indices repeat, updates combine; with None one of them stays, and which one is not specified.
     Updates out of range are dropped. At a tie of "max" or "min", those that tie share the gradient equally.

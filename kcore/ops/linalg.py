@@ -384,7 +384,7 @@ def norm(x: Tensor, ord: Any = None, axis: Axes = None, keepdims: bool = False) 
         keepdims: Keep the folded axes with size 1.
 
     Returns:
-        A real float. Where a norm is 0, so is its gradient.
+        A real float; nan where x holds nan, but for ord=0, which counts it. Where a norm is 0, so is its gradient.
 
     Raises:
         ValueError: `ord` does not fit, or an axis is out of range.

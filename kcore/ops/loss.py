@@ -11,6 +11,7 @@ from kcore import backends, config, dtypes, ops
 from kcore.backends.beams import beam_search
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.numerics import present
 from kcore.ops.symbolic import Shape, Spec
 
 
@@ -204,7 +205,7 @@ def ctc_loss(
         target: (batch, labels) class numbers, without blanks up to `target_length`.
         output: (batch, steps, classes) logits.
         target_length: (batch,) how many labels count.
-        output_length: (batch,) how many steps count.
+        output_length: (batch,) how many steps count, whatever stands at the others.
         mask_index: The class of the blank.
 
     Returns:
@@ -218,8 +219,8 @@ def ctc_loss(
     >>> ops.ctc_loss([[1, 2]], logits, target_length=[2], output_length=[4])
     Tensor([1.6864], dtype=float32)
     """
-    log_p = ops.log_softmax(_widened(output), -1)
     batch, steps, _ = ops.shape(output)
+    log_p = ops.log_softmax(present(_widened(output), ops.arange(steps) < output_length[:, None]), -1)
     dtype = dtypes.name_of(log_p.dtype)
     # A blank before, between and after the labels.
     blanks = ops.full_like(target, mask_index)

@@ -140,7 +140,7 @@ def layer_normalization(
         epsilon: Added to the variance; None is `config.epsilon()`.
 
     Returns:
-        The shape and float dtype of x. A constant slice gives `beta`.
+        The shape and float dtype of x. A constant slice gives `beta`; nan and infinities make a slice nan.
 
     Raises:
         ValueError: An axis is out of range, or `gamma` or `beta` does not fit.
@@ -172,7 +172,7 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, e
         epsilon: Added to the mean square; None is `config.epsilon()`.
 
     Returns:
-        The shape and float dtype of x. Zeros stay zeros.
+        The shape and float dtype of x. Zeros stay zeros; nan spreads along `axis`.
 
     Raises:
         ValueError: An axis is out of range, or `scale` does not fit.

@@ -30,6 +30,11 @@ def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     return ops.view_as_complex(ops.stack([real, imag], -1))
 
 
+def present(x: Tensor, mask: Tensor | None) -> Tensor:
+    """x (batch, steps, ...) with 0 where `mask` is false: nan there would come through in gradients, as 0 times nan."""
+    return x if mask is None else ops.where(ops.expand_dims(mask, tuple(range(2, x.ndim))), x, 0)
+
+
 def squared(x: Tensor) -> Tensor:
     """|x|**2, a real number."""
     if dtypes.is_complex(dtypes.name_of(x.dtype)):

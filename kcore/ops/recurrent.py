@@ -12,6 +12,7 @@ from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.control import scan
 from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.numerics import present
 from kcore.ops.symbolic import Shape, Spec
 
 __all__ = ["gru", "lstm"]
@@ -121,7 +122,7 @@ def lstm(
         kernel: (features, 4 * units).
         recurrent_kernel: (units, 4 * units).
         bias: (4 * units,), or None for none.
-        mask: (batch, steps), false where a step is left out: the states stay what they were.
+        mask: (batch, steps), false where a step is left out: the states stay what they were, whatever x is there.
         reverse: Go from the last step to the first. The states come in the order of the steps all the same.
         sequence: Whether to return the states of all steps.
 
@@ -142,7 +143,7 @@ def lstm(
     def step(gates: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
         return lstm_step(ops.add(gates, ops.matmul(h, recurrent_kernel)), c, ops.sigmoid, ops.tanh)
 
-    return _scanned(step, (h, c), ops.dense(x, kernel, bias), mask, reverse, sequence)
+    return _scanned(step, (h, c), ops.dense(present(x, mask), kernel, bias), mask, reverse, sequence)
 
 
 @op(rule=lambda h, **rest: _sequence(3, {"h": h}, **rest))
@@ -198,4 +199,5 @@ def gru(
         candidate = ops.tanh(ops.add(x_candidate, ops.matmul(ops.multiply(reset, h), for_candidate)))
         return (blended(update, h, candidate),)
 
-    return _scanned(after if reset_after else before, (h,), ops.dense(x, kernel, first), mask, reverse, sequence)
+    gates = ops.dense(present(x, mask), kernel, first)
+    return _scanned(after if reset_after else before, (h,), gates, mask, reverse, sequence)

@@ -445,7 +445,7 @@ def _normalized(x: Spec, axis: int, order: int, epsilon: float | None) -> Plan:
 
 @op(rule=_normalized)
 def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None = None) -> Tensor:
-    """x divided by its norm along `axis`, or by `epsilon` where the norm is less.
+    """x divided by its norm along `axis`, or by `epsilon` where the norm is less. nan spreads along `axis`.
 
     Args:
         x: Any shape. Integers are taken as the default float.

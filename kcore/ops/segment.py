@@ -192,7 +192,7 @@ def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = Non
         x: A vector. Integers are taken as the default float.
         bins: The number of intervals.
         range: The ends of the first and the last one. For None they are the least and greatest element, a half to
-            either side where these are equal, and 0 and 1 where there is none. What is outside, and nan, is not counted.
+            either side where these are equal, and 0 and 1 where there is none; x should be finite then. What is outside, and nan, is not counted.
 
     Returns:
         (counts, edges), both in x's float dtype: (bins,) and (bins + 1,). 16-bit floats are compared in float32. An interval has its lower edge, and the last

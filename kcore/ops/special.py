@@ -25,7 +25,7 @@ erfc = unary(
 )
 erfinv = unary(
     "erfinv",
-    "The inverse of `erf`: infinite at -1 and 1, nan outside.",
+    "The inverse of `erf`: infinite at -1 and 1, where the gradient is inf too; nan outside.",
     "[0.0, 0.5]",
     "[0.    , 0.4769], dtype=float32",
     real_map,

@@ -217,7 +217,7 @@ def _averaged(x: Spec, axis: Axes, weights: Spec | None) -> Plan:
 
 @op(rule=_averaged)
 def average(x: Tensor, axis: Axes = None, weights: Tensor | None = None) -> Tensor:
-    """The weighted mean over `axis`: sum(x * weights) / sum(weights); nan where the weights add up to 0.
+    """The weighted mean over `axis`: sum(x * weights) / sum(weights), divided by 0 where the weights add up to it.
 
     Args:
         x: Any shape. Integers are taken as the default float.

@@ -55,7 +55,8 @@ def _reads_in_order(right, *arguments):
     def in_order(a):
         if not isinstance(a, np.ndarray) or a.flags.c_contiguous:
             return a
-        return a.ravel(order="K").reshape(a.shape)
+        y = a.ravel(order="K").reshape(a.shape)
+        return a if _alike(a, y) else y  # another order of sums is no bug
 
     return right(*[in_order(a) for a in arguments])
 

@@ -132,6 +132,23 @@ def test_conv_lstm_leaves_out_masked_steps():
     np.testing.assert_allclose(y[0, 2], np.asarray(layer(x[:1, [0, 2]]))[0, 1], rtol=1e-5)
 
 
+@pytest.mark.parametrize("options", [{}, {"activation": "relu"}], ids=["whole", "by steps"])
+@pytest.mark.parametrize("name", KINDS)
+def test_nan_at_masked_steps_has_no_part_in_gradients(name, options):
+    layer = getattr(layers, name)(4, **options)
+    layer(X)
+    values, rest = ([v.value for v in some] for some in (layer.trainable_variables, layer.non_trainable_variables))
+
+    def gradients(x):
+        def loss(*values):
+            return ops.sum(layer.stateless_call(list(values), rest, x, mask=MASK)[0])
+
+        return grad(loss, tuple(range(len(values))))(*values)
+
+    for got, want in zip(gradients(np.where(MASK[:, :, None], X, np.nan)), gradients(X), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
 def test_initial_states_come_from_the_call_too(pair):
     states = [RNG.normal(size=(2, 4)).astype("float32") for _ in range(2)]
     for expression, given in (("L.LSTM(4)", states), ("L.Bidirectional(L.GRU(4))", states)):

@@ -68,6 +68,8 @@ def scatter_rows(x, indices, updates, reduction):
         return x
     if reduction == "mul" and jnp.issubdtype(x.dtype, jnp.inexact):
         return _multiplied(x, indices, updates)
+    if x.dtype == bool:  # JAX adds and multiplies none
+        reduction = {"add": "max", "mul": "min"}.get(reduction, reduction)
     at = x.at[indices]
     method = {None: at.set, "add": at.add, "max": at.max, "min": at.min, "mul": at.multiply}[reduction]
     return method(updates, mode="drop")

@@ -212,9 +212,8 @@ def _specialized(
 
 backend = ReferenceBackend()
 
-ReferenceBackend.ops = collect(
-    *families(__name__)
-)  # only now: the definitions' gradient rules call ops, and so need the backend
+# Only now: the definitions' gradient rules call ops, and so need the backend.
+ReferenceBackend.ops = collect(*families(__name__))
 
 from kcore.backends.reference import sparse  # noqa: E402 - as above
 from kcore.ops import operators, stored  # noqa: E402

@@ -66,7 +66,24 @@ def _conv(x, w, strides, padding, dilation):
         return _by_taps(x, w, groups, strides, padding, dilation)
     if groups > 1 or x.shape[0] == 0:  # oneDNN's kernel answers an empty batch with an unchanged shape
         return _compiled(tuple(w.shape), strides, padding, dilation)(x, w)
-    return _ungrouped(x, w, strides, padding, dilation)
+    return _evenly(lambda x, w: _ungrouped(x, w, strides, padding, dilation), x, w, w.shape[-1])
+
+
+def _evenly(convolve, x, w, filters):
+    """`convolve(x, w)`, which has that many channels; in 16 bits with even numbers of them.
+
+    oneDNN multiplies those in pairs. The last of an odd number meets 0 times what lies behind it, which may be nan.
+    """
+    if x.dtype.size > 2:
+        return convolve(x, w)
+    y = convolve(_even(x, 1), _even(w, 2))
+    return y[..., :filters] if filters is not None and filters % 2 else y
+
+
+def _even(x, count):
+    """x with zeros behind where one of its last `count` sizes is odd."""
+    odd = [(n or 0) % 2 for n in x.shape[-count:]]
+    return _tf.pad(x, [(0, 0)] * (x.shape.rank - count) + [(0, n) for n in odd]) if any(odd) else x
 
 
 def _by_taps(x, w, groups, strides, padding, dilation):
@@ -151,7 +168,10 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
         x, w = x[:, None], w[None]
     how = (_widened(strides, 1), _widened(padding, (0, 0)), _widened(output_padding, 0), _widened(dilation_rate, 1))
     plain = max(dilation_rate) == 1 and x.dtype.is_floating and x.shape[0] != 0
-    y = (_transposed if plain else _spread)(x, w, *how)
+    if plain:
+        y = _evenly(lambda x, w: _transposed(x, w, *how), x, w, w.shape[-2])
+    else:
+        y = _spread(x, w, *how)
     return _back(y[:, 0] if rank == 1 else y, data_format)
 
 

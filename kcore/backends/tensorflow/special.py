@@ -8,7 +8,25 @@ import tensorflow as tf
 
 from kcore.backends.tensorflow.elementwise import _fitted
 
-erfc, erfinv, i0 = tf.math.erfc, tf.math.erfinv, tf.math.bessel_i0
+erfc, erfinv = tf.math.erfc, tf.math.erfinv
+
+
+@tf.custom_gradient
+def _i0(x):
+    return tf.math.bessel_i0(x), lambda g: g * _i1(x)
+
+
+@tf.custom_gradient
+def _i1(x):
+    def gradient(g):
+        zero = x == 0  # where TensorFlow has 1 for i1(x) / x, not 1/2
+        return g * (_i0(x) - tf.where(zero, tf.constant(0.5, x.dtype), _i1(x) / tf.where(zero, tf.ones_like(x), x)))
+
+    return tf.math.bessel_i1(x), gradient
+
+
+def i0(x):
+    return _i0(x)
 
 
 def erf(x):

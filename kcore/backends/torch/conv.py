@@ -54,6 +54,18 @@ def _spread(x, steps):
     return y
 
 
+def _without_pairs(convolve, x, w, groups):
+    """`convolve(x, w)`, in float32 where oneDNN's kernels for bfloat16 have a channel left over.
+
+    They multiply channels in pairs, and the last of an odd number meets 0 times what lies behind it, which may be nan.
+    """
+    each = w.shape[0] // groups, w.shape[1]
+    odd = any(n % 2 for n in each) and (groups == 1 or each != (1, 1))  # the kernel for depthwise ones has no pairs
+    if odd and x.dtype is torch.bfloat16 and x.device.type == "cpu":
+        return convolve(x.float(), w.float()).to(x.dtype)
+    return convolve(x, w)
+
+
 def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
     x, w = _first(inputs, data_format), _kernel(kernel)
     groups = x.shape[1] // w.shape[1] if x.shape[1] else 1
@@ -63,7 +75,8 @@ def conv(inputs, kernel, strides, padding, data_format, dilation_rate):
     dilation = _widened(dilation_rate, 1)
     if max(dilation) > 1 and not _inexact(x):  # torch dilates kernels of floats alone
         w, dilation = _spread(w, dilation), (1,) * len(pads)
-    y = _CONV[len(pads)](x, w, None, _widened(strides, 1), [before for before, _ in pads], dilation, groups)
+    how = None, _widened(strides, 1), [before for before, _ in pads], dilation, groups
+    y = _without_pairs(lambda x, w: _CONV[len(pads)](x, w, *how), x, w, groups)
     return _back(y, data_format, len(strides))
 
 
@@ -76,7 +89,7 @@ def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format
     both = [min(pair) for pair in pads]  # torch cuts both ends alike
     near = [min(e, max(s, d) - 1) for e, s, d in zip(extras, strides, dilation, strict=True)]  # and adds no more
     transpose = _TRANSPOSE[len(pads)] if _inexact(x) else _of_integers
-    y = transpose(x, w, None, strides, both, near, 1, dilation)
+    y = _without_pairs(lambda x, w: transpose(x, w, None, strides, both, near, 1, dilation), x, w, 1)
     rest = [(b - before, b - after + e - n) for (before, after), b, e, n in zip(pads, both, extras, near, strict=True)]
     if any(r != (0, 0) for r in rest):
         y = _padded(y, rest)  # negative numbers cut

@@ -14,7 +14,8 @@ def ctc_loss(target, output, target_length, output_length, mask_index):
     if here._depth > 1:  # torch can't differentiate it twice
         return ops.ctc_loss.op.body(target, output, target_length, output_length, mask_index)
     wide = output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
-    log_p = torch.log_softmax(wide, -1).transpose(0, 1)
+    counts = torch.arange(output.shape[1], device=output.device) < output_length[:, None]
+    log_p = torch.log_softmax(torch.where(counts[..., None], wide, 0), -1).transpose(0, 1)
     # zero_infinity would make the loss 0 too, and without it the gradient is nan.
     loss = F.ctc_loss(log_p, target, output_length, target_length, mask_index, "none", zero_infinity=True)
     with torch.no_grad():
