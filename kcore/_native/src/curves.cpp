@@ -92,8 +92,8 @@ struct silu {
   }
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
-    const Sigmoids<T> s = sigmoids_of<T>(x);
-    return s.up + x * s.up * s.down;
+    const Sigmoid<T> s = sigmoid_and_slope<T>(x);
+    return s.value + x * s.slope;
   }
 };
 
@@ -119,9 +119,9 @@ struct gelu_tanh {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
     const Vec<T> xx = x * x;
-    const Sigmoids<T> s =
-        sigmoids_of<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * xx));
-    return s.up + x * s.up * s.down * (T(1.5957691216057308) + T(0.21406444881780075) * xx);
+    const Sigmoid<T> s =
+        sigmoid_and_slope<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * xx));
+    return s.value + x * s.slope * (T(1.5957691216057308) + T(0.21406444881780075) * xx);
   }
 };
 
@@ -133,7 +133,7 @@ struct erf {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
     return T(1.1283791670955126) *
-           gauss_of<T>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high), T(1));
+           gauss_of<T, 1>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high));
   }
 };
 
@@ -243,12 +243,12 @@ void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
 template <class C, class T>
 void values(index size, const T* x, T* y, T a, T b, int threads) {
   fill_curve<T>(size, y, threads,
-                [&](index i, auto part) { return C::template value<T>(part.get(x + i), a, b); });
+                [&](index i, auto part) KCORE_INLINE_LAMBDA { return C::template value<T>(part.get(x + i), a, b); });
 }
 
 template <class C, class T>
 void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
-  fill_curve<T>(size, dx, threads, [&](index i, auto part) {
+  fill_curve<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     return part.get(g + i) * C::template slope<T>(part.get(given + i), a, b);
   });
 }

@@ -44,10 +44,10 @@ struct Constants<float> {
                                    0.1378535071f, 0.9999999991f};
   static constexpr float tanh_below[] = {7.374274172e-10f, 1.617462482e-6f, 4.207378839e-4f,
                                          2.773745134e-2f,  0.4711868312f,   1.0f};
-  // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
-  static constexpr float tail[] = {-1.235153559e-4f, 1.935910708e-4f, 1.568784782e-3f,
-                                   -3.523051908e-3f, -7.526833246e-3f, 6.040641760e-2f,
-                                   -0.1865230677f,   0.3871366799f,   -0.6078966037f, 0.7552851385f};
+  // P(Z < -z) e^(z^2 / 2) in z, above and below the line, for 0 <= z <= tail_high
+  static constexpr float tail[] = {4.12382403e-3f, 4.068377572e-2f, 0.1833849611f, 0.4384969779f, 0.500000003f};
+  static constexpr float tail_below[] = {1.033677586e-2f, 0.1019854809f, 0.4698661884f, 1.203125128f,
+                                         1.674878942f, 1.0f};
 };
 
 template <>
@@ -77,6 +77,7 @@ struct Constants<double> {
       1.64474247033173624e-6,   -1.49247369074196603e-5,  1.20552949048397079e-4,
       -8.54832597538969208e-4,  5.22397760711642273e-3,   -2.68661706432377704e-2,
       0.112837916709450063,     -0.376126389031835404,    1.12837916709551257};
+  // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
   static constexpr double tail[] = {
       -9.65342542022850467e-10, 7.26954547902668946e-11, 1.39240239935017101e-8,
       1.45785933470364597e-8,   -7.63808205349045035e-8, -1.54263205367710739e-7,
@@ -259,16 +260,16 @@ KCORE_INLINE Vec<double> tanh_of(Vec<double> x) {
   return with_sign_of<double>(e / (e + 2.0), x);
 }
 
-// sigmoid(x) and sigmoid(-x), both precise.
+// sigmoid(x) and its slope, sigmoid(x) sigmoid(-x), both precise.
 template <class T>
-struct Sigmoids {
-  Vec<T> up, down;
+struct Sigmoid {
+  Vec<T> value, slope;
 };
 template <class T>
-KCORE_INLINE Sigmoids<T> sigmoids_of(Vec<T> x) {
+KCORE_INLINE Sigmoid<T> sigmoid_and_slope(Vec<T> x) {
   const Vec<T> e = exp_below_0<T>(-magnitude<T>(x)), one = broadcast<T>(1);
-  const Vec<T> total = e + T(1);
-  return {(x < 0 ? e : one) / total, (x < 0 ? one : e) / total};
+  const Vec<T> part = one / (e + one);
+  return {(x < 0 ? e : one) * part, e * part * part};
 }
 template <class T>
 KCORE_INLINE Vec<T> sigmoid_of(Vec<T> x) {
@@ -282,22 +283,58 @@ KCORE_INLINE Vec<T> softplus_of(Vec<T> x) {
   return above + log1p_of<T>(exp_below_0<T>(-magnitude<T>(x)));
 }
 
-// e^(-x^2 * factor), the square taken to twice the precision. x is at most tail_high.
-template <class T>
-KCORE_INLINE Vec<T> gauss_of(Vec<T> x, T factor) {
+// x^2 - square, for the square as it is rounded: exact, where there is a fused multiply-add.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+KCORE_INLINE Vec<float> square_rest(Vec<float> x, Vec<float> square) {
+  return (Vec<float>)_mm512_fmsub_ps((__m512)x, (__m512)x, (__m512)square);
+}
+KCORE_INLINE Vec<double> square_rest(Vec<double> x, Vec<double> square) {
+  return (Vec<double>)_mm512_fmsub_pd((__m512d)x, (__m512d)x, (__m512d)square);
+}
+#elif KCORE_VECTOR_BYTES == 32 && defined(__FMA__)
+KCORE_INLINE Vec<float> square_rest(Vec<float> x, Vec<float> square) {
+  return (Vec<float>)_mm256_fmsub_ps((__m256)x, (__m256)x, (__m256)square);
+}
+KCORE_INLINE Vec<double> square_rest(Vec<double> x, Vec<double> square) {
+  return (Vec<double>)_mm256_fmsub_pd((__m256d)x, (__m256d)x, (__m256d)square);
+}
+#else
+template <class V>
+KCORE_INLINE V square_rest(V x, V square) {
+  typedef __typeof__(x[0] + x[0]) T;
   typedef typename Bits<T>::U Uint;
-  const Vec<T> high = (Vec<T>)((Uint)x & Constants<T>::upper_half);
-  const Vec<T> low = x - high;
-  return exp_in_range<T>(high * high * -factor,
-                         [&](Vec<T> r) { return r - low * (x + high) * factor; });
+  const V high = (V)((Uint)x & Constants<T>::upper_half), low = x - high;
+  return (high * high - square) + low * (x + high);
+}
+#endif
+
+// e^(-x^2 / parts), the square taken to twice the precision. x is at most tail_high.
+template <class T, int parts>
+KCORE_INLINE Vec<T> gauss_of(Vec<T> x) {
+  typedef Constants<T> C;
+  const Vec<T> square = x * x, rest = square_rest(x, square);
+  const Vec<T> shifted = square * (C::log2e / -parts) + C::round;
+  const Vec<T> n = shifted - C::round;
+  // What is left of the square, once n ln(2) is taken off the exponent.
+  const Vec<T> r = (square + n * (C::ln2_high * parts)) + (n * (C::ln2_low * parts) + rest);
+  // e^(-r / parts): the powers of parts go into the coefficients, without rounding.
+  constexpr int degree = sizeof(C::exp) / sizeof(T) + 1;
+  T scale[degree] = {1};
+  for (int i = 1; i < degree; ++i) scale[i] = scale[i - 1] / -parts;
+  Vec<T> p = broadcast(C::exp[0] * (scale[degree - 1] / -parts));
+#pragma GCC unroll 24
+  for (int i = 1; i < degree - 1; ++i) p = p * r + C::exp[i] * scale[degree - i];
+  return scaled((p * r + scale[1]) * r + T(1), n, shifted);
 }
 
-// P(Z < -z) e^(z^2 / 2) of the normal distribution, for z >= 0; nan stays.
-template <class T>
-KCORE_INLINE Vec<T> tail_ratio_of(Vec<T> z) {
-  z = at_most(z, Constants<T>::tail_high);
-  const Vec<T> w = T(1) / (z + T(4));
-  return polynomial<T>((z - T(4)) * w, Constants<T>::tail) * w;
+// P(Z < -z) e^(z^2 / 2) of the normal distribution, for 0 <= z <= tail_high; nan stays.
+KCORE_INLINE Vec<float> tail_ratio_of(Vec<float> z) {
+  typedef Constants<float> C;
+  return polynomial<float>(z, C::tail) / polynomial<float>(z, C::tail_below);
+}
+KCORE_INLINE Vec<double> tail_ratio_of(Vec<double> z) {
+  const Vec<double> w = 1.0 / (z + 4.0);
+  return polynomial<double>((z - 4.0) * w, Constants<double>::tail) * w;
 }
 
 // The normal distribution function, and its density times sqrt(2 pi).
@@ -308,8 +345,8 @@ struct Normal {
 template <class T>
 KCORE_INLINE Normal<T> normal_of(Vec<T> x) {
   const Vec<T> z = at_most(magnitude<T>(x), Constants<T>::tail_high);
-  const Vec<T> bell = gauss_of<T>(z, T(0.5));
-  const Vec<T> tail = tail_ratio_of<T>(z) * bell;
+  const Vec<T> bell = gauss_of<T, 2>(z);
+  const Vec<T> tail = tail_ratio_of(z) * bell;
   return {x < 0 ? tail : T(1) - tail, bell};
 }
 
@@ -320,7 +357,7 @@ KCORE_INLINE Vec<float> erf_of(Vec<float> x) {
 KCORE_INLINE Vec<double> erf_of(Vec<double> x) {
   const Vec<double> a = at_most(magnitude<double>(x), 7.0);
   const Vec<double> near = a * polynomial<double>(a * a, Constants<double>::erf);
-  const Vec<double> tail = tail_ratio_of<double>(a * 1.4142135623730951) * gauss_of<double>(a, 1.0);
+  const Vec<double> tail = tail_ratio_of(a * 1.4142135623730951) * gauss_of<double, 1>(a);
   return with_sign_of<double>(a < 1 ? near : 1.0 - 2.0 * tail, x);
 }
 
