@@ -1,6 +1,7 @@
 // Elementwise functions and their gradients over flat arrays: `value(x)` and `slope(given)`, where
 // `given` is what api/curves.h says. `a` and `b` are the function's parameters.
 #include "api/curves.h"
+#include "fill.h"
 #include "rows.h"
 
 namespace kcore {
@@ -204,29 +205,10 @@ struct hard_silu {
 
 }  // namespace curves
 
-constexpr index curve_block = 8192;
-// Calls f(i, part) for the vectors of [0, size); the results of whole ones go to y by `f`'s value.
-template <class T, class F>
-KCORE_INLINE void fill_curve(index size, T* y, int threads, F&& f) {
-  const bool streams = size * static_cast<index>(sizeof(T)) >= streamed_bytes &&
-                       reinterpret_cast<std::uintptr_t>(y) % KCORE_VECTOR_BYTES == 0;
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
-    index i = begin;
-    constexpr index lanes = Simd<T>::lanes;
-    if (streams) {
-      for (; i + lanes <= end; i += lanes) stream(y + i, f(i, Whole{}));
-      stream_fence();
-    } else {
-      for (; i + lanes <= end; i += lanes) store(y + i, f(i, Whole{}));
-    }
-    if (i < end) store_part(y + i, end - i, f(i, Part{end - i}));
-  });
-}
-
 // !(x <= 0) rather than x > 0, so that nan passes; -0 becomes 0.
 template <class T>
 void relu(index size, const T* x, T* y, int threads) {
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, fill_block, threads, [&](index begin, index end) {
 #pragma GCC ivdep
     for (index i = begin; i < end; ++i) y[i] = x[i] <= 0 ? T(0) : x[i];
   });
@@ -234,7 +216,7 @@ void relu(index size, const T* x, T* y, int threads) {
 
 template <class T>
 void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, fill_block, threads, [&](index begin, index end) {
 #pragma GCC ivdep
     for (index i = begin; i < end; ++i) dx[i] = y[i] <= 0 ? T(0) : g[i];
   });
@@ -242,13 +224,13 @@ void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
 
 template <class C, class T>
 void values(index size, const T* x, T* y, T a, T b, int threads) {
-  fill_curve<T>(size, y, threads,
+  fill_flat<T>(size, y, threads,
                 [&](index i, auto part) KCORE_INLINE_LAMBDA { return C::template value<T>(part.get(x + i), a, b); });
 }
 
 template <class C, class T>
 void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
-  fill_curve<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+  fill_flat<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     return part.get(g + i) * C::template slope<T>(part.get(given + i), a, b);
   });
 }
