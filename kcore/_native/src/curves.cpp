@@ -290,19 +290,22 @@ struct of_curve {
     return C::template value<T>(x, T(0), T(0));
   }
   template <class T>
-  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
-    return g * C::template slope<T>(y, T(0), T(0));
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> given) {
+    return g * C::template slope<T>(given, T(0), T(0));
   }
 };
 using sigmoid = of_curve<curves::sigmoid>;
 using tanh = of_curve<curves::tanh>;
+using silu = of_curve<curves::silu>;
+using gelu = of_curve<curves::gelu>;
+using gelu_tanh = of_curve<curves::gelu_tanh>;
 
 }  // namespace bias_curves
 
 template <class C, class T>
 void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
+    over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> v = part.get(x + at + j);
       part.put(y + at + j, C::template value<T>(bias ? v + part.get(bias + j) : v));
     });
@@ -311,7 +314,8 @@ void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int th
 
 // Sums of 64 rows in T, the rest in double.
 template <class C, class T>
-bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads) {
+bool bias_slopes(index rows, index cols, const T* g, const T* given, const T* bias, T* dx, T* sums,
+                 int threads) {
   constexpr index chain = 64;
   const index block =
       max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
@@ -328,9 +332,11 @@ bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums,
     for (index r0 = b * block; r0 < end; r0 += chain) {
       for (index j = 0; j < cols; ++j) chain_sums[j] = 0;
       for (index r = r0; r < min_of(end, r0 + chain); ++r)
-        over_lanes<T>(0, cols, [&](index j, auto part) {
+        over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
           const index at = r * cols + j;
-          const Vec<T> d = C::template pulled<T>(part.get(g + at), part.get(y + at));
+          const Vec<T> v = part.get(given + at);
+          const Vec<T> d =
+              C::template pulled<T>(part.get(g + at), bias ? v + part.get(bias + j) : v);
           part.put(dx + at, d);
           part.put(chain_sums + j, part.get(chain_sums + j) + d);
         });
@@ -348,7 +354,8 @@ bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums,
 template <class T>
 struct BiasEntry {
   void (*values)(index rows, index cols, const T* x, const T* bias, T* y, int threads);
-  bool (*slopes)(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads);
+  bool (*slopes)(index rows, index cols, const T* g, const T* given, const T* bias, T* dx, T* sums,
+                 int threads);
 };
 template <class T>
 constexpr BiasEntry<T> bias_entries[] = {
@@ -363,9 +370,9 @@ void bias_curve(int which, index rows, index cols, const T* x, const T* bias, T*
 }
 
 template <class T>
-bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums,
-                     int threads) {
-  return bias_entries<T>[which].slopes(rows, cols, g, y, dx, sums, threads);
+bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* given, const T* bias,
+                     T* dx, T* sums, int threads) {
+  return bias_entries<T>[which].slopes(rows, cols, g, given, bias, dx, sums, threads);
 }
 
 KCORE_EXPORT(curves, CurveKernels, KCORE_CURVES_KERNELS)
