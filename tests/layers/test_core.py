@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kcore import layers, naming, ops, saving
+from kcore import _native, layers, naming, ops, saving
 from kcore.gradients import grad, vjp
 
 RNG = np.random.default_rng(0)
@@ -132,6 +132,21 @@ def test_dense_gives_the_bits_of_its_parts_and_their_gradients(activation, bias,
     np.testing.assert_array_equal(y, layer(x))
     for got, want in zip(back(ops.cos(y)), vjp(apart, x, ops.convert_to_tensor(1.0))[1](ops.cos(y)), strict=True):
         np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "silu", "gelu", "gelu_tanh"])
+def test_dense_without_the_extension_differs_by_rounding(monkeypatch, activation):
+    arguments = [ops.convert_to_tensor(a) for a in (X3, X3[0, :, :].T.copy(), X3[1, :, 0])]
+
+    def results():
+        y, back = vjp(lambda *xs: ops.dense(*xs, activation), *arguments)
+        return y, *back(ops.cos(y))
+
+    want = results()
+    monkeypatch.setattr(_native, "available", False)
+    monkeypatch.setattr(_native, "kernels", None)
+    for got, y in zip(results(), want, strict=True):
+        np.testing.assert_allclose(got, y, rtol=1e-5, atol=1e-5)
 
 
 def test_dense_takes_a_layer_as_its_activation_and_owns_its_weights():
