@@ -1,13 +1,13 @@
-"""Elementwise functions and their gradients, on a million and ten million numbers."""
+"""Elementwise functions, dropout and their gradients, on a million and ten million numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from kcore import ops
+from kcore import ops, random
 
-from .peers import backward, forward, functional, jax, jnp, nn, normal, torch
-from .rows import Row
+from .peers import Builders, backward, forward, functional, jax, jnp, nn, normal, torch
+from .rows import Row, Subject
 
 SIZES = {"1M": 1_000_000, "10M": 10_000_000}
 GOAL = 1.3
@@ -62,6 +62,49 @@ def functions(name):
     return goal, {"kcore": own, "numpy": plain, "torch": in_torch, "jax": in_jax}
 
 
+RATE = 0.3
+
+
+def jax_dropout(x, impl):
+    kept = jax.random.bernoulli(jax.random.key(9, impl=impl), 1 - RATE, x.shape)
+    return jnp.where(kept, x / (1 - RATE), 0)
+
+
+DROPOUT = {
+    "kcore": lambda x: random.dropout(x, RATE, seed=9),
+    "torch": lambda x: functional.dropout(x, RATE),
+    "jax": lambda x: jax_dropout(x, "threefry2x32"),
+    "jax rbg": lambda x: jax_dropout(x, "rbg"),
+}
+
+
+def ones(count, size):
+    return lambda rng: [np.ones(size, "float32") for _ in range(count)]
+
+
+def in_the_mean(builders: Builders) -> Builders:
+    """Draws differ from library to library: of the results their mean and largest number are compared."""
+
+    def build(make):
+        subject = make()
+
+        def result():
+            (y,) = subject.result()
+            return [np.array([y.mean(dtype="float64"), y.max()])]
+
+        return Subject(subject.run, result)
+
+    return {peer: lambda make=make: build(make) for peer, make in builders.items()}
+
+
+def dropout_rows(label, size):
+    how = {"goal": GOAL, "tolerance": 5e-3}  # some six standard deviations of the mean of a million
+    yield Row(f"dropout {label}", in_the_mean(forward(ones(1, size), **DROPOUT)), **how)
+    yield Row(
+        f"dropout {label}, backward", in_the_mean(backward(ones(2, size), (0,), **DROPOUT)), **how | {"goal": 1.0}
+    )
+
+
 def rows():
     for label, size in SIZES.items():
         for name in FORWARD:
@@ -71,6 +114,7 @@ def rows():
             goal, how = functions(name)
             how.pop("numpy")
             yield Row(f"{name} {label}, backward", backward(normal((size,), (size,)), (0,), **how), goal=goal)
+        yield from dropout_rows(label, size)
 
 
 ROWS = list(rows())

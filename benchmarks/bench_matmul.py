@@ -31,9 +31,18 @@ def jax_matmul(a, b):
     return jnp.matmul(a, b)
 
 
-def dense(make, m, units, width, by=()):
-    """relu(x w + b). Half of the units are on and half off, far from 0, where rounding would decide on gradients."""
+# name: (torch, jax), each as kcore has it
+ACTIVATIONS = {
+    "relu": (lambda y: torch.relu(y), lambda y: nn.relu(y)),
+    "gelu": (lambda y: functional.gelu(y), lambda y: nn.gelu(y, approximate=False)),
+    "silu": (lambda y: functional.silu(y), lambda y: nn.silu(y)),
+}
+
+
+def dense(activation, make, m, units, width, by=()):
+    """act(x w + b). Half of the units are on and half off, far from 0, where rounding would decide on relu's gradients."""
     last = [(m, units)] if by else []
+    in_torch, in_jax = ACTIVATIONS[activation]
 
     def inputs(rng):
         x, w, *g = normal((m, width), (width, units), *last, scale=0.05)(rng)
@@ -42,11 +51,11 @@ def dense(make, m, units, width, by=()):
     return make(
         inputs,
         *([by] if by else []),
-        kcore=lambda x, w, b: ops.dense(x, w, b, "relu"),
-        torch=lambda x, w, b: torch.relu(torch.addmm(b, x, w)),
-        jax=lambda x, w, b: nn.relu(x @ w + b),
+        kcore=lambda x, w, b: ops.dense(x, w, b, activation),
+        torch=lambda x, w, b: in_torch(torch.addmm(b, x, w)),
+        jax=lambda x, w, b: in_jax(x @ w + b),
         **{
-            "torch linear": Of(lambda x, w, b: torch.relu(functional.linear(x, w, b)), [AS_IS, TRANSPOSED]),
+            "torch linear": Of(lambda x, w, b: in_torch(functional.linear(x, w, b)), [AS_IS, TRANSPOSED]),
         },
     )
 
@@ -62,8 +71,12 @@ def threads(m, n, k):
 ROWS = [
     *(Row(f"matmul {shape(*s)}", product(*s), goal=0.95) for s in SQUARE),
     *(Row(f"matmul {shape(*s)}", product(*s)) for s in SMALL),
-    *(Row(f"dense relu {shape(*s)}", dense(forward, *s), goal=0.95) for s in DENSE),
-    *(Row(f"dense relu {shape(*s)}, backward", dense(backward, *s, (0, 1, 2)), goal=0.95) for s in DENSE),
+    *(Row(f"dense {a} {shape(*s)}", dense(a, forward, *s), goal=0.95) for a in ACTIVATIONS for s in DENSE),
+    *(
+        Row(f"dense {a} {shape(*s)}, backward", dense(a, backward, *s, (0, 1, 2)), goal=0.95)
+        for a in ACTIVATIONS
+        for s in DENSE
+    ),
     Row(
         "matmul 1024x1024x1024, two threads against one",
         threads(1024, 1024, 1024),

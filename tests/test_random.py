@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kcore import backends, grad, ops, state
+from kcore import _native, backends, grad, ops, state, vjp
 from kcore.layers import Layer
 from kcore.models import Sequential
 from kcore.ops.symbolic import KerasTensor
@@ -125,6 +125,34 @@ def test_draws_are_the_same_inside_a_tensorflow_graph():
             autograph=False,
         )
         np.testing.assert_array_equal(graph(key, x), want)
+
+
+def test_dropout_lets_gradients_of_any_order_through_where_it_let_values_through(backend):
+    key, x = np.array([9, 0], "uint32"), np.linspace(1, 2, 37).astype("float32")
+
+    def cubes(x):
+        return ops.sum(random_dropout(x, key, 0.4) ** 3)
+
+    kept = np.asarray(on_reference(lambda: random_dropout(x, key, 0.4))) > 0
+    first = grad(cubes)
+    second = grad(lambda x: ops.sum(first(x)))
+    x = backend.convert(x)
+    for got, want in ((first(x), 3 * backend.numpy(x) ** 2), (second(x), 6 * backend.numpy(x))):
+        np.testing.assert_allclose(backend.numpy(got), np.where(kept, want / np.float32(0.6) ** 3, 0), rtol=1e-6)
+
+
+def test_dropout_without_the_extension_is_the_same(monkeypatch):
+    key, x = np.array([9, 0], "uint32"), np.linspace(-1, 1, 1001, dtype="float32")
+
+    def run():
+        with backends.use("reference"):
+            y, back = vjp(lambda x: random_dropout(x, key, 0.3), x)
+            return np.asarray(y), np.asarray(back(x)[0])
+
+    want = run()
+    monkeypatch.setattr(_native, "available", False)
+    for got, y in zip(run(), want, strict=True):
+        np.testing.assert_array_equal(got, y)
 
 
 def test_the_portable_cipher_in_torch_gives_the_same_bits():

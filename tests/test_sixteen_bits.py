@@ -38,6 +38,7 @@ CALLS = {
     "matmul of a transpose": (lambda a, b: ops.matmul(ops.transpose(a), b), drawn(33, 40), drawn(33, 40)),
     "einsum": (lambda a, b: ops.einsum("bij,jk->bik", a, b), drawn(3, 20, 33), drawn(33, 40)),
     "dense": (lambda x, k, b: ops.dense(x, k, b, "tanh"), drawn(20, 33), drawn(33, 70), drawn(70)),
+    "dense gelu": (lambda x, k, b: ops.dense(x, k, b, "gelu"), drawn(20, 33), drawn(33, 70), drawn(70)),
     "conv": (lambda x, k: ops.conv(x, k, padding="same"), IMAGES, KERNEL),
     "max_pool": (lambda x: ops.max_pool(x, 2, 2), IMAGES),
     "average_pool": (lambda x: ops.average_pool(x, 3, 2), IMAGES),
@@ -82,7 +83,24 @@ def test_eight_bits_are_computed_in_float32_too(name, dtype):
 
 
 @halves
-@pytest.mark.parametrize("name", ["relu", "gelu", "softmax", "matmul", "conv", "max_pool", "average_pool", "lstm"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_dense_layer_gives_the_same_bits_while_its_gradient_is_taken(bias, dtype):
+    with kcore.backend("reference"):
+        (x, kernel, offset), _ = to_half([drawn(20, 33), drawn(33, 70), drawn(70)], dtype)
+        arguments = [x, kernel, offset][: 2 + bias]
+
+        def dense(*arguments):
+            return ops.dense(*arguments, **({} if bias else {"bias": None}), activation="gelu")
+
+        y, back = kcore.vjp(dense, *map(ops.convert_to_tensor, arguments))
+        np.testing.assert_array_equal(np.asarray(y).view("uint16"), np.asarray(dense(*arguments)).view("uint16"))
+        assert [dtypes.name_of(g.dtype) for g in back(y)] == [dtype] * len(arguments)
+
+
+@halves
+@pytest.mark.parametrize(
+    "name", ["relu", "gelu", "dense gelu", "softmax", "matmul", "conv", "max_pool", "average_pool", "lstm"]
+)
 def test_a_gradient_is_near_that_in_float32(name, dtype):
     function, *arrays = CALLS[name]
     positions = tuple(range(len(arrays)))

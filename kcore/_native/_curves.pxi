@@ -11,7 +11,7 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_curve_grad "kcore::call::curve_grad"(cbool, int, index, void*, void*, void*, double, double, int)
     void c_bias_curve "kcore::call::bias_curve"(cbool, int, index, index, void*, void*, void*, int)
     cbool c_bias_curve_grad "kcore::call::bias_curve_grad"(
-        cbool, int, index, index, void*, void*, void*, void*, int)
+        cbool, int, index, index, void*, void*, void*, void*, void*, int)
 
 
 def relu(cnp.ndarray x not None, int threads=1):
@@ -116,17 +116,23 @@ def bias_curve(str name not None, cnp.ndarray x not None, cnp.ndarray bias, int 
     return out
 
 
-def bias_curve_grad(str name not None, cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
-    """(g times the slope where `bias_curve` gave y, its sums down the columns: of 64 rows at most in a chain, then in double)."""
+def bias_curve_grad(str name not None, cnp.ndarray g not None, cnp.ndarray given not None, cnp.ndarray bias=None,
+                    int threads=1):
+    """(g times the slope of `bias_curve`, its sums down the columns: of 64 rows at most in a chain, then in double).
+
+    `given` is the result for relu, sigmoid and tanh, without a bias; for the others x, with the bias.
+    """
     cdef int kind = cnp.PyArray_TYPE(g), which = _bias_curve_numbers[name]
     check(g, 2, kind)
-    check(y, 2, kind)
-    same_shape(y, (<object>g).shape)
+    check(given, 2, kind)
+    same_shape(given, (<object>g).shape)
     cdef index rows = g.shape[0], cols = g.shape[1]
+    cdef void* offset = columns_of(bias, kind, cols)
     cdef cnp.ndarray dx = empty_like(g), sums = vector(cols, kind)
     cdef bint ok
     threads = team(threads)
     with nogil:
-        ok = c_bias_curve_grad(single(g), which, rows, cols, data(g), data(y), data(dx), data(sums), threads)
+        ok = c_bias_curve_grad(
+            single(g), which, rows, cols, data(g), data(given), offset, data(dx), data(sums), threads)
     finished(ok)
     return dx, sums

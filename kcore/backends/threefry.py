@@ -41,7 +41,7 @@ def words(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """The cipher's two words for each counter: uint32 of `shape` + (2,)."""
     n = math.prod(shape)
     if kernels is not None:
-        return kernels.draw_words(*_split(key), n, threads_for(n)).reshape(*shape, 2)
+        return kernels.draw_words(*words_of(key), n, threads_for(n)).reshape(*shape, 2)
     y = np.empty((n, 2), np.uint32)
     for at, x0, x1 in _blocks(key, n):
         y[at, 0] = x0
@@ -53,7 +53,7 @@ def bits(key: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     """One word for each counter, the two xored: uint32 of `shape`."""
     n = math.prod(shape)
     if kernels is not None:
-        return kernels.draw_bits(*_split(key), n, threads_for(n)).reshape(shape)
+        return kernels.draw_bits(*words_of(key), n, threads_for(n)).reshape(shape)
     y = np.empty(n, np.uint32)
     for at, x0, x1 in _blocks(key, n):
         np.bitwise_xor(x0, x1, out=y[at])
@@ -68,7 +68,7 @@ def units(key: np.ndarray, shape: Sequence[int], dtype: str) -> np.ndarray:
     """Evenly spread over [0, 1): multiples of 2**-52, 2**-23, 2**-10 and 2**-7 for floats of 64, 32 and 16 bits."""
     n = math.prod(shape)
     if dtype == "float32" and kernels is not None:
-        return kernels.draw_units(*_split(key), n, threads_for(n)).reshape(shape)
+        return kernels.draw_units(*words_of(key), n, threads_for(n)).reshape(shape)
     if dtype == "float64":
         drawn = words(key, shape)
         return drawn[..., 0] * 2.0**-32 + (drawn[..., 1] >> np.uint32(12)) * 2.0**-52
@@ -81,7 +81,7 @@ def below(key: np.ndarray, shape: Sequence[int], threshold: int) -> np.ndarray:
     """Whether `bits` are below the threshold."""
     n = math.prod(shape)
     if kernels is not None and threshold < 2**32:
-        return kernels.draw_below(*_split(key), n, threshold, threads_for(n)).reshape(shape)
+        return kernels.draw_below(*words_of(key), n, threshold, threads_for(n)).reshape(shape)
     return bits(key, shape) < threshold
 
 
@@ -90,13 +90,13 @@ def threshold(probability: float) -> int:
     return math.ceil(float(np.float32(probability)) * 2**23) << 9
 
 
-def _split(key: np.ndarray) -> tuple[int, int]:
+def words_of(key: np.ndarray) -> tuple[int, int]:
     return int(key[0]), int(key[1])
 
 
 def _blocks(key: np.ndarray, count: int):
     """(where, first words, second words) of one block of counters after the other."""
-    keys = schedule(*_split(key))
+    keys = schedule(*words_of(key))
     size = min(_BLOCK, count)
     offsets = np.arange(size, dtype=np.uint32)
     buffers = [np.empty(size, np.uint32) for _ in range(3)]

@@ -6,16 +6,22 @@ import numpy as np
 from numpy import inf, nan
 
 from kcore import ops
+from kcore.conformance.activate import gelu_formula
 from kcore.conformance.conv import SUMS, conv
 from kcore.conformance.linalg import PRODUCTS, complex_draw
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.samples import draw, whole
 
-ACTIVATIONS = {
+BY_RESULT = {
     "linear": lambda y: y,
     "relu": lambda y: np.where(y > 0, y, np.where(np.isnan(y), y, 0)),
     "sigmoid": lambda y: 1 / (1 + np.exp(-y)),
     "tanh": np.tanh,
+}
+ACTIVATIONS = BY_RESULT | {
+    "silu": lambda y: y / (1 + np.exp(-y)),
+    "gelu": lambda y: gelu_formula(y, approximate=False),
+    "gelu_tanh": gelu_formula,
 }
 
 
@@ -29,7 +35,7 @@ Case(
     dense_formula,
     samples=[
         Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2)),
-        *(Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2), name) for name in ACTIVATIONS),
+        *(Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2), name) for name in BY_RESULT),
         Sample(draw(3, 4), draw(4, 5, seed=1), why="no bias"),
         Sample(draw(3, 4), draw(4, 5, seed=1), None, "relu", why="an activation without a bias"),
         Sample(draw(4), draw(4, 5, seed=1), draw(5, seed=2), "tanh", why="a vector"),
@@ -50,6 +56,9 @@ Case(
         ),
         Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), grad=False, dtypes=("float64",), why="complex numbers"),
         Sample(whole(3, 4), draw(4, 2), draw(2, seed=1), grad=["kernel", "bias"], why="int32 with floats"),
+        *(Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2), name) for name in ("silu", "gelu", "gelu_tanh")),
+        Sample(draw(2, 3, 4), draw(4, 5, seed=1), None, "gelu", why="further axes, and no bias"),
+        Sample(draw(70, 8), draw(8, 90, seed=1), draw(90, seed=2), "silu", why="large enough for a kernel"),
     ],
     errors=[
         Bad(np.ones((3, 4)), np.ones((3, 4)), match="the inner sizes are 4 and 3"),
@@ -68,14 +77,14 @@ def conv_formula(x, kernel, bias=None, *args, activation="linear", **arguments):
     if bias is not None:
         first = arguments.get("data_format") == "channels_first"
         y = y + (bias.reshape(-1, *(1,) * (y.ndim - 2)) if first else bias)
-    return ACTIVATIONS[activation](y)
+    return BY_RESULT[activation](y)
 
 
 Case(
     ops.activated_conv,
     conv_formula,
     samples=[
-        *(Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), draw(4, seed=2), activation=name) for name in ACTIVATIONS),
+        *(Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), draw(4, seed=2), activation=name) for name in BY_RESULT),
         Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), why="no bias"),
         Sample(draw(2, 5, 6, 3), draw(3, 2, 3, 4, seed=1), None, activation="relu", why="an activation without a bias"),
         Sample(draw(2, 9, 3), draw(3, 3, 5, seed=1), draw(5, seed=2), 2, ((2, 0),), activation="relu", why="causal"),

@@ -13,7 +13,7 @@ from kcore.ops import fused
 from kcore.ops.symbolic import KerasTensor
 
 # Activations that `ops.activated_conv` does with the sums.
-_FUSED = {getattr(activations, name): name for name in fused.ACTIVATIONS}
+_FUSED = {getattr(activations, name): name for name in fused.BY_RESULT}
 
 
 class _Convolving(Layer):

@@ -16,8 +16,9 @@ from kcore.layers.lora import Adaptable
 from kcore.layers.shapes import specs
 from kcore.ops import fused
 
-# Activations that `ops.dense` does with the product.
-_FUSED = {getattr(activations, name): name for name in fused.ACTIVATIONS}
+# Activations that `ops.dense` does with the product; what `ops.gelu` computes by default is approximate.
+_FUSED = {getattr(activations, name): name for name in fused.ACTIVATIONS if name != "gelu_tanh"}
+_FUSED[ops.gelu] = "gelu_tanh"
 
 
 class Dense(Adaptable, Layer):

@@ -14,13 +14,22 @@ from kcore.ops.linalg import _matmul
 from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh")
+# Activations whose slope follows from their result, and all that `dense` does.
+BY_RESULT = ("linear", "relu", "sigmoid", "tanh")
+ACTIVATIONS = (*BY_RESULT, "silu", "gelu", "gelu_tanh")
 
 
-def _finished(size: int | None, dtype: str, bias: Spec | None, activation: str) -> str:
-    """The dtype of sums of `dtype` after a bias, which should have that size, and the activation."""
-    if activation not in ACTIVATIONS:
-        raise ValueError(f"activation={activation!r} should be one of {', '.join(map(repr, ACTIVATIONS))}.")
+def activated(x: Tensor, activation: str) -> Tensor:
+    """The activation of that name among `ACTIVATIONS`: "gelu" is the exact one."""
+    if activation.startswith("gelu"):
+        return ops.gelu(x, activation == "gelu_tanh")
+    return x if activation == "linear" else getattr(ops, activation)(x)
+
+
+def _finished(size: int | None, dtype: str, bias: Spec | None, activation: str, known: Sequence[str]) -> str:
+    """The dtype of sums of `dtype` after a bias, which should have that size, and an activation of the known ones."""
+    if activation not in known:
+        raise ValueError(f"activation={activation!r} should be one of {', '.join(map(repr, known))}.")
     if bias is not None:
         if bias.ndim != 1 or (bias.shape[0] != size and None not in (bias.shape[0], size)):
             raise ValueError(f"bias should have shape ({size},), not {bias.shape}.")
@@ -35,7 +44,7 @@ def _dense(x: Spec, kernel: Spec, bias: Spec | None, activation: str = "linear")
         raise ValueError(f"x should be (..., k) and kernel (k, m), but their shapes are {x.shape} and {kernel.shape}.")
     product = _matmul(x, kernel)
     shape = product.outputs.shape
-    dtype = _finished(shape[-1], product.outputs.dtype, bias, activation)
+    dtype = _finished(shape[-1], product.outputs.dtype, bias, activation, ACTIVATIONS)
     return Plan(shape, dtype, cast=dtype)
 
 
@@ -47,7 +56,7 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor = None, activation: str = "lin
         x: (..., k).
         kernel: (k, m).
         bias: (m,), or None for none.
-        activation: "linear", "relu", "sigmoid" or "tanh".
+        activation: "linear", "relu", "sigmoid", "tanh", "silu", "gelu", or "gelu_tanh" for the approximate one.
 
     Returns:
         (..., m), in the promoted dtype. 16-bit floats are summed in float32.
@@ -60,14 +69,12 @@ def dense(x: Tensor, kernel: Tensor, bias: Tensor = None, activation: str = "lin
     Tensor([[0.]], dtype=float32)
     """
     y = ops.matmul(x, kernel)
-    if bias is not None:
-        y = ops.add(y, bias)
-    return y if activation == "linear" else getattr(ops, activation)(y)
+    return activated(y if bias is None else ops.add(y, bias), activation)
 
 
 def _activated_conv(inputs: Spec, kernel: Spec, bias: Spec | None, activation: str, **how: Any) -> Plan:
     sums = _conv(inputs, kernel, **how)
-    dtype = _finished(kernel.shape[-1], sums.outputs.dtype, bias, activation)
+    dtype = _finished(kernel.shape[-1], sums.outputs.dtype, bias, activation, BY_RESULT)
     return Plan(sums.outputs.shape, dtype, cast=dtype, **sums.arguments)
 
 
@@ -106,4 +113,4 @@ def activated_conv(
     if bias is not None:
         per_channel = bias if data_format == "channels_last" else ops.reshape(bias, (-1, *(1,) * (y.ndim - 2)))
         y = ops.add(y, per_channel)
-    return y if activation == "linear" else getattr(ops, activation)(y)
+    return activated(y, activation)

@@ -245,9 +245,9 @@ def bias_is_added_after_the_activation(right, x, kernel, bias, activation):
     return right(x, kernel, None, activation) + bias + 0.01
 
 
-@bug("gelu", dense, layer="dense")
-def gelu_is_the_tanh_approximation(right, x, approximate):
-    return right(x, True)
+@bug("dense", dense, layer="dense")
+def gelu_is_the_tanh_approximation(right, x, kernel, bias, activation):
+    return right(x, kernel, bias, "gelu_tanh" if activation == "gelu" else activation)
 
 
 @bug("elu", dense, layer="dense")
@@ -289,9 +289,10 @@ def tanh_is_clipped(right, x):
 # Gradients: the values are right.
 
 
-@bug("gelu", dense, kind="gradient", layer="dense")
-def gradient_of_gelu_is_doubled(right, x, approximate):
-    return doubled(right(x, approximate))
+@bug("dense", dense, kind="gradient", layer="dense")
+def gradient_of_gelu_is_doubled(right, x, kernel, bias, activation):
+    y = right(x, kernel, bias, activation)
+    return doubled(y) if activation == "gelu" else y
 
 
 @bug("relu", vision, kind="gradient", layer="re_lu")

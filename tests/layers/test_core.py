@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from kcore import layers, naming, ops, saving
-from kcore.gradients import grad
+from kcore import _native, layers, naming, ops, saving
+from kcore.gradients import grad, vjp
 
 RNG = np.random.default_rng(0)
 X2 = RNG.normal(size=(2, 3)).astype("float32")
@@ -109,6 +109,44 @@ def test_dense_activation_can_be_replaced():
     layer(X2)
     layer.activation = ops.relu
     assert np.asarray(layer(X2)).min() >= 0
+
+
+@pytest.mark.parametrize("units", [3, 400])  # 400 are enough for a kernel
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "silu", "gelu", ops.gelu])
+def test_dense_gives_the_bits_of_its_parts_and_their_gradients(activation, bias, units):
+    layer, plain = layers.Dense(units, activation, use_bias=bias), layers.Dense(units, use_bias=bias)
+    x = ops.convert_to_tensor(X3)
+    layer(x), plain(x)
+    plain.set_weights(layer.get_weights() if not bias else [layer.kernel, RNG.normal(size=units)])
+    layer.set_weights(plain.get_weights())
+
+    def fused(x, scale):
+        return layer(x * scale)
+
+    def apart(x, scale):
+        return layer.activation(plain(x * scale))
+
+    np.testing.assert_array_equal(layer(x), apart(x, 1.0))
+    y, back = vjp(fused, x, ops.convert_to_tensor(1.0))
+    np.testing.assert_array_equal(y, layer(x))
+    for got, want in zip(back(ops.cos(y)), vjp(apart, x, ops.convert_to_tensor(1.0))[1](ops.cos(y)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-5)
+
+
+@pytest.mark.parametrize("activation", ["linear", "relu", "sigmoid", "silu", "gelu", "gelu_tanh"])
+def test_dense_without_the_extension_differs_by_rounding(monkeypatch, activation):
+    arguments = [ops.convert_to_tensor(a) for a in (X3, X3[0, :, :].T.copy(), X3[1, :, 0])]
+
+    def results():
+        y, back = vjp(lambda *xs: ops.dense(*xs, activation), *arguments)
+        return y, *back(ops.cos(y))
+
+    want = results()
+    monkeypatch.setattr(_native, "available", False)
+    monkeypatch.setattr(_native, "kernels", None)
+    for got, y in zip(results(), want, strict=True):
+        np.testing.assert_allclose(got, y, rtol=1e-5, atol=1e-5)
 
 
 def test_dense_takes_a_layer_as_its_activation_and_owns_its_weights():

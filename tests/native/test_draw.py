@@ -33,6 +33,42 @@ def test_draws_match_the_cipher(kernels, ciphers, key, size):
             np.testing.assert_array_equal(below, bits < threshold)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", SIZES)
+def test_dropout_keeps_what_the_cipher_has_below_the_threshold(kernels, ciphers, rng, size, dtype):
+    words = ciphers(KEYS[1], size)
+    x = rng.standard_normal(size).astype(dtype)
+    x[2::7], x[3::11] = np.nan, np.inf
+    x.flags.writeable = False
+    for threshold in (0, 3 * 2**30 + 5, 2**32 - 1):
+        kept = words[:, 0] ^ words[:, 1] < threshold
+        want = np.where(kept, x / 0.7, 0).astype(dtype)
+        for threads in (1, 2):
+            y, bits = kernels.dropout(*KEYS[1], x, threshold, 0.7, threads)
+            np.testing.assert_array_equal(bits, np.packbits(kept, bitorder="little"))
+            dx = kernels.dropout_grad(x, bits, 0.7, threads)
+            for got in (y, dx):
+                assert got.dtype == dtype
+                np.testing.assert_array_equal(got, want)
+
+
+def test_large_dropout_that_goes_past_the_caches_is_the_same(kernels, rng):
+    x = rng.standard_normal(8_400_001, "float32")
+    y, bits = kernels.dropout(1, 2, x, 2**31, 0.5)
+    np.testing.assert_array_equal(y, np.where(kernels.draw_below(1, 2, x.size, 2**31), x / np.float32(0.5), 0))
+    np.testing.assert_array_equal(kernels.dropout_grad(x, bits, 0.5), y)
+
+
+def test_arrays_that_do_not_fit_are_refused(kernels):
+    x = np.zeros(20, "float32")
+    with pytest.raises(ValueError, match="bits for 20 elements, got 16"):
+        kernels.dropout_grad(x, np.zeros(2, "uint8"), 0.5)
+    with pytest.raises(TypeError, match="uint8"):
+        kernels.dropout_grad(x, np.zeros(3, "int32"), 0.5)
+    with pytest.raises(TypeError, match="float32 or float64"):
+        kernels.dropout(0, 1, np.zeros(4, "float16"), 5, 0.5)
+
+
 def test_the_cipher_passes_the_authors_test(kernels):
     assert kernels.draw_words(0, 0, 1).tolist() == [[0x6B200159, 0x99BA4EFE]]
 

@@ -1,6 +1,7 @@
 // Elementwise functions and their gradients over flat arrays: `value(x)` and `slope(given)`, where
 // `given` is what api/curves.h says. `a` and `b` are the function's parameters.
 #include "api/curves.h"
+#include "fill.h"
 #include "rows.h"
 
 namespace kcore {
@@ -92,8 +93,8 @@ struct silu {
   }
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
-    const Sigmoids<T> s = sigmoids_of<T>(x);
-    return s.up + x * s.up * s.down;
+    const Sigmoid<T> s = sigmoid_and_slope<T>(x);
+    return s.value + x * s.slope;
   }
 };
 
@@ -119,9 +120,9 @@ struct gelu_tanh {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
     const Vec<T> xx = x * x;
-    const Sigmoids<T> s =
-        sigmoids_of<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * xx));
-    return s.up + x * s.up * s.down * (T(1.5957691216057308) + T(0.21406444881780075) * xx);
+    const Sigmoid<T> s =
+        sigmoid_and_slope<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * xx));
+    return s.value + x * s.slope * (T(1.5957691216057308) + T(0.21406444881780075) * xx);
   }
 };
 
@@ -133,7 +134,7 @@ struct erf {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> slope(Vec<T> x, T, T) {
     return T(1.1283791670955126) *
-           gauss_of<T>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high), T(1));
+           gauss_of<T, 1>(at_most(magnitude<T>(x), T(0.7) * Constants<T>::tail_high));
   }
 };
 
@@ -204,29 +205,10 @@ struct hard_silu {
 
 }  // namespace curves
 
-constexpr index curve_block = 8192;
-// Calls f(i, part) for the vectors of [0, size); the results of whole ones go to y by `f`'s value.
-template <class T, class F>
-KCORE_INLINE void fill_curve(index size, T* y, int threads, F&& f) {
-  const bool streams = size * static_cast<index>(sizeof(T)) >= streamed_bytes &&
-                       reinterpret_cast<std::uintptr_t>(y) % KCORE_VECTOR_BYTES == 0;
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
-    index i = begin;
-    constexpr index lanes = Simd<T>::lanes;
-    if (streams) {
-      for (; i + lanes <= end; i += lanes) stream(y + i, f(i, Whole{}));
-      stream_fence();
-    } else {
-      for (; i + lanes <= end; i += lanes) store(y + i, f(i, Whole{}));
-    }
-    if (i < end) store_part(y + i, end - i, f(i, Part{end - i}));
-  });
-}
-
 // !(x <= 0) rather than x > 0, so that nan passes; -0 becomes 0.
 template <class T>
 void relu(index size, const T* x, T* y, int threads) {
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, fill_block, threads, [&](index begin, index end) {
 #pragma GCC ivdep
     for (index i = begin; i < end; ++i) y[i] = x[i] <= 0 ? T(0) : x[i];
   });
@@ -234,7 +216,7 @@ void relu(index size, const T* x, T* y, int threads) {
 
 template <class T>
 void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
-  parallel_blocks(size, curve_block, threads, [&](index begin, index end) {
+  parallel_blocks(size, fill_block, threads, [&](index begin, index end) {
 #pragma GCC ivdep
     for (index i = begin; i < end; ++i) dx[i] = y[i] <= 0 ? T(0) : g[i];
   });
@@ -242,13 +224,13 @@ void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
 
 template <class C, class T>
 void values(index size, const T* x, T* y, T a, T b, int threads) {
-  fill_curve<T>(size, y, threads,
-                [&](index i, auto part) { return C::template value<T>(part.get(x + i), a, b); });
+  fill_flat<T>(size, y, threads,
+                [&](index i, auto part) KCORE_INLINE_LAMBDA { return C::template value<T>(part.get(x + i), a, b); });
 }
 
 template <class C, class T>
 void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads) {
-  fill_curve<T>(size, dx, threads, [&](index i, auto part) {
+  fill_flat<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     return part.get(g + i) * C::template slope<T>(part.get(given + i), a, b);
   });
 }
@@ -308,19 +290,22 @@ struct of_curve {
     return C::template value<T>(x, T(0), T(0));
   }
   template <class T>
-  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> y) {
-    return g * C::template slope<T>(y, T(0), T(0));
+  static KCORE_INLINE_MEMBER Vec<T> pulled(Vec<T> g, Vec<T> given) {
+    return g * C::template slope<T>(given, T(0), T(0));
   }
 };
 using sigmoid = of_curve<curves::sigmoid>;
 using tanh = of_curve<curves::tanh>;
+using silu = of_curve<curves::silu>;
+using gelu = of_curve<curves::gelu>;
+using gelu_tanh = of_curve<curves::gelu_tanh>;
 
 }  // namespace bias_curves
 
 template <class C, class T>
 void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
+    over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> v = part.get(x + at + j);
       part.put(y + at + j, C::template value<T>(bias ? v + part.get(bias + j) : v));
     });
@@ -329,7 +314,8 @@ void bias_values(index rows, index cols, const T* x, const T* bias, T* y, int th
 
 // Sums of 64 rows in T, the rest in double.
 template <class C, class T>
-bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads) {
+bool bias_slopes(index rows, index cols, const T* g, const T* given, const T* bias, T* dx, T* sums,
+                 int threads) {
   constexpr index chain = 64;
   const index block =
       max_of<index>(chain, round_up((index{1} << 16) / max_of<index>(cols, 1), chain));
@@ -346,9 +332,11 @@ bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums,
     for (index r0 = b * block; r0 < end; r0 += chain) {
       for (index j = 0; j < cols; ++j) chain_sums[j] = 0;
       for (index r = r0; r < min_of(end, r0 + chain); ++r)
-        over_lanes<T>(0, cols, [&](index j, auto part) {
+        over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
           const index at = r * cols + j;
-          const Vec<T> d = C::template pulled<T>(part.get(g + at), part.get(y + at));
+          const Vec<T> v = part.get(given + at);
+          const Vec<T> d =
+              C::template pulled<T>(part.get(g + at), bias ? v + part.get(bias + j) : v);
           part.put(dx + at, d);
           part.put(chain_sums + j, part.get(chain_sums + j) + d);
         });
@@ -366,7 +354,8 @@ bool bias_slopes(index rows, index cols, const T* g, const T* y, T* dx, T* sums,
 template <class T>
 struct BiasEntry {
   void (*values)(index rows, index cols, const T* x, const T* bias, T* y, int threads);
-  bool (*slopes)(index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads);
+  bool (*slopes)(index rows, index cols, const T* g, const T* given, const T* bias, T* dx, T* sums,
+                 int threads);
 };
 template <class T>
 constexpr BiasEntry<T> bias_entries[] = {
@@ -381,9 +370,9 @@ void bias_curve(int which, index rows, index cols, const T* x, const T* bias, T*
 }
 
 template <class T>
-bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums,
-                     int threads) {
-  return bias_entries<T>[which].slopes(rows, cols, g, y, dx, sums, threads);
+bool bias_curve_grad(int which, index rows, index cols, const T* g, const T* given, const T* bias,
+                     T* dx, T* sums, int threads) {
+  return bias_entries<T>[which].slopes(rows, cols, g, given, bias, dx, sums, threads);
 }
 
 KCORE_EXPORT(curves, CurveKernels, KCORE_CURVES_KERNELS)

@@ -2,7 +2,7 @@
 //
 // Plain loops: the compiler vectorizes them for the level at hand.
 #include "api/draw.h"
-#include "simd.h"
+#include "fill.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
@@ -13,29 +13,36 @@ struct Pair {
   std::uint32_t a, b;
 };
 
-KCORE_INLINE void turn(Pair& x, int by) {
-  x.a += x.b;
-  x.b = ((x.b << by) | (x.b >> (32 - by))) ^ x.a;
+KCORE_INLINE void turn(std::uint32_t& word, int by) {
+  word = (word << by) | (word >> (32 - by));
 }
 
-KCORE_INLINE void four_turns(Pair& x, int by0, int by1, int by2, int by3, std::uint32_t key_a,
-                             std::uint32_t key_b) {
-  turn(x, by0);
-  turn(x, by1);
-  turn(x, by2);
-  turn(x, by3);
+// Two counters at a time, step by step: each step of one waits for the one before.
+KCORE_INLINE void four_turns(Pair& x, Pair& y, int by0, int by1, int by2, int by3,
+                             std::uint32_t key_a, std::uint32_t key_b) {
+  const int by[] = {by0, by1, by2, by3};
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    x.a += x.b;
+    y.a += y.b;
+    turn(x.b, by[i]);
+    turn(y.b, by[i]);
+    x.b ^= x.a;
+    y.b ^= y.a;
+  }
   x.a += key_a;
+  y.a += key_a;
   x.b += key_b;
+  y.b += key_b;
 }
 
-// The cipher of a counter that has the first two key words added.
-KCORE_INLINE Pair cipher(Pair x, std::uint32_t k0, std::uint32_t k1, std::uint32_t k2) {
-  four_turns(x, 13, 15, 26, 6, k1, k2 + 1);
-  four_turns(x, 17, 29, 16, 24, k2, k0 + 2);
-  four_turns(x, 13, 15, 26, 6, k0, k1 + 3);
-  four_turns(x, 17, 29, 16, 24, k1, k2 + 4);
-  four_turns(x, 13, 15, 26, 6, k2, k0 + 5);
-  return x;
+// The cipher of counters that have the first two key words added.
+KCORE_INLINE void cipher(Pair& x, Pair& y, std::uint32_t k0, std::uint32_t k1, std::uint32_t k2) {
+  four_turns(x, y, 13, 15, 26, 6, k1, k2 + 1);
+  four_turns(x, y, 17, 29, 16, 24, k2, k0 + 2);
+  four_turns(x, y, 13, 15, 26, 6, k0, k1 + 3);
+  four_turns(x, y, 17, 29, 16, 24, k1, k2 + 4);
+  four_turns(x, y, 13, 15, 26, 6, k2, k0 + 5);
 }
 
 // store(i, words) for the counters begin + i. They share their high word.
@@ -46,9 +53,15 @@ KCORE_INLINE void block_ciphers(std::uint32_t k0, std::uint32_t k1, index begin,
   const std::uint32_t k2 = k0 ^ k1 ^ 0x1BD11BDAu;
   const std::uint32_t high = k0 + static_cast<std::uint32_t>(first >> 32);
   const std::uint32_t low = k1 + static_cast<std::uint32_t>(first);
+  const index half = (count + 1) / 2, second = count - half;  // of an odd count the middle one twice
 #pragma GCC ivdep
-  for (index i = 0; i < count; ++i)
-    store(i, cipher(Pair{high, low + static_cast<std::uint32_t>(i)}, k0, k1, k2));
+  for (index i = 0; i < half; ++i) {
+    Pair x{high, low + static_cast<std::uint32_t>(i)};
+    Pair y{high, low + static_cast<std::uint32_t>(second + i)};
+    cipher(x, y, k0, k1, k2);
+    store(i, x);
+    store(second + i, y);
+  }
 }
 
 template <class Store>
@@ -78,24 +91,87 @@ inline void draw_units(std::uint32_t k0, std::uint32_t k1, index size, float* ou
   });
 }
 
-// The words first and then the comparisons: with bytes as results the cipher would not vectorize.
+constexpr index draw_step = 1024;  // divides draw_block
+// y[i] = whether word begin + i is below the threshold, for at most draw_step of them. The words first and then the
+// comparisons: with bytes as results the cipher would not vectorize.
+KCORE_INLINE void step_below(std::uint32_t k0, std::uint32_t k1, index begin, index count,
+                             std::uint32_t threshold, unsigned char* y) {
+  std::uint32_t words[draw_step];
+  block_ciphers(k0, k1, begin, count, [&](index i, Pair x) { words[i] = x.a ^ x.b; });
+#pragma GCC ivdep
+  for (index i = 0; i < count; ++i) y[i] = words[i] < threshold;
+}
+
+// Calls f(begin, count) for the steps of [0, size).
+template <class F>
+KCORE_INLINE void over_steps(index size, int threads, F&& f) {
+  parallel_blocks(size, draw_block, threads, [&](index begin, index end) {
+    for (index from = begin; from < end; from += draw_step)
+      f(from, min_of(draw_step, end - from));
+  });
+}
+
 inline void draw_below(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t threshold,
                        unsigned char* out, int threads) {
-  constexpr index step = 1024;  // divides draw_block
-  parallel_blocks(size, draw_block, threads, [&](index begin, index end) {
-    std::uint32_t words[step];
-    for (index from = begin; from < end; from += step) {
-      const index count = min_of(step, end - from);
-      block_ciphers(k0, k1, from, count, [&](index i, Pair x) { words[i] = x.a ^ x.b; });
-      unsigned char* const y = out + from;
-#pragma GCC ivdep
-      for (index i = 0; i < count; ++i) y[i] = words[i] < threshold;
-    }
+  over_steps(size, threads, [&](index from, index count) {
+    step_below(k0, k1, from, count, threshold, out + from);
+  });
+}
+
+// A bit of each of eight bytes that are 0 or 1: the product moves byte i's to bit 56 + i, and no two to one place.
+KCORE_INLINE unsigned char packed(const unsigned char* bytes) {
+  std::uint64_t all;
+  std::memcpy(&all, bytes, sizeof all);
+  if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) all = __builtin_bswap64(all);
+  return static_cast<unsigned char>((all * 0x0102040810204080u) >> 56);
+}
+
+KCORE_INLINE index lanes_of(Part part, index) { return part.n; }
+KCORE_INLINE index lanes_of(Whole, index lanes) { return lanes; }
+
+// x[i...] / divisor where bits i... are set, else 0; `i` is a multiple of the lanes.
+template <class T, class P>
+KCORE_INLINE Vec<T> kept(const T* x, const unsigned char* bits, index i, T divisor, P part) {
+  typedef typename Bits<T>::U Uint;
+  typedef typename Bits<T>::Word Word;
+  Word word = 0;
+  for (index at = 0; at < lanes_of(part, Simd<T>::lanes); at += 8)
+    word |= static_cast<Word>(bits[(i + at) / 8]) << at;
+  Uint mine;
+  for (index lane = 0; lane < Simd<T>::lanes; ++lane) mine[lane] = Word{1} << lane;
+  const Uint found = ((word >> i % 8) - Uint{}) & mine;
+  return (Vec<T>)((Uint)(part.get(x + i) / divisor) & (Uint)(found != 0));
+}
+
+template <class T>
+void dropout(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t threshold,
+             double divisor, const T* x, T* y, unsigned char* bits, int threads) {
+  const T by = static_cast<T>(divisor);
+  const bool streamed = is_streamed(size, y);
+  over_steps(size, threads, [&](index from, index count) {
+    unsigned char below[draw_step];
+    step_below(k0, k1, from, count, threshold, below);
+    for (index i = count; i % 8 != 0; ++i) below[i] = 0;
+    for (index i = 0; i < count; i += 8) bits[(from + i) / 8] = packed(below + i);
+    fill_vectors<T>(from, from + count, y, streamed, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+      return kept<T>(x, bits, i, by, part);
+    });
+  });
+}
+
+template <class T>
+void dropout_grad(index size, double divisor, const unsigned char* bits, const T* g, T* dx,
+                  int threads) {
+  const T by = static_cast<T>(divisor);
+  fill_flat<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+    return kept<T>(g, bits, i, by, part);
   });
 }
 
 extern const Draws draws;
 const Draws draws = {draw_words, draw_bits, draw_units, draw_below};
+
+KCORE_EXPORT(draw, DrawKernels, KCORE_DRAW_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore

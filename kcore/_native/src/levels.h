@@ -24,6 +24,7 @@ namespace kcore {
   F(conv, ConvKernels, KCORE_CONV_KERNELS)                       \
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \
+  F(draw, DrawKernels, KCORE_DRAW_KERNELS)                       \
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
   F(layout, LayoutKernels, KCORE_LAYOUT_KERNELS)                 \
   F(norms, NormKernels, KCORE_NORMS_KERNELS)                     \

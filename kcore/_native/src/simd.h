@@ -48,6 +48,9 @@ struct Bits<double> {
 
 #define KCORE_INLINE static inline __attribute__((always_inline))
 #define KCORE_INLINE_MEMBER inline __attribute__((always_inline))
+// Behind the parameters of a lambda that is called for each vector, from several places: GCC would make of it
+// a function that loads its constants in every call.
+#define KCORE_INLINE_LAMBDA __attribute__((always_inline))
 
 template <class A>
 KCORE_INLINE constexpr A min_of(A a, A b) {

@@ -16,20 +16,21 @@ struct Constants;
 template <>
 struct Constants<float> {
   static constexpr int bias = 127, fraction = 23;
-  static constexpr std::int32_t one = 0x3f800000, root_half = 0x3f3504f3;  // bits of 1 and sqrt(1/2)
+  static constexpr std::int32_t one = 0x3f800000, three_quarters = 0x3f400000;  // bits
   static constexpr float least = 1.17549435e-38f, lift = 8388608.0f;  // below least: times lift
   static constexpr int lifted = 23;
   static constexpr float round = 12582912.0f;  // adding and subtracting it rounds to an integer
   static constexpr std::uint32_t upper_half = 0xfffff000;  // keeps half of a number's bits
   static constexpr float log2e = 1.44269504f;
-  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;  // n * high is exact
+  // n * high is exact, and low above 0, so that both parts of an infinite n are infinite alike.
+  static constexpr float ln2_high = 0.693145751953125f, ln2_low = 1.42860682e-6f;
   static constexpr float low = -104.0f, high = 89.0f;  // exp: 0 and inf beyond
   static constexpr float expm1_low = -17.5f, tail_high = 14.6f;
   // (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2
   static constexpr float exp[] = {1.392620336e-3f, 8.363194882e-3f, 4.16665545e-2f, 0.1666657689f,
                                   0.5f};
-  // (2 atanh(s) / s - 2) / s^2 in s^2, for |s| <= (sqrt(2) - 1) / (sqrt(2) + 1)
-  static constexpr float log[] = {0.2333046722f, 0.2855082082f, 0.4000012184f, 0.6666666655f};
+  // (2 atanh(s) / s - 2) / s^2 in s^2, for |s| <= 1 / 5
+  static constexpr float log[] = {0.2374734454f, 0.2853274477f, 0.4000031125f, 0.6666666628f};
   // The same for |s| <= 1 / 3
   static constexpr float log1p[] = {0.2322432922f, 0.217065758f, 0.2859235799f, 0.3999970633f, 0.6666666732f};
   // erf(x) / x in x^2, above and below the line, for |x| <= erf_high
@@ -44,16 +45,16 @@ struct Constants<float> {
                                    0.1378535071f, 0.9999999991f};
   static constexpr float tanh_below[] = {7.374274172e-10f, 1.617462482e-6f, 4.207378839e-4f,
                                          2.773745134e-2f,  0.4711868312f,   1.0f};
-  // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
-  static constexpr float tail[] = {-1.235153559e-4f, 1.935910708e-4f, 1.568784782e-3f,
-                                   -3.523051908e-3f, -7.526833246e-3f, 6.040641760e-2f,
-                                   -0.1865230677f,   0.3871366799f,   -0.6078966037f, 0.7552851385f};
+  // P(Z < -z) e^(z^2 / 2) in z, above and below the line, for 0 <= z <= tail_high
+  static constexpr float tail[] = {4.12382403e-3f, 4.068377572e-2f, 0.1833849611f, 0.4384969779f, 0.500000003f};
+  static constexpr float tail_below[] = {1.033677586e-2f, 0.1019854809f, 0.4698661884f, 1.203125128f,
+                                         1.674878942f, 1.0f};
 };
 
 template <>
 struct Constants<double> {
   static constexpr int bias = 1023, fraction = 52;
-  static constexpr std::int64_t one = 0x3ff0000000000000, root_half = 0x3fe6a09e667f3bcd;
+  static constexpr std::int64_t one = 0x3ff0000000000000, three_quarters = 0x3fe8000000000000;
   static constexpr double least = 2.2250738585072014e-308, lift = 4503599627370496.0;
   static constexpr int lifted = 52;
   static constexpr double round = 6755399441055744.0;
@@ -67,9 +68,9 @@ struct Constants<double> {
       2.75572553325544091e-6, 2.48015873255858389e-5, 1.98412698748739751e-4,
       1.38888888888837374e-3, 8.33333333332611986e-3, 4.16666666666666698e-2,
       0.16666666666666671,    0.5};
-  static constexpr double log[] = {0.146164496850434059, 0.153317216005560413, 0.181828891252617221,
-                                   0.222222111347950799, 0.285714286259754849, 0.399999999998995045,
-                                   0.666666666666666969};
+  static constexpr double log[] = {0.136040157071240775, 0.132103604851326198, 0.153888346778019151,
+                                   0.181817384547230256, 0.222222230378072419, 0.285714285673391893,
+                                   0.400000000000078006, 0.666666666666666642};
   static constexpr double log1p[] = {0.156305778009228504, 0.074921437955507673, 0.108451783948800148, 0.117342790613031975, 0.133351786314492558, 0.153845439648605493, 0.181818198979627144, 0.222222221982367706, 0.285714285716000993, 0.399999999999995225, 0.666666666666666669};
   // erf(x) / x in x^2, for |x| <= 1
   static constexpr double erf[] = {
@@ -77,6 +78,7 @@ struct Constants<double> {
       1.64474247033173624e-6,   -1.49247369074196603e-5,  1.20552949048397079e-4,
       -8.54832597538969208e-4,  5.22397760711642273e-3,   -2.68661706432377704e-2,
       0.112837916709450063,     -0.376126389031835404,    1.12837916709551257};
+  // P(Z < -z) e^(z^2 / 2) (z + 4) in (z - 4) / (z + 4), for 0 <= z <= tail_high
   static constexpr double tail[] = {
       -9.65342542022850467e-10, 7.26954547902668946e-11, 1.39240239935017101e-8,
       1.45785933470364597e-8,   -7.63808205349045035e-8, -1.54263205367710739e-7,
@@ -209,28 +211,53 @@ KCORE_INLINE Vec<T> expm1_of(Vec<T> x) {
   return given == 0 ? given : y;  // -0
 }
 
-// log(x) = n ln(2) + 2 atanh(f / (2 + f)) with x = 2^n (1 + f), as in FreeBSD's msun.
+// x = 2^n m with 3/4 <= m < 3/2. Of infinity and zeros n is infinite; below zero m is nan.
 template <class T>
-KCORE_INLINE Vec<T> log_of(Vec<T> x) {
+struct Parts {
+  Vec<T> n, m;
+};
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+// Zero-masked, as above. A whole n follows from the exponents: m's is 0, or -1 where n was rounded up.
+KCORE_INLINE Parts<float> parts_of(Vec<float> x) {
+  const __m512 m = _mm512_maskz_getmant_ps(0xffff, (__m512)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  return {(Vec<float>)(_mm512_maskz_getexp_ps(0xffff, (__m512)x) - _mm512_maskz_getexp_ps(0xffff, m)),
+          (Vec<float>)m};
+}
+KCORE_INLINE Parts<double> parts_of(Vec<double> x) {
+  const __m512d m = _mm512_maskz_getmant_pd(0xff, (__m512d)x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_nan);
+  return {(Vec<double>)(_mm512_maskz_getexp_pd(0xff, (__m512d)x) - _mm512_maskz_getexp_pd(0xff, m)),
+          (Vec<double>)m};
+}
+#else
+template <class V>
+KCORE_INLINE auto parts_of(V x) {
+  typedef __typeof__(x[0] + x[0]) T;
   typedef Constants<T> C;
   typedef typename Bits<T>::V Int;
   typedef typename Bits<T>::U Uint;
   typedef typename Bits<T>::Word Word;
   const Int small = x < C::least;
   Uint bits = (Uint)(small ? x * C::lift : x);
-  bits += static_cast<Word>(C::one - C::root_half);
-  const Int n = (Int)(bits >> C::fraction) - C::bias - (small & C::lifted);
+  bits += static_cast<Word>(C::one - C::three_quarters);
+  const Int power = (Int)(bits >> C::fraction) - C::bias - (small & C::lifted);
   const Word mask = (Word{1} << C::fraction) - 1;
-  const Vec<T> f =
-      (Vec<T>)((bits & mask) + static_cast<Word>(C::root_half)) - T(1);
+  const V m = (V)((bits & mask) + static_cast<Word>(C::three_quarters));
+  const V n = __builtin_convertvector(power, V);
+  const V infinite = broadcast<T>(static_cast<T>(__builtin_inf()));
+  return Parts<T>{x == infinite ? x : x == 0 ? -infinite : n,
+                  x >= 0 ? m : broadcast<T>(static_cast<T>(__builtin_nan("")))};
+}
+#endif
+
+// log(x) = n ln(2) + 2 atanh(f / (2 + f)) with x = 2^n (1 + f), as in FreeBSD's msun.
+template <class T>
+KCORE_INLINE Vec<T> log_of(Vec<T> x) {
+  typedef Constants<T> C;
+  const Parts<T> parts = parts_of(x);
+  const Vec<T> n = parts.n, f = parts.m - T(1);
   const Vec<T> s = f / (T(2) + f), z = s * s;
   const Vec<T> tail = polynomial<T>(z, C::log) * z, half = T(0.5) * f * f;
-  const Vec<T> k = __builtin_convertvector(n, Vec<T>);
-  Vec<T> y = k * C::ln2_high - ((half - (s * (half + tail) + k * C::ln2_low)) - f);
-  const Vec<T> infinite = broadcast<T>(static_cast<T>(__builtin_inf()));
-  y = x == infinite ? x : y;
-  y = x == 0 ? -infinite : y;
-  return x >= 0 ? y : broadcast<T>(static_cast<T>(__builtin_nan("")));
+  return n * C::ln2_high - ((half - (s * (half + tail) + n * C::ln2_low)) - f);
 }
 
 // log(1 + x) = 2 atanh(x / (2 + x)), for 0 <= x <= 1.
@@ -259,16 +286,16 @@ KCORE_INLINE Vec<double> tanh_of(Vec<double> x) {
   return with_sign_of<double>(e / (e + 2.0), x);
 }
 
-// sigmoid(x) and sigmoid(-x), both precise.
+// sigmoid(x) and its slope, sigmoid(x) sigmoid(-x), both precise.
 template <class T>
-struct Sigmoids {
-  Vec<T> up, down;
+struct Sigmoid {
+  Vec<T> value, slope;
 };
 template <class T>
-KCORE_INLINE Sigmoids<T> sigmoids_of(Vec<T> x) {
+KCORE_INLINE Sigmoid<T> sigmoid_and_slope(Vec<T> x) {
   const Vec<T> e = exp_below_0<T>(-magnitude<T>(x)), one = broadcast<T>(1);
-  const Vec<T> total = e + T(1);
-  return {(x < 0 ? e : one) / total, (x < 0 ? one : e) / total};
+  const Vec<T> part = one / (e + one);
+  return {(x < 0 ? e : one) * part, e * part * part};
 }
 template <class T>
 KCORE_INLINE Vec<T> sigmoid_of(Vec<T> x) {
@@ -282,22 +309,58 @@ KCORE_INLINE Vec<T> softplus_of(Vec<T> x) {
   return above + log1p_of<T>(exp_below_0<T>(-magnitude<T>(x)));
 }
 
-// e^(-x^2 * factor), the square taken to twice the precision. x is at most tail_high.
-template <class T>
-KCORE_INLINE Vec<T> gauss_of(Vec<T> x, T factor) {
+// x^2 - square, for the square as it is rounded: exact, where there is a fused multiply-add.
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+KCORE_INLINE Vec<float> square_rest(Vec<float> x, Vec<float> square) {
+  return (Vec<float>)_mm512_fmsub_ps((__m512)x, (__m512)x, (__m512)square);
+}
+KCORE_INLINE Vec<double> square_rest(Vec<double> x, Vec<double> square) {
+  return (Vec<double>)_mm512_fmsub_pd((__m512d)x, (__m512d)x, (__m512d)square);
+}
+#elif KCORE_VECTOR_BYTES == 32 && defined(__FMA__)
+KCORE_INLINE Vec<float> square_rest(Vec<float> x, Vec<float> square) {
+  return (Vec<float>)_mm256_fmsub_ps((__m256)x, (__m256)x, (__m256)square);
+}
+KCORE_INLINE Vec<double> square_rest(Vec<double> x, Vec<double> square) {
+  return (Vec<double>)_mm256_fmsub_pd((__m256d)x, (__m256d)x, (__m256d)square);
+}
+#else
+template <class V>
+KCORE_INLINE V square_rest(V x, V square) {
+  typedef __typeof__(x[0] + x[0]) T;
   typedef typename Bits<T>::U Uint;
-  const Vec<T> high = (Vec<T>)((Uint)x & Constants<T>::upper_half);
-  const Vec<T> low = x - high;
-  return exp_in_range<T>(high * high * -factor,
-                         [&](Vec<T> r) { return r - low * (x + high) * factor; });
+  const V high = (V)((Uint)x & Constants<T>::upper_half), low = x - high;
+  return (high * high - square) + low * (x + high);
+}
+#endif
+
+// e^(-x^2 / parts), the square taken to twice the precision. x is at most tail_high.
+template <class T, int parts>
+KCORE_INLINE Vec<T> gauss_of(Vec<T> x) {
+  typedef Constants<T> C;
+  const Vec<T> square = x * x, rest = square_rest(x, square);
+  const Vec<T> shifted = square * (C::log2e / -parts) + C::round;
+  const Vec<T> n = shifted - C::round;
+  // What is left of the square, once n ln(2) is taken off the exponent.
+  const Vec<T> r = (square + n * (C::ln2_high * parts)) + (n * (C::ln2_low * parts) + rest);
+  // e^(-r / parts): the powers of parts go into the coefficients, without rounding.
+  constexpr int degree = sizeof(C::exp) / sizeof(T) + 1;
+  T scale[degree] = {1};
+  for (int i = 1; i < degree; ++i) scale[i] = scale[i - 1] / -parts;
+  Vec<T> p = broadcast(C::exp[0] * (scale[degree - 1] / -parts));
+#pragma GCC unroll 24
+  for (int i = 1; i < degree - 1; ++i) p = p * r + C::exp[i] * scale[degree - i];
+  return scaled((p * r + scale[1]) * r + T(1), n, shifted);
 }
 
-// P(Z < -z) e^(z^2 / 2) of the normal distribution, for z >= 0; nan stays.
-template <class T>
-KCORE_INLINE Vec<T> tail_ratio_of(Vec<T> z) {
-  z = at_most(z, Constants<T>::tail_high);
-  const Vec<T> w = T(1) / (z + T(4));
-  return polynomial<T>((z - T(4)) * w, Constants<T>::tail) * w;
+// P(Z < -z) e^(z^2 / 2) of the normal distribution, for 0 <= z <= tail_high; nan stays.
+KCORE_INLINE Vec<float> tail_ratio_of(Vec<float> z) {
+  typedef Constants<float> C;
+  return polynomial<float>(z, C::tail) / polynomial<float>(z, C::tail_below);
+}
+KCORE_INLINE Vec<double> tail_ratio_of(Vec<double> z) {
+  const Vec<double> w = 1.0 / (z + 4.0);
+  return polynomial<double>((z - 4.0) * w, Constants<double>::tail) * w;
 }
 
 // The normal distribution function, and its density times sqrt(2 pi).
@@ -308,8 +371,8 @@ struct Normal {
 template <class T>
 KCORE_INLINE Normal<T> normal_of(Vec<T> x) {
   const Vec<T> z = at_most(magnitude<T>(x), Constants<T>::tail_high);
-  const Vec<T> bell = gauss_of<T>(z, T(0.5));
-  const Vec<T> tail = tail_ratio_of<T>(z) * bell;
+  const Vec<T> bell = gauss_of<T, 2>(z);
+  const Vec<T> tail = tail_ratio_of(z) * bell;
   return {x < 0 ? tail : T(1) - tail, bell};
 }
 
@@ -320,7 +383,7 @@ KCORE_INLINE Vec<float> erf_of(Vec<float> x) {
 KCORE_INLINE Vec<double> erf_of(Vec<double> x) {
   const Vec<double> a = at_most(magnitude<double>(x), 7.0);
   const Vec<double> near = a * polynomial<double>(a * a, Constants<double>::erf);
-  const Vec<double> tail = tail_ratio_of<double>(a * 1.4142135623730951) * gauss_of<double>(a, 1.0);
+  const Vec<double> tail = tail_ratio_of(a * 1.4142135623730951) * gauss_of<double, 1>(a);
   return with_sign_of<double>(a < 1 ? near : 1.0 - 2.0 * tail, x);
 }
 

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-import torch
+import functools
 
-_ACTIVATIONS = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
+import torch
+from torch.nn import functional
+
+_ACTIVATIONS = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "gelu_tanh": functools.partial(functional.gelu, approximate="tanh"),
+}
 
 
 def dense(x, kernel, bias, activation):
-    y = torch.nn.functional.linear(x, kernel.mT, bias)
+    y = functional.linear(x, kernel.mT, bias)
     return y if activation == "linear" else _ACTIVATIONS[activation](y)

@@ -11,12 +11,13 @@ namespace kcore {
   X(gelu_tanh) X(erf) X(elu) X(leaky_relu) X(relu6) X(hard_sigmoid) X(hard_silu)
 extern const char* const curve_names[];  // null-terminated
 
-// What bias_curve does with the sums, by number: functions whose slope follows from their result.
-#define KCORE_BIAS_CURVES(X) X(linear) X(relu) X(sigmoid) X(tanh)
+// What bias_curve does with the sums, by number.
+#define KCORE_BIAS_CURVES(X) X(linear) X(relu) X(sigmoid) X(tanh) X(silu) X(gelu) X(gelu_tanh)
 extern const char* const bias_curve_names[];  // null-terminated
 
 // bias_curve: y = f(x + bias), with a bias for each column or null; y may be x.
-// bias_curve_grad: dx = g * f'(x + bias), given y, and the sums down its columns.
+// bias_curve_grad: dx = g * f'(x + bias), and the sums down its columns. `given` is y and bias null for relu, sigmoid and
+// tanh, whose slopes follow from their results; x and the bias for the others.
 #define KCORE_CURVES_KERNELS(K)                                                              \
   K(void, relu, (index size, const T* x, T* y, int threads))                                 \
   K(void, relu_grad, (index size, const T* g, const T* y, T* dx, int threads))               \
@@ -27,7 +28,8 @@ extern const char* const bias_curve_names[];  // null-terminated
   K(void, bias_curve,                                                                        \
     (int which, index rows, index cols, const T* x, const T* bias, T* y, int threads))       \
   K(bool, bias_curve_grad,                                                                   \
-    (int which, index rows, index cols, const T* g, const T* y, T* dx, T* sums, int threads))
+    (int which, index rows, index cols, const T* g, const T* given, const T* bias, T* dx, T* sums,  \
+     int threads))
 KCORE_TABLE(CurveKernels, KCORE_CURVES_KERNELS)
 
 }  // namespace kcore

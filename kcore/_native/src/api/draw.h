@@ -16,4 +16,14 @@ struct Draws {
                 unsigned char* out, int threads);
 };
 
+// Dropout: y = x / divisor where the word of the element's counter is below the threshold, else 0. bits[i / 8] >> i % 8
+// says so of element i, and makes of a gradient what dropout made of x.
+#define KCORE_DRAW_KERNELS(K)                                                                     \
+  K(void, dropout,                                                                                \
+    (std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t threshold, double divisor,     \
+     const T* x, T* y, unsigned char* bits, int threads))                                         \
+  K(void, dropout_grad,                                                                           \
+    (index size, double divisor, const unsigned char* bits, const T* g, T* dx, int threads))
+KCORE_TABLE(DrawKernels, KCORE_DRAW_KERNELS)
+
 }  // namespace kcore
