@@ -145,9 +145,7 @@ def normalize_batch(
     return ops.batch_normalization(x, mean, variance, at, offset, scale, epsilon), mean, variance
 
 
-def _groupwise(
-    x: Spec, gamma: Spec | None, beta: Spec | None, groups: int, axis: int, epsilon: float
-) -> Plan:
+def _groupwise(x: Spec, gamma: Spec | None, beta: Spec | None, groups: int, axis: int, epsilon: float) -> Plan:
     if not isinstance(axis, int):
         raise TypeError(f"axis={axis!r} should be one axis.")
     plan = _along_axes(x, axis, gamma=gamma, beta=beta)

@@ -116,6 +116,37 @@ KCORE_INLINE void row_sums(index cols, const T* g, const T* x, const T* gamma, c
   }
 }
 
+// dx of `count` rows, from what row_sums gave.
+template <int count, bool streams, class T>
+KCORE_INLINE void row_grads(index cols, const T* g, const T* x, const T* gamma, const T* centre,
+                            const T* factor, const double* along, const double* level, bool centred,
+                            T* dx) {
+  Vec<T> middle[count], rise[count], slope[count], offset[count];
+#pragma GCC unroll 4
+  for (int k = 0; k < count; ++k) {
+    middle[k] = broadcast(centre[k]);
+    rise[k] = broadcast(factor[k]);
+    slope[k] = broadcast(static_cast<T>(-along[k] / cols) * factor[k] * factor[k]);
+    offset[k] = broadcast(centred ? static_cast<T>(-level[k] / cols) * factor[k] : T(0));
+  }
+  over_lanes<T>(0, cols, [&](index i, auto part) {
+    const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) {
+      const index at = k * cols + i;
+      // The next rows come into the L2 cache meanwhile; else memory would wait while these are written.
+      __builtin_prefetch(g + at + count * cols, 0, 2);
+      __builtin_prefetch(x + at + count * cols, 0, 2);
+      const Vec<T> away = part.get(x + at) - middle[k];
+      const Vec<T> v = part.get(g + at) * (weight * rise[k]) + (away * slope[k] + offset[k]);
+      if (streams)
+        stream(dx + at, v);
+      else
+        part.put(dx + at, v);
+    }
+  });
+}
+
 // dx, and the column sums dgamma and dbeta, each of which may be null. With h = (x - mean) * scale
 // and w = g * gamma, dx = (w - mean of w - h * mean of (w * h)) * scale.
 template <class T>
@@ -145,33 +176,23 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
       for (index j = 0; j < 2 * width; ++j) to_gamma[j] = 0;
       const index r1 = min_of(last, r0 + chain);
       for (index r = r0; r < r1;) {
-        const int count = r + most <= r1 ? most : 1;
         const index at = r * cols;
         T centre[most];
         double along[most], level[most];
-        for (int k = 0; k < count; ++k) centre[k] = mean ? mean[r + k] : T(0);
-        if (count == most)
-          row_sums<most>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
-                         level);
+        const auto group = [&](auto counted) {
+          constexpr int count = decltype(counted)::n;
+          for (int k = 0; k < count; ++k) centre[k] = mean ? mean[r + k] : T(0);
+          row_sums<count>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
+                          level);
+          const auto write = streams ? row_grads<count, true, T> : row_grads<count, false, T>;
+          write(cols, g + at, x + at, gamma, centre, scale + r, along, level, mean != nullptr,
+                dx + at);
+          r += count;
+        };
+        if (r + most <= r1)
+          group(Count<most>{});
         else
-          row_sums<1>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
-                      level);
-        for (int k = 0; k < count; ++k) {
-          const index row = at + k * cols;
-          const T c = centre[k], factor = scale[r + k];
-          const T slope = static_cast<T>(-along[k] / cols) * factor * factor;
-          const T offset = mean ? static_cast<T>(-level[k] / cols) * factor : T(0);
-          over_lanes<T>(0, cols, [&](index i, auto part) {
-            const Vec<T> weight = gamma ? part.get(gamma + i) * factor : broadcast(factor);
-            const Vec<T> away = part.get(x + row + i) - c;
-            const Vec<T> v = part.get(g + row + i) * weight + (away * slope + offset);
-            if (streams)
-              stream(dx + row + i, v);
-            else
-              part.put(dx + row + i, v);
-          });
-        }
-        r += count;
+          group(Count<1>{});
       }
       for (index j = 0; j < cols; ++j) {
         totals[j] += to_gamma[j];
