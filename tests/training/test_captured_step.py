@@ -59,6 +59,18 @@ def convnet():
     ), data(9, 9, 2)
 
 
+def grouped_channels():
+    return classifier(
+        keras.Input((5, 6, 4)),
+        layers.GroupNormalization(2),
+        layers.Conv2D(6, 3, activation="relu"),
+        layers.GroupNormalization(-1, axis=1, scale=False),
+        layers.Flatten(),
+        layers.Dense(4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    ), data(5, 6, 4)
+
+
 def channels_first():
     return classifier(
         keras.Input((2, 9, 9)),

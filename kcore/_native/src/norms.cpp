@@ -356,7 +356,8 @@ __attribute__((noinline)) void normalize_sample_grad(
     double* to_gamma, T* parts, int threads) {
   T *centre = parts, *factor = centre + cols, *slope = factor + cols, *level = slope + cols;
   const index size = cols / groups;
-  for (index j = 0; j < cols; ++j) centre[j] = mean[j / size];
+  for (index q = 0; q < groups; ++q)
+    for (index j = q * size; j < (q + 1) * size; ++j) centre[j] = mean[q];
   column_dots(rows, cols, g, x, centre, level + cols, to_beta, to_gamma, threads);
   const double count = static_cast<double>(rows * size);
   for (index q = 0; q < groups; ++q) {
