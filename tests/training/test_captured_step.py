@@ -225,6 +225,7 @@ MODELS = {
     "float64": lambda: (mlp()[0], data(6, kind="float64")),
     "convnet": convnet,
     "channels_first": channels_first,
+    "grouped_channels": grouped_channels,
     "augmented": augmented,
     "lstm": lambda: recurrent(layers.LSTM),
     "gru": lambda: recurrent(layers.GRU),
