@@ -52,6 +52,33 @@ BATCH = {
     FIRST: torch_batch("contiguous_format"),
     "jax": jax_batch,
 }
+
+
+def groups(count):
+    """Group normalization with so many groups."""
+
+    def jax_group(x, gamma, beta):
+        grouped = x.reshape(x.shape[0], -1, count, x.shape[-1] // count)
+        mean = grouped.mean((1, 3), keepdims=True)
+        variance = ((grouped - mean) ** 2).mean((1, 3), keepdims=True)
+        return ((grouped - mean) * jax.lax.rsqrt(variance + 1e-3)).reshape(x.shape) * gamma + beta
+
+    def torch_group(memory_format):
+        image = Chosen(memory_format, 0)
+
+        def call(x, gamma, beta):
+            return functional.group_norm(x, count, gamma, beta, 1e-3)
+
+        return Call(call, [image], image)
+
+    return {
+        "kcore": lambda x, gamma, beta: ops.group_normalization(x, gamma, beta, count),
+        LAST: torch_group("channels_last"),
+        FIRST: torch_group("contiguous_format"),
+        "jax": jax_group,
+    }
+
+
 SOFTMAX = {
     "kcore": lambda x: ops.softmax(x),
     "torch": lambda x: torch.softmax(x, -1),
@@ -105,6 +132,10 @@ ROWS = [
     *both("RMS normalization 4096x768", RMS, (4096, 768), [(768,)], (0, 1)),
     *both("batch normalization 8x56x56x64", BATCH, (8, 56, 56, 64), [(64,), (64,)], (0, 1, 2)),
     *both("batch normalization 8x14x14x256", BATCH, (8, 14, 14, 256), [(256,), (256,)], (0, 1, 2)),
+    *both("group normalization 8x56x56x64, 32 groups", groups(32), (8, 56, 56, 64), [(64,), (64,)], (0, 1, 2)),
+    *both("group normalization 8x56x56x64, one group", groups(1), (8, 56, 56, 64), [(64,), (64,)], (0, 1, 2)),
+    *both("instance normalization 8x56x56x64", groups(64), (8, 56, 56, 64), [(64,), (64,)], (0, 1, 2)),
+    *both("group normalization 8x14x14x256, 32 groups", groups(32), (8, 14, 14, 256), [(256,), (256,)], (0, 1, 2)),
     *both("softmax 1024x1000", SOFTMAX, (1024, 1000)),
     *both("softmax 32768x64", SOFTMAX, (32768, 64)),
     Row("sparse crossentropy 1024x1000", forward(labelled(1024, 1000), **SPARSE), goal=GOAL),

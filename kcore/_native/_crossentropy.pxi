@@ -1,43 +1,52 @@
 # Crossentropies of logits x[r, c]. Included in _kernels.pyx, whose helpers it uses.
 
 cdef extern from "levels.h" namespace "kcore::call" nogil:
-    void c_sparse_crossentropy "kcore::call::sparse_crossentropy"(cbool, index, index, void*, const int64_t*, void*, int)
+    void c_sparse_crossentropy "kcore::call::sparse_crossentropy"(cbool, index, index, void*, const int64_t*, void*,
+        void*, void*, int)
     void c_sparse_crossentropy_grad "kcore::call::sparse_crossentropy_grad"(cbool, index, index, void*, void*,
-        const int64_t*, void*, int)
+        const int64_t*, void*, void*, void*, int)
     void picked_crossentropy(cbool, index, index, void*, const int64_t*, void*, double, int)
     void picked_crossentropy_grad(cbool, index, index, void*, void*, const int64_t*, void*, double, int)
-    void c_dense_crossentropy "kcore::call::dense_crossentropy"(cbool, index, index, void*, void*, void*, int)
+    void c_dense_crossentropy "kcore::call::dense_crossentropy"(cbool, index, index, void*, void*, void*, void*,
+        void*, int)
     void c_dense_crossentropy_grad "kcore::call::dense_crossentropy_grad"(cbool, index, index, void*, void*,
-        void*, void*, int)
+        void*, void*, void*, void*, int)
 
 
 def sparse_crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
-    """-log(softmax(x[r]))[target[r]] for each row; 0 where target[r] is no column."""
-    check(x, 2, cnp.PyArray_TYPE(x))
+    """(loss, peak, share): -log(softmax(x[r]))[target[r]] for each row, 0 where target[r] is no column; and what the
+    gradient takes, softmax(x[r]) = exp(x[r] - peak[r]) * share[r]."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
     cdef index rows = x.shape[0], cols = x.shape[1]
     check_classes(target, rows)
-    cdef cnp.ndarray loss = vector(rows, cnp.PyArray_TYPE(x))
+    cdef cnp.ndarray loss = vector(rows, kind), peak = vector(rows, kind), share = vector(rows, kind)
     threads = team(threads)
     if cols == 0:
-        loss.fill(0)
-        return loss
-    with nogil:
-        c_sparse_crossentropy(single(x), rows, cols, data(x), <const int64_t*>data(target), data(loss), threads)
-    return loss
+        for part in (loss, peak, share):
+            part.fill(0)
+    else:
+        with nogil:
+            c_sparse_crossentropy(single(x), rows, cols, data(x), <const int64_t*>data(target), data(loss),
+                                  data(peak), data(share), threads)
+    return loss, peak, share
 
 
 def sparse_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None,
-                                  int threads=1):
-    """The gradient of sum(g * sparse_crossentropy_rows(x, target)) by x."""
-    check(x, 2, cnp.PyArray_TYPE(x))
+                                  cnp.ndarray peak not None, cnp.ndarray share not None, int threads=1):
+    """The gradient of sum(g * loss), with the results of `sparse_crossentropy_rows`, by x."""
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 2, kind)
     cdef index rows = x.shape[0], cols = x.shape[1]
-    check_flat(g, cnp.PyArray_TYPE(x), rows, False)
+    for part in (g, peak, share):
+        check_flat(part, kind, rows, False)
     check_classes(target, rows)
     cdef cnp.ndarray dx = empty_like(x)
     threads = team(threads)
     if cols:
         with nogil:
-            c_sparse_crossentropy_grad(single(x), rows, cols, data(g), data(x), <const int64_t*>data(target), data(dx), threads)
+            c_sparse_crossentropy_grad(single(x), rows, cols, data(g), data(x), <const int64_t*>data(target),
+                                       data(peak), data(share), data(dx), threads)
     return dx
 
 
@@ -74,33 +83,39 @@ def picked_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray p not None
 
 
 def crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
-    """-sum(target[r] * log(softmax(x[r]))) for each row."""
+    """(loss, peak, share): -sum(target[r] * log(softmax(x[r]))) for each row, and what the gradient takes,
+    softmax(x[r]) = exp(x[r] - peak[r]) * share[r]."""
     cdef int kind = cnp.PyArray_TYPE(x)
     check(x, 2, kind)
     check(target, 2, kind)
     same_shape(target, (<object>x).shape)
     cdef index rows = x.shape[0], cols = x.shape[1]
-    cdef cnp.ndarray loss = vector(rows, kind)
+    cdef cnp.ndarray loss = vector(rows, kind), peak = vector(rows, kind), share = vector(rows, kind)
     threads = team(threads)
     if cols == 0:
-        loss.fill(0)
-        return loss
-    with nogil:
-        c_dense_crossentropy(single(x), rows, cols, data(x), data(target), data(loss), threads)
-    return loss
+        for part in (loss, peak, share):
+            part.fill(0)
+    else:
+        with nogil:
+            c_dense_crossentropy(single(x), rows, cols, data(x), data(target), data(loss), data(peak), data(share),
+                                 threads)
+    return loss, peak, share
 
 
-def crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
-    """The gradient of sum(g * crossentropy_rows(x, target)) by x."""
+def crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None,
+                           cnp.ndarray peak not None, cnp.ndarray share not None, int threads=1):
+    """The gradient of sum(g * loss), with the results of `crossentropy_rows`, by x."""
     cdef int kind = cnp.PyArray_TYPE(x)
     check(x, 2, kind)
     check(target, 2, kind)
     same_shape(target, (<object>x).shape)
     cdef index rows = x.shape[0], cols = x.shape[1]
-    check_flat(g, kind, rows, False)
+    for part in (g, peak, share):
+        check_flat(part, kind, rows, False)
     cdef cnp.ndarray dx = empty_like(x)
     threads = team(threads)
     if cols:
         with nogil:
-            c_dense_crossentropy_grad(single(x), rows, cols, data(g), data(x), data(target), data(dx), threads)
+            c_dense_crossentropy_grad(single(x), rows, cols, data(g), data(x), data(target), data(peak), data(share),
+                                      data(dx), threads)
     return dx

@@ -7,10 +7,10 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
         void*, void*, void*, void*, void*, int)
     void c_column_affine "kcore::call::column_affine"(cbool, index, index, void*, void*, void*, void*, void*,
         int)
-    cbool c_column_dots "kcore::call::column_dots"(cbool, index, index, void*, void*, void*, double*, double*,
-        int)
-    void c_column_affine_grad "kcore::call::column_affine_grad"(cbool, index, index, void*, void*, void*, void*,
-        void*, void*, void*, int)
+    cbool c_normalize_columns "kcore::call::normalize_columns"(cbool, index, index, index, index, void*, void*,
+        void*, double, void*, void*, void*, int)
+    cbool c_normalize_columns_grad "kcore::call::normalize_columns_grad"(cbool, index, index, index, index, void*,
+        void*, void*, void*, void*, void*, void*, double, void*, void*, void*, int)
 
 
 def normalize_rows(cnp.ndarray x not None, cnp.ndarray gamma, cnp.ndarray beta, double epsilon, bint centre,
@@ -72,38 +72,62 @@ def column_affine(cnp.ndarray x not None, cnp.ndarray mean not None, cnp.ndarray
     return y
 
 
-def column_dots(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray mean not None, int threads=1):
-    """The column sums of g[r, c] and of g * (x - mean[c]), as float64."""
-    cdef int kind = cnp.PyArray_TYPE(g)
-    check(g, 2, kind)
-    check(x, 2, kind)
-    same_shape(x, (<object>g).shape)
-    cdef index rows = g.shape[0], cols = g.shape[1]
-    check_flat(mean, kind, cols, False)
-    cdef cnp.ndarray sums = vector(cols, cnp.NPY_FLOAT64), dots = vector(cols, cnp.NPY_FLOAT64)
+cdef int check_groups(index cols, index groups) except -1:
+    if groups < 1 or cols % groups:
+        raise ValueError(f"expected groups that divide {cols} columns, got {groups}.")
+    return 0
+
+
+cdef cnp.ndarray matrix(index rows, index cols, int kind):
+    cdef cnp.npy_intp[2] dims = [rows, cols]
+    return allocated(2, dims, kind)
+
+
+def normalize_columns(cnp.ndarray x not None, cnp.ndarray gamma, cnp.ndarray beta, index groups, double epsilon,
+                      int threads=1):
+    """(y, mean, variance) for x[o, r, c]: y = (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+
+    mean[o, q] and variance[o, q] are those of the columns of group q, which are neighbours, in x[o].
+    gamma[c] and beta[c] may be None.
+    """
+    cdef int kind = cnp.PyArray_TYPE(x)
+    check(x, 3, kind)
+    cdef index outer = x.shape[0], rows = x.shape[1], cols = x.shape[2]
+    check_groups(cols, groups)
+    cdef void* gammas = columns_of(gamma, kind, cols)
+    cdef void* betas = columns_of(beta, kind, cols)
+    cdef cnp.ndarray y = empty_like(x), mean = matrix(outer, groups, kind), variance = matrix(outer, groups, kind)
     cdef bint ok
     threads = team(threads)
     with nogil:
-        ok = c_column_dots(single(g), rows, cols, data(g), data(x), data(mean), <double*>data(sums),
-                           <double*>data(dots), threads)
+        ok = c_normalize_columns(single(x), outer, rows, cols, groups, data(x), gammas, betas, epsilon, data(y),
+                                 data(mean), data(variance), threads)
     finished(ok)
-    return sums, dots
+    return y, mean, variance
 
 
-def column_affine_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray mean not None,
-                       cnp.ndarray factor not None, cnp.ndarray slope not None, cnp.ndarray level not None,
-                       int threads=1):
-    """g[r, c] * factor[c] + (x[r, c] - mean[c]) * slope[c] + level[c]."""
+def normalize_columns_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray gamma,
+                           cnp.ndarray mean not None, cnp.ndarray variance not None, cnp.ndarray g_mean,
+                           cnp.ndarray g_variance, index groups, double epsilon, int threads=1):
+    """The gradients of sum(g * y) + sum(g_mean * mean) + sum(g_variance * variance), with the results of
+    `normalize_columns`, by x, gamma and beta. gamma, g_mean and g_variance may be None."""
     cdef int kind = cnp.PyArray_TYPE(g)
-    check(g, 2, kind)
-    check(x, 2, kind)
+    check(g, 3, kind)
+    check(x, 3, kind)
     same_shape(x, (<object>g).shape)
-    cdef index rows = g.shape[0], cols = g.shape[1]
-    for part in (mean, factor, slope, level):
-        check_flat(part, kind, cols, False)
-    cdef cnp.ndarray dx = empty_like(g)
+    cdef index outer = g.shape[0], rows = g.shape[1], cols = g.shape[2]
+    check_groups(cols, groups)
+    check_flat(mean, kind, outer * groups, False)
+    check_flat(variance, kind, outer * groups, False)
+    cdef void* gammas = columns_of(gamma, kind, cols)
+    cdef void* g_means = columns_of(g_mean, kind, outer * groups)
+    cdef void* g_variances = columns_of(g_variance, kind, outer * groups)
+    cdef cnp.ndarray dx = empty_like(g), dgamma = vector(cols, kind), dbeta = vector(cols, kind)
+    cdef bint ok
     threads = team(threads)
     with nogil:
-        c_column_affine_grad(single(g), rows, cols, data(g), data(x), data(mean), data(factor), data(slope),
-                             data(level), data(dx), threads)
-    return dx
+        ok = c_normalize_columns_grad(single(g), outer, rows, cols, groups, data(g), data(x), gammas, data(mean),
+                                      data(variance), g_means, g_variances, epsilon, data(dx), data(dgamma),
+                                      data(dbeta), threads)
+    finished(ok)
+    return dx, dgamma, dbeta

@@ -157,3 +157,55 @@ normalized(
         Bad(np.ones((2, 3)), np.ones(2), match=r"offset of shape \(2,\) does not fit"),
     ],
 )
+
+
+def by_group(x, gamma=None, beta=None, groups=32, axis=-1, epsilon=1e-3):
+    last = np.moveaxis(x, axis, -1)
+    sizes = last.shape[0], int(np.prod(last.shape[1:-1])), groups, last.shape[-1] // groups
+    grouped = last.reshape(sizes)
+    y = (grouped - np.mean(grouped, (1, 3), keepdims=True)) / np.sqrt(np.var(grouped, (1, 3), keepdims=True) + epsilon)
+    y = np.moveaxis(y.reshape(last.shape), -1, axis)
+    y = y if gamma is None else y * spanned(gamma, x, axis)
+    return y if beta is None else y + spanned(beta, x, axis)
+
+
+Case(
+    ops.group_normalization,
+    by_group,
+    samples=[
+        Sample(draw(2, 4, 5, 6), groups=3),
+        Sample(draw(2, 4, 5, 6), draw(6, seed=1), draw(6, seed=2), groups=2),
+        Sample(draw(2, 5, 6), draw(6, seed=1), groups=1, why="one group: each sample's own mean"),
+        Sample(draw(2, 5, 6), None, draw(6, seed=2), groups=6, epsilon=0.1, why="a group for each channel"),
+        Sample(draw(2, 6, 3, 4), draw(6, seed=1), draw(6, seed=2), 3, 1, why="channels in front"),
+        Sample(draw(2, 3, 6, 4), draw(6, seed=1), draw(6, seed=2), 2, -2, why="channels in the middle"),
+        Sample(draw(3, 8), groups=2, why="no positions"),
+        Sample(draw(2, 70, 40), draw(40, seed=1), draw(40, seed=2), groups=5, why="more rows than a block has"),
+        Sample(draw(0, 4, 6), groups=3, why="an empty batch"),
+        Sample(
+            np.array([1e4, 1e4 + 8, 1e4 - 8, 1e4]).reshape(1, 2, 2),
+            groups=1,
+            dtypes=("float32", "float64"),
+            why="E[x**2] - E[x]**2 would cancel",
+        ),
+        Sample(np.full((1, 3, 4), 7.0), None, draw(4), 2, grad=False, why="a constant has no variance"),
+        Sample(
+            np.array([[[nan, 2.0, 3.0, 5.0]]]),
+            groups=2,
+            epsilon=0.0,
+            expect=[[[nan, nan, -1.0, 1.0]]],
+            grad=False,
+            why="group by group",
+        ),
+    ],
+    errors=[
+        Bad(np.ones((2, 3, 6)), groups=4, match=r"groups=4 can't share the 6 channels"),
+        Bad(np.ones((2, 3, 6)), groups=0, match=r"groups=0 can't share"),
+        Bad(np.ones((2, 3, 6)), groups=2, axis=3, match=r"axis=3 is out of range"),
+        Bad(np.ones((2, 3, 6)), groups=2, axis=0, match=r"axis=0 is that of the samples"),
+        Bad(np.ones((2, 3, 6)), groups=2, axis=(1, 2), match=r"axis=\(1, 2\) should be one axis"),
+        Bad(np.ones((2, 3, 6)), np.ones(3), groups=2, match=r"gamma of shape \(3,\) does not fit"),
+    ],
+    tol=TOL,
+    dtypes=DTYPES,
+)

@@ -309,19 +309,7 @@ class GroupNormalization(_Affine):
         self.input_spec = InputSpec(ndim=len(input_shape), axes={self.axis: channels})
 
     def call(self, inputs: Any) -> Any:
-        dtype = dtypes.name_of(inputs.dtype)
-        shape = ops.shape(inputs)
-        at = self.axis % len(shape)
-        x = ops.cast(inputs, dtypes.accumulator(dtypes.float_of(dtype)))
-        grouped = ops.reshape(x, (*shape[:at], self.groups, shape[at] // self.groups, *shape[at + 1 :]))
-        folded = tuple(i for i in range(1, len(shape) + 1) if i != at)
-        mean, variance = ops.moments(grouped, folded, keepdims=True)
-        y = ops.multiply(ops.subtract(grouped, mean), ops.rsqrt(ops.add(variance, self.epsilon)))
-        y = ops.reshape(y, shape)
-        if self.gamma is not None:
-            y = ops.multiply(y, _along_axes(self.gamma, y, at))
-        if self.beta is not None:
-            y = ops.add(y, _along_axes(self.beta, y, at))
+        y = ops.group_normalization(inputs, self.gamma, self.beta, self.groups, self.axis, self.epsilon)
         return ops.cast(y, self.compute_dtype)
 
     def get_config(self) -> dict:

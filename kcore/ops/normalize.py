@@ -127,6 +127,61 @@ def normalize_batch(
     return ops.batch_normalization(x, mean, variance, at, offset, scale, epsilon), mean, variance
 
 
+def _groupwise(x: Spec, gamma: Spec | None, beta: Spec | None, groups: int, axis: int, epsilon: float) -> Plan:
+    if not isinstance(axis, int):
+        raise TypeError(f"axis={axis!r} should be one axis.")
+    plan = _along_axes(x, axis, gamma=gamma, beta=beta)
+    (at,) = plan.arguments["axis"]
+    if at == 0:
+        raise ValueError(f"axis={axis} is that of the samples, in x of shape {x.shape}.")
+    channels = x.shape[at]
+    if not isinstance(groups, int) or groups < 1 or (channels is not None and channels % groups):
+        raise ValueError(f"groups={groups} can't share the {channels} channels of x of shape {x.shape} evenly.")
+    return Plan(x.shape, plan.outputs.dtype, cast=plan.cast, axis=at)
+
+
+@op(rule=_groupwise)
+def group_normalization(
+    x: Tensor,
+    gamma: Tensor | None = None,
+    beta: Tensor | None = None,
+    groups: int = 32,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta, by the statistics of a group of channels in one sample.
+
+    Args:
+        x: (samples, ...), with the channels along `axis`.
+        gamma, beta: As many elements as there are channels.
+        groups: How many. Each is of neighbouring channels.
+        axis: The axis of the channels; not the first.
+        epsilon: Added to the variance.
+
+    Returns:
+        The shape and float dtype of x. A constant group gives `beta`.
+
+    Raises:
+        ValueError: The groups can't share the channels evenly, `axis` is out of range, or `gamma` or `beta` does not
+            fit.
+        TypeError: `axis` is not one axis.
+
+    >>> ops.group_normalization([[1.0, 3.0, 0.0, 10.0]], groups=2, epsilon=0.0)
+    Tensor([[-1.,  1., -1.,  1.]], dtype=float32)
+    """
+    dtype = dtypes.name_of(x.dtype)
+    x, gamma, beta = _wide(x, gamma, beta)
+    shape = ops.shape(x)
+    grouped = ops.reshape(x, (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
+    mean, variance = ops.moments(grouped, tuple(i for i in range(1, len(shape) + 1) if i != axis), keepdims=True)
+    y = ops.reshape((grouped - mean) * ops.rsqrt(variance + epsilon), shape)
+    if gamma is not None:
+        y = y * _along(gamma, x, (axis,))
+    if beta is not None:
+        y = y + _along(beta, x, (axis,))
+    return _narrow(y, dtype)
+
+
 @op(rule=_along_axes)
 def layer_normalization(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axes = -1, epsilon: float | None = None

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 LONG = np.longdouble
 EPS = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -84,26 +86,91 @@ def test_constant_rows_and_rows_with_nan(kernels):
 
 @both_dtypes
 @every_shape
-def test_columns_by_their_moments(kernels, rng, shape, dtype):
-    x, g = made(rng, shape, dtype, shift=30), made(rng, shape, dtype)
-    a, b, c = (made(rng, shape[1:], dtype) for _ in range(3))
-    wide = x.astype(LONG)
-    mean = wide.mean(0).astype(dtype)
-    away = wide - mean
+def test_columns_by_moments_that_are_given(kernels, rng, shape, dtype):
+    x = made(rng, shape, dtype, shift=30)
+    a, b = (made(rng, shape[1:], dtype) for _ in range(2))
+    mean = x.astype(LONG).mean(0).astype(dtype)
+    away = x.astype(LONG) - mean
     close(kernels.column_affine(x, mean, a, b), away * a + b, EPS[dtype])
     close(kernels.column_affine(x, mean, a, None), away * a, EPS[dtype])
-    sums, dots = kernels.column_dots(g, x, mean)
-    assert sums.dtype == dots.dtype == np.float64
-    assert np.all(abs(sums - g.astype(LONG).sum(0)) <= 70 * EPS[dtype] * abs(g).sum(0))
-    assert np.all(abs(dots - (g * away).sum(0)) <= 70 * EPS[dtype] * abs(g * away).sum(0))
-    close(kernels.column_affine_grad(g, x, mean, a, b, c), g * a.astype(LONG) + away * b + c, EPS[dtype])
-    for name, arguments in {
-        "column_affine": (x, mean, a, b),
-        "column_dots": (g, x, mean),
-        "column_affine_grad": (g, x, mean, a, b, c),
-    }.items():
-        kernel = getattr(kernels, name)
-        np.testing.assert_array_equal(kernel(*arguments), kernel(*arguments, threads=2), err_msg=name)
+    one, two = (kernels.column_affine(x, mean, a, b, threads) for threads in (1, 2))
+    np.testing.assert_array_equal(one, two)
+
+
+def grouped(x, groups):
+    """x[o, r, c] as [o, r, group, c within it], in long doubles."""
+    return x.astype(LONG).reshape(*x.shape[:2], groups, x.shape[2] // groups)
+
+
+def group_gradients(g, x, gamma, g_mean, g_variance, groups, epsilon):
+    """What `normalize_columns_grad` should give."""
+    g, x, whole = grouped(g, groups), grouped(x, groups), x.shape
+    count = x[0, :, 0].size
+    away = x - x.mean((1, 3), keepdims=True)
+    scale = 1 / np.sqrt((away**2).mean((1, 3), keepdims=True) + epsilon)
+    h = away * scale
+    w = g * (1 if gamma is None else gamma.reshape(x.shape[2:]))
+    dx = (w - w.mean((1, 3), keepdims=True) - h * (w * h).mean((1, 3), keepdims=True)) * scale
+    if g_mean is not None:
+        dx += (g_mean[:, None, :, None] + 2 * away * g_variance[:, None, :, None]) / count
+    return dx.reshape(whole), (g * h).sum((0, 1)).reshape(-1), g.sum((0, 1)).reshape(-1)
+
+
+# (samples, rows, columns, groups)
+GROUPED = st.tuples(st.integers(1, 3), st.integers(1, 150), st.integers(1, 12), st.sampled_from([1, 2, 3, 8, 17, 40]))
+
+
+@both_dtypes
+@given(sizes=GROUPED, one_each=st.booleans(), affine=st.booleans(), threads=st.integers(2, 4), seed=st.integers(0, 99))
+@example(sizes=(2, 130, 64, 1), one_each=False, affine=True, threads=3, seed=0)
+@example(sizes=(1, 300, 80, 1), one_each=True, affine=True, threads=2, seed=0)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_groups_of_columns_are_normalized_and_differentiated(kernels, dtype, sizes, one_each, affine, threads, seed):
+    samples, rows, groups, size = sizes
+    shape = samples, rows, groups * size
+    groups = shape[2] if one_each else groups
+    rng = np.random.default_rng(seed)
+    x, g = made(rng, shape, dtype, shift=3), made(rng, shape, dtype)
+    gamma, beta = (made(rng, shape[2:], dtype) if affine else None for _ in range(2))
+    g_mean, g_variance = (made(rng, (samples, groups), dtype) if affine else None for _ in range(2))
+    results = kernels.normalize_columns(x, gamma, beta, groups, 1e-2)
+    wide = grouped(x, groups)
+    mean, variance = wide.mean((1, 3)), wide.var((1, 3))
+    h = ((wide - mean[:, None, :, None]) / np.sqrt(variance + LONG(1e-2))[:, None, :, None]).reshape(shape)
+    wants = h * (1 if gamma is None else gamma) + (0 if beta is None else beta), mean, variance
+    for got, want in zip(results, wants, strict=True):
+        assert got.dtype == x.dtype
+        close(got, want, EPS[dtype], 200)
+    given = g, x, gamma, *results[1:], g_mean, g_variance, groups, 1e-2
+    gradients = kernels.normalize_columns_grad(*given)
+    wants = group_gradients(g, x, gamma, g_mean, g_variance, groups, LONG(1e-2))
+    for got, want in zip(gradients, wants, strict=True):
+        close(got, want, EPS[dtype], 600)
+    again = (
+        *kernels.normalize_columns(x, gamma, beta, groups, 1e-2, threads),
+        *kernels.normalize_columns_grad(*given, threads),
+    )
+    for one, more in zip((*results, *gradients), again, strict=True):
+        np.testing.assert_array_equal(one, more)
+
+
+@both_dtypes
+def test_a_group_far_from_zero_keeps_its_variance(kernels, rng, dtype):
+    x = made(rng, (2, 300, 6), dtype, 1e3 if dtype == "float32" else 1e6)
+    variance = kernels.normalize_columns(x, None, None, 3, 0.0)[2]
+    np.testing.assert_allclose(variance, grouped(x, 3).var((1, 3)).astype(dtype), rtol=60 * EPS[dtype])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_group_that_is_not_finite_is_nan_alone(kernels, bad):
+    x = np.arange(2 * 70 * 40, dtype="float32").reshape(2, 70, 40) % 7
+    x[1, 65, 7] = bad
+    y = kernels.normalize_columns(x, None, None, 5, 1e-3)[0]
+    assert np.isnan(y[1, :, :8]).all()
+    assert np.isfinite(y[0]).all()
+    assert np.isfinite(y[1, :, 8:]).all()
+    flat = np.full((1, 9, 4), 3.0, "float32")
+    np.testing.assert_array_equal(kernels.normalize_columns(flat, None, np.full(4, 0.5, "float32"), 2, 1e-3)[0], 0.5)
 
 
 # -- crossentropies ---------------------------------------------------------------------
@@ -126,8 +193,9 @@ def test_sparse_crossentropy_of_rows(kernels, rng, shape, dtype):
     want = np.where(inside, -log_p[np.arange(rows), at], 0)
     hot = (np.arange(cols) == target[:, None]).astype(LONG)
     for threads in (1, 2):
-        close(kernels.sparse_crossentropy_rows(x, target, threads), want, EPS[dtype])
-        dx = kernels.sparse_crossentropy_rows_grad(g, x, target, threads)
+        loss, *kept = kernels.sparse_crossentropy_rows(x, target, threads)
+        close(loss, want, EPS[dtype])
+        dx = kernels.sparse_crossentropy_rows_grad(g, x, target, *kept, threads)
         close(dx, np.where(inside, g, 0)[:, None] * (np.exp(log_p) - hot), EPS[dtype])
 
 
@@ -170,19 +238,25 @@ def test_crossentropy_of_rows(kernels, rng, shape, dtype):
     x, target, g = made(rng, shape, dtype), abs(made(rng, shape, dtype)), made(rng, shape[:1], dtype)
     log_p = log_softmax(x.astype(LONG))
     for threads in (1, 2):
-        close(kernels.crossentropy_rows(x, target, threads), -(target * log_p).sum(1), EPS[dtype], 200)
-        dx = kernels.crossentropy_rows_grad(g, x, target, threads)
+        loss, *kept = kernels.crossentropy_rows(x, target, threads)
+        close(loss, -(target * log_p).sum(1), EPS[dtype], 200)
+        dx = kernels.crossentropy_rows_grad(g, x, target, *kept, threads)
         want = g[:, None] * (np.exp(log_p) * target.astype(LONG).sum(1, keepdims=True) - target)
         close(dx, want, EPS[dtype], 200)
 
 
 def test_crossentropies_of_rows_without_a_distribution_are_nan(kernels):
     x = np.array([[0.0, np.inf], [np.nan, 0.0], [-np.inf, -np.inf]], "float32")
-    assert np.isnan(kernels.sparse_crossentropy_rows(x, np.zeros(3, "int64"))).all()
-    assert np.isnan(kernels.crossentropy_rows(x, np.ones_like(x))).all()
+    target, g = np.zeros(3, "int64"), np.ones(3, "float32")
+    loss, *kept = kernels.sparse_crossentropy_rows(x, target)
+    assert np.isnan(loss).all()
+    assert np.isnan(kernels.sparse_crossentropy_rows_grad(g, x, target, *kept)).all()
+    loss, *kept = kernels.crossentropy_rows(x, np.ones_like(x))
+    assert np.isnan(loss).all()
+    assert np.isnan(kernels.crossentropy_rows_grad(g, x, np.ones_like(x), *kept)).all()
     far = np.array([[0.0, -np.inf]], "float32")
-    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([0])), [0])
-    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([1])), [np.inf])
+    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([0]))[0], [0])
+    np.testing.assert_array_equal(kernels.sparse_crossentropy_rows(far, np.array([1]))[0], [np.inf])
 
 
 def test_arguments_that_do_not_fit_are_errors(kernels):
@@ -191,6 +265,11 @@ def test_arguments_that_do_not_fit_are_errors(kernels):
         kernels.normalize_rows(x, np.zeros(3, "float32"), None, 1e-3, True)
     with pytest.raises(ValueError, match="3 elements"):
         kernels.normalize_rows_grad(x, x, None, None, np.zeros(4, "float32"))
+    for groups in (0, 3):
+        with pytest.raises(ValueError, match="divide 4 columns"):
+            kernels.normalize_columns(x[None], None, None, groups, 1e-3)
+    with pytest.raises(ValueError, match="2 elements"):
+        kernels.normalize_columns_grad(x[None], x[None], None, x[0, :2], x[0, :3], None, None, 2, 1e-3)
     with pytest.raises(TypeError, match="int64"):
         kernels.sparse_crossentropy_rows(x, np.zeros(3, "int32"))
     with pytest.raises(ValueError, match="3 numbers"):

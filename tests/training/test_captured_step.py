@@ -59,6 +59,18 @@ def convnet():
     ), data(9, 9, 2)
 
 
+def grouped_channels():
+    return classifier(
+        keras.Input((5, 6, 4)),
+        layers.GroupNormalization(2),
+        layers.Conv2D(6, 3, activation="relu"),
+        layers.GroupNormalization(-1, axis=1, scale=False),
+        layers.Flatten(),
+        layers.Dense(4),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    ), data(5, 6, 4)
+
+
 def channels_first():
     return classifier(
         keras.Input((2, 9, 9)),
@@ -213,6 +225,7 @@ MODELS = {
     "float64": lambda: (mlp()[0], data(6, kind="float64")),
     "convnet": convnet,
     "channels_first": channels_first,
+    "grouped_channels": grouped_channels,
     "augmented": augmented,
     "lstm": lambda: recurrent(layers.LSTM),
     "gru": lambda: recurrent(layers.GRU),

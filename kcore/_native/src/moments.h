@@ -26,8 +26,10 @@ struct Moments {
   }
 };
 
-template <int n>
-struct Count {};
+template <int count>
+struct Count {
+  static constexpr int n = count;
+};
 
 // Of each of n vectors of columns: a mean in T, the sum of what is off it, and of its squares.
 template <class T, class Part, int n>
@@ -57,57 +59,98 @@ KCORE_INLINE void block_moments(index stride, const T* x, index r0, index r1, T*
   }
 }
 
+// The room that column_moments takes for its parts.
+KCORE_INLINE index column_parts(index rows, index cols) {
+  return 3 * max_of<index>(1, ceil_div(rows, chain)) * cols;
+}
+
+// Calls f(j, part, Count<n>) for n vectors of columns from j on, until all have been met. Four vectors at a time read
+// whole stretches of a row.
+template <class T, class F>
+KCORE_INLINE void over_columns(index cols, F&& f) {
+  constexpr index lanes = Simd<T>::lanes;
+  index j = 0;
+  for (; j + 4 * lanes <= cols; j += 4 * lanes) f(j, Whole{}, Count<4>{});
+  for (; j + lanes <= cols; j += lanes) f(j, Whole{}, Count<1>{});
+  if (j < cols) f(j, Part{cols - j}, Count<1>{});
+}
+// Calls f(b, r0, r1) for each block of the rows r0 to r1 - 1, at most 64.
+template <class F>
+KCORE_INLINE void over_row_blocks(index rows, index cols, int threads, F&& f) {
+  const index together = max_of<index>(1, block_elements / (chain * max_of<index>(cols, 1)));
+  parallel_blocks(ceil_div(rows, chain), together, threads, [&](index begin, index end) {
+    for (index b = begin; b < end; ++b) f(b, b * chain, min_of(rows, (b + 1) * chain));
+  });
+}
+
+// For each column of x[rows, cols], the mean of all the columns of its group, which has `size` neighbours, and the sum of
+// the column's squares about that mean, in double.
+template <class T>
+__attribute__((noinline)) void column_moments(index rows, index cols, index size, const T* x,
+                                              T* parts, double* middle, double* square,
+                                              int threads) {
+  const index blocks = ceil_div(rows, chain);
+  T *sums = parts, *centres = sums + blocks * cols, *squares = centres + blocks * cols;
+  over_row_blocks(rows, cols, threads, [&](index b, index r0, index r1) {
+    over_columns<T>(cols, [&](index j, auto part, auto count) {
+      const index at = b * cols + j;
+      block_moments(cols, x + j, r0, r1, sums + at, centres + at, squares + at, part, count);
+    });
+  });
+  const auto count_of = [&](index b) {
+    return static_cast<double>(min_of(rows, (b + 1) * chain) - b * chain);
+  };
+  for (index j = 0; j < cols; ++j) middle[j] = square[j] = 0;
+  for (index b = 0; b < blocks; ++b) {
+    const index at = b * cols;
+    const double count = count_of(b);
+    for (index j = 0; j < cols; ++j) {
+      const double centre = centres[at + j];
+      middle[j] += __builtin_isfinite(centre) ? count * centre + sums[at + j] : centre;
+    }
+  }
+  for (index first = 0; first < cols; first += size) {
+    double total = 0;
+    for (index j = first; j < first + size; ++j) total += middle[j];
+    for (index j = first; j < first + size; ++j) middle[j] = total / static_cast<double>(rows * size);
+  }
+  for (index b = 0; b < blocks; ++b) {
+    const index at = b * cols;
+    const double count = count_of(b);
+    for (index j = 0; j < cols; ++j) {
+      const double off = centres[at + j] - middle[j];
+      square[j] += squares[at + j] + off * (sums[at + j] + (sums[at + j] + count * off));
+    }
+  }
+}
+
+// Calls f(i, slot, team) for every i < n: many at the same time if there are enough of them, and else one after the
+// other, each with all threads. `size` is that of one; slot < slots_of(n, threads) tells apart what runs at the same time.
+KCORE_INLINE int slots_of(index n, int threads) { return n < threads ? 1 : max_of(threads, 1); }
+template <class F>
+KCORE_INLINE void share_out(index n, index size, int threads, F&& f) {
+  if (n < threads) {
+    for (index i = 0; i < n; ++i) f(i, 0, threads);
+    return;
+  }
+  const index together = max_of<index>(1, block_elements / max_of<index>(size, 1));
+  parallel_for(ceil_div(n, together), threads, [&](index b, int slot) {
+    for (index i = b * together; i < min_of(n, (b + 1) * together); ++i) f(i, slot, 1);
+  });
+}
+
 template <class T>
 bool column_moments_of(index outer, index fold, index inner, const T* x, T* mean, T* variance,
                        int threads) {
-  constexpr index lanes = Simd<T>::lanes;
-  const index blocks = ceil_div(fold, chain), all = outer * blocks * inner;
-  const int team = threads < 1 ? 1 : threads;
-  Scratch scratch(3 * room<T>(all) + 2 * room<double>(inner) * team);
+  const int slots = slots_of(outer, threads);
+  const index size = column_parts(fold, inner);
+  Scratch scratch(room<T>(size * slots) + room<double>(2 * inner * slots));
   if (!scratch) return false;
-  double* both = take<double>(scratch, 2 * static_cast<index>(room<double>(inner) / sizeof(double)) * team);
-  T* sums = take<T>(scratch, all);
-  T* centres = take<T>(scratch, all);
-  T* squares = take<T>(scratch, all);
-  const index together = max_of<index>(1, block_elements / (chain * inner));
-  parallel_blocks(outer * blocks, together, threads, [&](index begin, index end) {
-    for (index t = begin; t < end; ++t) {
-      const index r0 = t % blocks * chain, r1 = min_of(fold, r0 + chain);
-      const T* from = x + t / blocks * fold * inner;
-      const auto at = [&](index j, auto part, auto count) {
-        block_moments(inner, from + j, r0, r1, sums + t * inner + j, centres + t * inner + j,
-                      squares + t * inner + j, part, count);
-      };
-      index j = 0;
-      for (; j + 4 * lanes <= inner; j += 4 * lanes) at(j, Whole{}, Count<4>{});
-      for (; j + lanes <= inner; j += lanes) at(j, Whole{}, Count<1>{});
-      if (j < inner) at(j, Part{inner - j}, Count<1>{});
-    }
-  });
-  const auto count_of = [&](index b) {
-    return static_cast<double>(min_of(fold, (b + 1) * chain) - b * chain);
-  };
-  parallel_for(outer, threads, [&](index o, int slot) {
-    double* middle = both + slot * 2 * static_cast<index>(room<double>(inner) / sizeof(double));
-    double* square = middle + inner;
-    for (index j = 0; j < inner; ++j) middle[j] = square[j] = 0;
-    for (index b = 0; b < blocks; ++b) {
-      const index at = (o * blocks + b) * inner;
-      const double count = count_of(b);
-      for (index j = 0; j < inner; ++j) {
-        const double centre = centres[at + j];
-        middle[j] += __builtin_isfinite(centre) ? count * centre + sums[at + j] : centre;
-      }
-    }
-    for (index j = 0; j < inner; ++j) middle[j] /= static_cast<double>(fold);
-    for (index b = 0; b < blocks; ++b) {
-      const index at = (o * blocks + b) * inner;
-      const double count = count_of(b);
-      for (index j = 0; j < inner; ++j) {
-        const double off = centres[at + j] - middle[j];
-        square[j] += squares[at + j] + off * (sums[at + j] + (sums[at + j] + count * off));
-      }
-    }
+  T* parts = take<T>(scratch, size * slots);
+  double* both = take<double>(scratch, 2 * inner * slots);
+  share_out(outer, fold * inner, threads, [&](index o, int slot, int team) {
+    double *middle = both + slot * 2 * inner, *square = middle + inner;
+    column_moments(fold, inner, 1, x + o * fold * inner, parts + slot * size, middle, square, team);
     for (index j = 0; j < inner; ++j) {
       mean[o * inner + j] = static_cast<T>(middle[j]);
       variance[o * inner + j] = static_cast<T>(square[j] / static_cast<double>(fold));

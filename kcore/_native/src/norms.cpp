@@ -4,7 +4,7 @@
 // Variances are sums of squares about a mean, never differences of large sums; sums that are
 // longer than 64 elements go on in double.
 #include "api/norms.h"
-#include "rows.h"
+#include "moments.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
@@ -116,6 +116,37 @@ KCORE_INLINE void row_sums(index cols, const T* g, const T* x, const T* gamma, c
   }
 }
 
+// dx of `count` rows, from what row_sums gave.
+template <int count, bool streams, class T>
+KCORE_INLINE void row_grads(index cols, const T* g, const T* x, const T* gamma, const T* centre,
+                            const T* factor, const double* along, const double* level, bool centred,
+                            T* dx) {
+  Vec<T> middle[count], rise[count], slope[count], offset[count];
+#pragma GCC unroll 4
+  for (int k = 0; k < count; ++k) {
+    middle[k] = broadcast(centre[k]);
+    rise[k] = broadcast(factor[k]);
+    slope[k] = broadcast(static_cast<T>(-along[k] / cols) * factor[k] * factor[k]);
+    offset[k] = broadcast(centred ? static_cast<T>(-level[k] / cols) * factor[k] : T(0));
+  }
+  over_lanes<T>(0, cols, [&](index i, auto part) {
+    const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
+#pragma GCC unroll 4
+    for (int k = 0; k < count; ++k) {
+      const index at = k * cols + i;
+      // The next rows come into the L2 cache meanwhile; else memory would wait while these are written.
+      __builtin_prefetch(g + at + count * cols, 0, 2);
+      __builtin_prefetch(x + at + count * cols, 0, 2);
+      const Vec<T> away = part.get(x + at) - middle[k];
+      const Vec<T> v = part.get(g + at) * (weight * rise[k]) + (away * slope[k] + offset[k]);
+      if (streams)
+        stream(dx + at, v);
+      else
+        part.put(dx + at, v);
+    }
+  });
+}
+
 // dx, and the column sums dgamma and dbeta, each of which may be null. With h = (x - mean) * scale
 // and w = g * gamma, dx = (w - mean of w - h * mean of (w * h)) * scale.
 template <class T>
@@ -145,33 +176,23 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
       for (index j = 0; j < 2 * width; ++j) to_gamma[j] = 0;
       const index r1 = min_of(last, r0 + chain);
       for (index r = r0; r < r1;) {
-        const int count = r + most <= r1 ? most : 1;
         const index at = r * cols;
         T centre[most];
         double along[most], level[most];
-        for (int k = 0; k < count; ++k) centre[k] = mean ? mean[r + k] : T(0);
-        if (count == most)
-          row_sums<most>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
-                         level);
+        const auto group = [&](auto counted) {
+          constexpr int count = decltype(counted)::n;
+          for (int k = 0; k < count; ++k) centre[k] = mean ? mean[r + k] : T(0);
+          row_sums<count>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
+                          level);
+          const auto write = streams ? row_grads<count, true, T> : row_grads<count, false, T>;
+          write(cols, g + at, x + at, gamma, centre, scale + r, along, level, mean != nullptr,
+                dx + at);
+          r += count;
+        };
+        if (r + most <= r1)
+          group(Count<most>{});
         else
-          row_sums<1>(cols, g + at, x + at, gamma, centre, scale + r, to_gamma, to_beta, along,
-                      level);
-        for (int k = 0; k < count; ++k) {
-          const index row = at + k * cols;
-          const T c = centre[k], factor = scale[r + k];
-          const T slope = static_cast<T>(-along[k] / cols) * factor * factor;
-          const T offset = mean ? static_cast<T>(-level[k] / cols) * factor : T(0);
-          over_lanes<T>(0, cols, [&](index i, auto part) {
-            const Vec<T> weight = gamma ? part.get(gamma + i) * factor : broadcast(factor);
-            const Vec<T> away = part.get(x + row + i) - c;
-            const Vec<T> v = part.get(g + row + i) * weight + (away * slope + offset);
-            if (streams)
-              stream(dx + row + i, v);
-            else
-              part.put(dx + row + i, v);
-          });
-        }
-        r += count;
+          group(Count<1>{});
       }
       for (index j = 0; j < cols; ++j) {
         totals[j] += to_gamma[j];
@@ -194,33 +215,51 @@ bool normalize_rows_grad(index rows, index cols, const T* g, const T* x, const T
 
 // -- columns ------------------------------------------------------------------------------------
 
-constexpr index column_chain = 64;
+// Calls f(at, Count<n>) for the n rows that begin at the element `at`. What belongs to a column is loaded once for four.
+template <class F>
+KCORE_INLINE void over_four_rows(index rows, index cols, int threads, F&& f) {
+  parallel_blocks(rows, round_up(rows_together(cols), 4), threads, [&](index begin, index end) {
+    index r = begin;
+    for (; r + 4 <= end; r += 4) f(r * cols, Count<4>{});
+    for (; r < end; ++r) f(r * cols, Count<1>{});
+  });
+}
 
-template <int n>
-struct Count {};
+// y = (x - mean) * factor + offset, column by column; offset may be null.
+template <class T>
+void column_affine(index rows, index cols, const T* x, const T* mean, const T* factor,
+                   const T* offset, T* y, int threads) {
+  over_four_rows(rows, cols, threads, [&](index at, auto count) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> centre = part.get(mean + j), slope = part.get(factor + j);
+      const Vec<T> level = offset ? part.get(offset + j) : Vec<T>{};
+#pragma GCC unroll 4
+      for (index i = at + j, k = 0; k < count.n; ++k, i += cols) {
+        const Vec<T> v = (part.get(x + i) - centre) * slope;
+        part.put(y + i, offset ? v + level : v);
+      }
+    });
+  });
+}
 
-// Calls f(b, r0, r1, j, part, Count<n>) for n vectors of columns from j on in block b, which has the
-// rows r0 to r1 - 1, at most 64. Four vectors at a time read whole stretches of a row.
-template <class T, class F>
-KCORE_INLINE void over_column_blocks(index rows, index cols, int threads, F&& f) {
-  constexpr index lanes = Simd<T>::lanes;
-  const index blocks = ceil_div(rows, column_chain);
-  const index together =
-      max_of<index>(1, row_block_elements / (column_chain * max_of<index>(cols, 1)));
-  parallel_blocks(blocks, together, threads, [&](index begin, index end) {
-    for (index b = begin; b < end; ++b) {
-      const index r0 = b * column_chain, r1 = min_of(rows, r0 + column_chain);
-      index j = 0;
-      for (; j + 4 * lanes <= cols; j += 4 * lanes) f(b, r0, r1, j, Whole{}, Count<4>{});
-      for (; j + lanes <= cols; j += lanes) f(b, r0, r1, j, Whole{}, Count<1>{});
-      if (j < cols) f(b, r0, r1, j, Part{cols - j}, Count<1>{});
-    }
+// dx = g * factor + (x - mean) * slope + level, column by column.
+template <class T>
+void column_affine_grad(index rows, index cols, const T* g, const T* x, const T* mean,
+                        const T* factor, const T* slope, const T* level, T* dx, int threads) {
+  over_four_rows(rows, cols, threads, [&](index at, auto count) {
+    over_lanes<T>(0, cols, [&](index j, auto part) {
+      const Vec<T> centre = part.get(mean + j), rise = part.get(factor + j);
+      const Vec<T> tilt = part.get(slope + j), lift = part.get(level + j);
+#pragma GCC unroll 4
+      for (index i = at + j, k = 0; k < count.n; ++k, i += cols)
+        part.put(dx + i, part.get(g + i) * rise + ((part.get(x + i) - centre) * tilt + lift));
+    });
   });
 }
 
 template <class T, class Part, int n>
-void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, index r1, T* sums,
-                T* dots, Part part, Count<n>) {
+KCORE_INLINE void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, index r1,
+                             T* sums, T* dots, Part part, Count<n>) {
   constexpr index lanes = Simd<T>::lanes;
   Vec<T> centre[n], sum[n], dot[n];
 #pragma GCC unroll 4
@@ -242,53 +281,138 @@ void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, ind
   }
 }
 
-// y = (x - mean) * factor + offset, column by column; offset may be null.
+// The column sums of g and of g * (x - mean), in double. `parts` has room for two numbers for each column and block.
 template <class T>
-void column_affine(index rows, index cols, const T* x, const T* mean, const T* factor,
-                   const T* offset, T* y, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> v = (part.get(x + at + j) - part.get(mean + j)) * part.get(factor + j);
-      part.put(y + at + j, offset ? v + part.get(offset + j) : v);
+__attribute__((noinline)) void column_dots(index rows, index cols, const T* g, const T* x,
+                                           const T* mean, T* parts, double* sums, double* dots,
+                                           int threads) {
+  const index blocks = ceil_div(rows, chain);
+  T *part_sums = parts, *part_dots = parts + blocks * cols;
+  over_row_blocks(rows, cols, threads, [&](index b, index r0, index r1) {
+    over_columns<T>(cols, [&](index j, auto part, auto count) {
+      const index at = b * cols + j;
+      block_dots(cols, g + j, x + j, mean + j, r0, r1, part_sums + at, part_dots + at, part, count);
     });
   });
-}
-
-// The column sums of g and of g * (x - mean), in double.
-template <class T>
-bool column_dots(index rows, index cols, const T* g, const T* x, const T* mean, double* sums,
-                 double* dots, int threads) {
-  const index blocks = ceil_div(rows, column_chain);
-  Scratch scratch(2 * room<T>(blocks * cols));
-  if (!scratch) return false;
-  T* part_sums = take<T>(scratch, blocks * cols);
-  T* part_dots = take<T>(scratch, blocks * cols);
-  over_column_blocks<T>(
-      rows, cols, threads, [&](index b, index r0, index r1, index j, auto part, auto count) {
-        const index at = b * cols + j;
-        block_dots(cols, g + j, x + j, mean + j, r0, r1, part_sums + at, part_dots + at, part,
-                   count);
-      });
   for (index j = 0; j < cols; ++j) sums[j] = dots[j] = 0;
   for (index b = 0; b < blocks; ++b)
     for (index j = 0; j < cols; ++j) {
       sums[j] += part_sums[b * cols + j];
       dots[j] += part_dots[b * cols + j];
     }
+}
+
+// One o of normalize_columns. `parts` and `sums` are working memory.
+template <class T>
+__attribute__((noinline)) void normalize_sample(index rows, index cols, index groups, const T* x,
+                                                const T* gamma, const T* beta, double epsilon,
+                                                T* y, T* mean, T* variance, T* parts, double* sums,
+                                                int threads) {
+  double *middle = sums, *square = sums + cols;
+  const index size = cols / groups;
+  column_moments(rows, cols, size, x, parts, middle, square, threads);
+  T *centre = parts, *factor = parts + cols;  // the parts are summed up
+  for (index q = 0; q < groups; ++q) {
+    const index first = q * size, last = first + size;
+    double spread = 0;
+    for (index j = first; j < last; ++j) spread += square[j];
+    spread /= static_cast<double>(rows * size);
+    mean[q] = static_cast<T>(middle[first]);
+    variance[q] = static_cast<T>(spread);
+    const double scale = 1 / __builtin_sqrt(spread + epsilon);
+    for (index j = first; j < last; ++j) {
+      centre[j] = mean[q];
+      factor[j] = static_cast<T>(gamma ? scale * gamma[j] : scale);
+    }
+  }
+  column_affine(rows, cols, x, centre, factor, beta, y, threads);
+}
+
+// y = (x - mean) / sqrt(variance + epsilon) * gamma + beta for x[outer, rows, cols], where each x[o] has one mean and
+// variance for each of `groups` runs of neighbouring columns. gamma and beta, one for each column, may be null.
+template <class T>
+bool normalize_columns(index outer, index rows, index cols, index groups, const T* x,
+                       const T* gamma, const T* beta, double epsilon, T* y, T* mean, T* variance,
+                       int threads) {
+  const int slots = slots_of(outer, threads);
+  const index size = column_parts(rows, cols);
+  Scratch scratch(room<T>(size * slots) + room<double>(2 * cols * slots));
+  if (!scratch) return false;
+  T* parts = take<T>(scratch, size * slots);
+  double* sums = take<double>(scratch, 2 * cols * slots);
+  share_out(outer, rows * cols, threads, [&](index o, int slot, int team) {
+    const index at = o * rows * cols, q = o * groups;
+    normalize_sample(rows, cols, groups, x + at, gamma, beta, epsilon, y + at, mean + q,
+                     variance + q, parts + slot * size, sums + slot * 2 * cols, team);
+  });
   return true;
 }
 
-// dx = g * factor + (x - mean) * slope + level, column by column.
+// One o of normalize_columns_grad: dx, and its shares of dbeta and dgamma.
 template <class T>
-void column_affine_grad(index rows, index cols, const T* g, const T* x, const T* mean,
-                        const T* factor, const T* slope, const T* level, T* dx, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> away = part.get(x + at + j) - part.get(mean + j);
-      part.put(dx + at + j, part.get(g + at + j) * part.get(factor + j) +
-                                (away * part.get(slope + j) + part.get(level + j)));
-    });
+__attribute__((noinline)) void normalize_sample_grad(
+    index rows, index cols, index groups, const T* g, const T* x, const T* gamma, const T* mean,
+    const T* variance, const T* g_mean, const T* g_variance, double epsilon, T* dx, double* to_beta,
+    double* to_gamma, T* parts, int threads) {
+  T *centre = parts, *factor = centre + cols, *slope = factor + cols, *level = slope + cols;
+  const index size = cols / groups;
+  for (index q = 0; q < groups; ++q)
+    for (index j = q * size; j < (q + 1) * size; ++j) centre[j] = mean[q];
+  column_dots(rows, cols, g, x, centre, level + cols, to_beta, to_gamma, threads);
+  const double count = static_cast<double>(rows * size);
+  for (index q = 0; q < groups; ++q) {
+    const index first = q * size, last = first + size;
+    const double scale = 1 / __builtin_sqrt(variance[q] + epsilon);
+    double sum = 0, dot = 0;
+    for (index j = first; j < last; ++j) {
+      const double weight = gamma ? gamma[j] : 1;
+      sum += weight * to_beta[j];
+      dot += weight * to_gamma[j];
+    }
+    const double by_mean = g_mean ? g_mean[q] : 0, by_variance = g_variance ? 2 * g_variance[q] : 0;
+    const T tilt = static_cast<T>((by_variance - scale * scale * scale * dot) / count);
+    const T lift = static_cast<T>((by_mean - scale * sum) / count);
+    for (index j = first; j < last; ++j) {
+      factor[j] = static_cast<T>(gamma ? scale * gamma[j] : scale);
+      slope[j] = tilt;
+      level[j] = lift;
+      to_gamma[j] *= scale;
+    }
+  }
+  column_affine_grad(rows, cols, g, x, centre, factor, slope, level, dx, threads);
+}
+
+// The gradients of normalize_columns by x, gamma and beta, from those of y and, if they are not null, of mean and
+// variance. With s = 1 / sqrt(variance + epsilon), h = (x - mean) * s and w = g * gamma,
+// dx = (w - mean of w - h * mean of (w * h)) * s.
+template <class T>
+bool normalize_columns_grad(index outer, index rows, index cols, index groups, const T* g,
+                            const T* x, const T* gamma, const T* mean, const T* variance,
+                            const T* g_mean, const T* g_variance, double epsilon, T* dx, T* dgamma,
+                            T* dbeta, int threads) {
+  const int slots = slots_of(outer, threads);
+  const index size = column_parts(rows, cols) + 4 * cols;
+  Scratch scratch(room<T>(size * slots) + room<double>(2 * cols * outer));
+  if (!scratch) return false;
+  T* parts = take<T>(scratch, size * slots);
+  double* shares = take<double>(scratch, 2 * cols * outer);
+  share_out(outer, rows * cols, threads, [&](index o, int slot, int team) {
+    const index at = o * rows * cols, q = o * groups;
+    double *to_beta = shares + 2 * cols * o, *to_gamma = to_beta + cols;
+    normalize_sample_grad(rows, cols, groups, g + at, x + at, gamma, mean + q, variance + q,
+                          g_mean ? g_mean + q : nullptr, g_variance ? g_variance + q : nullptr,
+                          epsilon, dx + at, to_beta, to_gamma, parts + slot * size, team);
   });
+  for (index j = 0; j < cols; ++j) {
+    double to_beta = 0, to_gamma = 0;
+    for (index o = 0; o < outer; ++o) {
+      to_beta += shares[2 * cols * o + j];
+      to_gamma += shares[2 * cols * o + cols + j];
+    }
+    dbeta[j] = static_cast<T>(to_beta);
+    dgamma[j] = static_cast<T>(to_gamma);
+  }
+  return true;
 }
 
 KCORE_EXPORT(norms, NormKernels, KCORE_NORMS_KERNELS)

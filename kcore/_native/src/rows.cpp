@@ -1,5 +1,5 @@
 // Softmax and its kin over the rows of a matrix.
-#include "rows.h"
+#include "fold.h"
 
 #include "api/rows.h"
 
@@ -12,7 +12,7 @@ void softmax(index rows, index cols, const T* x, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const T peak = largest(x + at, cols);
     const double total = sum_over<T>(cols, [&](index i, auto part) {
-      const Vec<T> e = exp_of<T>(part.get(x + at + i) - peak);
+      const Vec<T> e = exp_below_0<T>(part.get(x + at + i) - peak);
       part.put(y + at + i, e);
       return e;
     });
@@ -22,14 +22,27 @@ void softmax(index rows, index cols, const T* x, T* y, int threads) {
   });
 }
 
+// y * (g - sum(g * y))
 template <class T>
 void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    const T mean = static_cast<T>(sum_over<T>(
-        cols, [&](index i, auto part) { return part.get(g + at + i) * part.get(y + at + i); }));
+  const auto row = [&](index at, T mean) {
     over_lanes<T>(0, cols, [&](index i, auto part) {
       part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
     });
+  };
+  const auto one = [&](index at) {
+    row(at, static_cast<T>(sum_over<T>(cols, [&](index i, auto part) {
+          return part.get(g + at + i) * part.get(y + at + i);
+        })));
+  };
+  if (cols > short_row<T>) return over_rows(rows, cols, threads, one);
+  over_short_rows<T>(rows, cols, threads, [&](index r, index n) {
+    if (n == 1) return one(r * cols);
+    T means[Simd<T>::lanes];
+    store(means, joined_rows<T>(cols, g + r * cols, Add<T>{}, [&](index, const T* p, auto part) {
+            return part.get(p) * part.get(y + (p - g));
+          }));
+    for (index k = 0; k < n; ++k) row((r + k) * cols, means[k]);
   });
 }
 
@@ -38,7 +51,7 @@ void log_softmax(index rows, index cols, const T* x, T* y, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const T peak = largest(x + at, cols);
     const double total = sum_over<T>(
-        cols, [&](index i, auto part) { return exp_of<T>(part.get(x + at + i) - peak); });
+        cols, [&](index i, auto part) { return exp_below_0<T>(part.get(x + at + i) - peak); });
     const T log_total = static_cast<T>(__builtin_log(total));
     over_lanes<T>(0, cols, [&](index i, auto part) {
       part.put(y + at + i, part.get(x + at + i) - peak - log_total);

@@ -5,6 +5,8 @@ The portable bodies in `kcore/ops/loss.py` say the same in ops; here each is one
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from kcore import _native, config, dtypes, ops
@@ -13,7 +15,9 @@ from kcore.backends.reference import tape
 from kcore.backends.reference.activate import log_softmax as _log_softmax
 from kcore.backends.reference.activate import softmax as _softmax
 from kcore.backends.reference.tape import recorded_as, vjp
+from kcore.ops.loss import _without
 from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.symbolic import Spec
 
 
 def _rows(target, output, axis):
@@ -50,8 +54,7 @@ def _numbers(target):
 
 def sparse_categorical_crossentropy(target, output, from_logits, axis):
     if _logit_rows(output, from_logits, axis):
-        loss = _native.kernels.sparse_crossentropy_rows(_matrix(output), _numbers(target), threads_for(output.size))
-        return loss.reshape(output.shape[:-1])
+        return labelled_crossentropy.op.definition(target, output)[0]
     if _score_rows(output, from_logits, axis):
         loss = _native.kernels.picked_crossentropy_rows(
             _matrix(output), _numbers(target), config.epsilon(), threads_for(output.size)
@@ -73,15 +76,9 @@ def sparse_categorical_crossentropy(target, output, from_logits, axis):
 @private_op(rule=lambda g, target, output, from_logits, axis: Plan(output.shape, output.dtype))
 def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_logits, axis):
     """The gradient of `sparse_categorical_crossentropy` by its output."""
-    logits, scores = _logit_rows(output, from_logits, axis), _score_rows(output, from_logits, axis)
-    if (logits or scores) and g.dtype == output.dtype:
-        g = _spread(g, output.shape[:-1])
-        given = g, _matrix(output), _numbers(target)
-        threads = threads_for(output.size)
-        if logits:
-            dx = _native.kernels.sparse_crossentropy_rows_grad(*given, threads)
-        else:
-            dx = _native.kernels.picked_crossentropy_rows_grad(*given, config.epsilon(), threads)
+    if _score_rows(output, from_logits, axis) and g.dtype == output.dtype:
+        given = _spread(g, output.shape[:-1]), _matrix(output), _numbers(target), config.epsilon()
+        dx = _native.kernels.picked_crossentropy_rows_grad(*given, threads_for(output.size))
         return dx.reshape(output.shape)
     rows, at, valid = _rows(target, output, axis)
     number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)
@@ -104,13 +101,19 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
     return np.moveaxis(y.reshape(np.moveaxis(output, axis, -1).shape), -1, axis)
 
 
-@vjp(ops.sparse_categorical_crossentropy)
+@private_op(rule=lambda target, output, from_logits, axis: Plan(_without(output.shape, axis), output.dtype))
+def sparse_crossentropy(target: Tensor, output: Tensor, from_logits, axis):
+    """`sparse_categorical_crossentropy`, where no kernel keeps something for the gradient."""
+    return sparse_categorical_crossentropy(target, output, from_logits, axis)
+
+
+@vjp(sparse_crossentropy)
 def _(g, y, target, output, from_logits, axis):
     return None, sparse_crossentropy_grad(g, target, output, from_logits, axis)
 
 
 @recorded_as(sparse_crossentropy_grad)
-def _(g, target, output, from_logits, axis):
+def _sparse_gradient(g, target, output, from_logits, axis):
     if target.ndim < output.ndim:
         target = ops.expand_dims(target, axis)
     # A number that is no class has a row of zeros here, and so no gradient.
@@ -127,10 +130,50 @@ def _(g, target, output, from_logits, axis):
     return rise - fall * hot
 
 
+# Kernels of logits keep two numbers of each row: softmax = exp(logits - peak) * share. So a gradient is one pass.
+
+
+def _with_shares(target: Spec, output: Spec) -> Plan:
+    rows = Spec((math.prod(output.shape[:-1]),), output.dtype)
+    return Plan.many((Spec(output.shape[:-1], output.dtype), rows, rows))
+
+
+@private_op(rule=_with_shares)
+def labelled_crossentropy(target: Tensor, output: Tensor):
+    """`sparse_categorical_crossentropy` of logits along the last axis, by a kernel; and what it keeps."""
+    rows = _matrix(output), _numbers(target)
+    loss, *kept = _native.kernels.sparse_crossentropy_rows(*rows, threads_for(output.size))
+    return loss.reshape(output.shape[:-1]), *kept
+
+
+@private_op(rule=lambda g, target, output, peak, share: Plan(output.shape, output.dtype, cast={"g": output.dtype}))
+def labelled_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, peak: Tensor, share: Tensor):
+    """The gradient of `labelled_crossentropy` by its output, for its first result; peak and share are its others."""
+    given = _spread(g, output.shape[:-1]), _matrix(output), _numbers(target), peak, share
+    return _native.kernels.sparse_crossentropy_rows_grad(*given, threads_for(output.size)).reshape(output.shape)
+
+
+@vjp(labelled_crossentropy)
+def _(gs, ys, target, output):
+    # What is kept has no gradient of its own: a second derivative takes it from the logits again.
+    return None, labelled_crossentropy_grad(gs[0], target, output, *ys[1:])
+
+
+@recorded_as(labelled_crossentropy_grad)
+def _(g, target, output, peak, share):
+    return _sparse_gradient(g, target, output, True, len(output.shape) - 1)
+
+
+@recorded_as(ops.sparse_categorical_crossentropy)
+def _(target, output, from_logits, axis):
+    if _logit_rows(output, from_logits, axis):
+        return labelled_crossentropy(target, output)[0]
+    return sparse_crossentropy(target, output, from_logits, axis)
+
+
 def categorical_crossentropy(target, output, from_logits, axis):
-    if _logit_rows(output, from_logits, axis) and target.dtype == output.dtype:
-        loss = _native.kernels.crossentropy_rows(_matrix(output), _matrix(target), threads_for(output.size))
-        return loss.reshape(output.shape[:-1])
+    if _logit_rows(output, from_logits, axis):
+        return logits_crossentropy.op.definition(target, output)[0]
     with np.errstate(all="ignore"):
         if from_logits:
             total = np.sum(target * _log_softmax(output, (axis,)), axis)
@@ -141,37 +184,45 @@ def categorical_crossentropy(target, output, from_logits, axis):
     return np.negative(total).astype(output.dtype)
 
 
-@private_op(rule=lambda g, target, output: Plan(output.shape, output.dtype, cast=output.dtype))
-def logits_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor):
-    """g * (softmax(output) * sum(target) - target): the gradient of `categorical_crossentropy` by logits along the last axis."""
+@private_op(rule=_with_shares)
+def logits_crossentropy(target: Tensor, output: Tensor):
+    """`categorical_crossentropy` of logits along the last axis; and what a kernel keeps."""
+    if _logit_rows(output, True, output.ndim - 1):
+        rows = _matrix(output), _matrix(target)
+        loss, *kept = _native.kernels.crossentropy_rows(*rows, threads_for(output.size))
+        return loss.reshape(output.shape[:-1]), *kept
+    with np.errstate(all="ignore"):
+        peak = np.max(output, -1, keepdims=True, initial=-np.inf)
+        share = 1 / np.sum(np.exp(output - peak), -1)
+    return categorical_crossentropy(target, output, True, output.ndim - 1), peak.reshape(-1), share.reshape(-1)
+
+
+@private_op(rule=lambda g, target, output, peak, share: Plan(output.shape, output.dtype, cast=output.dtype))
+def logits_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, peak: Tensor, share: Tensor):
+    """g * (softmax(output) * sum(target) - target): the gradient of `logits_crossentropy` by logits, for its first result."""
     g = _spread(g, output.shape[:-1])
     if _logit_rows(output, True, output.ndim - 1):
-        dx = _native.kernels.crossentropy_rows_grad(g, _matrix(output), _matrix(target), threads_for(output.size))
-        return dx.reshape(output.shape)
+        given = g, _matrix(output), _matrix(target), peak, share
+        return _native.kernels.crossentropy_rows_grad(*given, threads_for(output.size)).reshape(output.shape)
+    peak, share = (t.reshape(*g.shape, 1) for t in (peak, share))
     with np.errstate(all="ignore"):
-        p = _softmax(output, (output.ndim - 1,))
+        p = np.exp(output - peak) * share
         return (p * np.sum(target, -1, keepdims=True) - target) * g[..., None]
 
 
-@recorded_as(logits_crossentropy_grad)
-def _(g, target, output):
-    return ops.expand_dims(g, -1) * (ops.softmax(output, -1) * ops.sum(target, -1, keepdims=True) - target)
-
-
-@private_op(rule=lambda target, output: Plan(output.shape[:-1], output.dtype, cast=output.dtype))
-def logits_crossentropy(target: Tensor, output: Tensor):
-    """`categorical_crossentropy` of logits along the last axis."""
-    return categorical_crossentropy(target, output, True, output.ndim - 1)
-
-
 @vjp(logits_crossentropy)
-def _(g, y, target, output):
-    by_target = -ops.expand_dims(g, -1) * ops.log_softmax(output, -1) if tape.tracked([target]) else None
-    return by_target, logits_crossentropy_grad(g, target, output)
+def _(gs, ys, target, output):
+    by_target = -ops.expand_dims(gs[0], -1) * ops.log_softmax(output, -1) if tape.tracked([target]) else None
+    return by_target, logits_crossentropy_grad(gs[0], target, output, *ys[1:])
+
+
+@recorded_as(logits_crossentropy_grad)
+def _(g, target, output, peak, share):
+    return ops.expand_dims(g, -1) * (ops.softmax(output, -1) * ops.sum(target, -1, keepdims=True) - target)
 
 
 @recorded_as(ops.categorical_crossentropy)
 def _(target, output, from_logits, axis):
     if from_logits and axis == len(output.shape) - 1:
-        return logits_crossentropy(target, output)
+        return logits_crossentropy(target, output)[0]
     return ops.categorical_crossentropy.op.body(target, output, from_logits, axis)

@@ -9,6 +9,7 @@ import numpy as np
 from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
+from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -70,15 +71,26 @@ def _(g, y, scale, axis, centre):
 # -- by kernels -------------------------------------------------------------------------
 
 
-def _in_rows(x, axis, *parts) -> bool:
-    """Whether kernels can take x, with what belongs to its last axes, as a matrix of rows to normalize."""
+def _has_kernel(x, *parts) -> bool:
+    """Whether kernels take x together with these, each of which may be None."""
     return (
         _native.available
         and x.dtype.char in "fd"
         and x.size > 0
-        and axis == tuple(range(len(x.shape) - len(axis), len(x.shape)))
         and all(p is None or p.dtype == x.dtype for p in parts)
     )
+
+
+def _in_rows(x, axis, *parts) -> bool:
+    """Whether kernels can take x, with what belongs to its last axes, as a matrix of rows to normalize."""
+    return axis == tuple(range(len(x.shape) - len(axis), len(x.shape))) and _has_kernel(x, *parts)
+
+
+def _shaped(gradient, part):
+    """The gradient of an optional argument in its shape."""
+    if part is None:
+        return None
+    return gradient if gradient.shape == part.shape else ops.reshape(gradient, part.shape)
 
 
 def _flat(part):
@@ -122,13 +134,8 @@ def normalize_rows_grad(
 @vjp(normalize_rows)
 def _(gs, ys, x, gamma, beta, axis, epsilon, centre):
     # The statistics have no gradient of their own: a second derivative takes them from x again.
-    g = ops.broadcast_to(gs[0], x.shape)
-    dx, dgamma, dbeta = normalize_rows_grad(g, x, gamma, beta, ys[1], ys[2], axis, epsilon, centre)
-    return (
-        dx,
-        None if gamma is None else ops.reshape(dgamma, gamma.shape),
-        None if beta is None else ops.reshape(dbeta, beta.shape),
-    )
+    dx, dgamma, dbeta = normalize_rows_grad(gs[0], x, gamma, beta, ys[1], ys[2], axis, epsilon, centre)
+    return dx, _shaped(dgamma, gamma), _shaped(dbeta, beta)
 
 
 @recorded_as(normalize_rows_grad)
@@ -193,28 +200,8 @@ def _(x, scale, axis, epsilon):
 # -- batch normalization ----------------------------------------------------------------
 
 
-def _by_channel(x, axis, *parts) -> bool:
-    """Whether kernels can take x as a matrix with a column for each channel."""
-    return (
-        _native.available
-        and x.dtype.char in "fd"
-        and x.size > 0
-        and axis == (len(x.shape) - 1,)
-        and all(p is None or p.dtype == x.dtype for p in parts)
-    )
-
-
-def _batch(x, offset, scale, epsilon):
-    columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-    threads = threads_for(x.size)
-    mean, variance = (t[0] for t in _native.kernels.moments(columns, 1, *columns.shape, threads))
-    factor = _factor(variance, scale, epsilon)
-    y = _native.kernels.column_affine(columns, mean, factor, _flat(offset), threads)
-    return y.reshape(x.shape), mean, variance
-
-
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
-    if _by_channel(x, axis, mean, variance, offset, scale):
+    if axis == (x.ndim - 1,) and _has_kernel(x, mean, variance, offset, scale):
         columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
         factor = _factor(_flat(variance), scale, epsilon)
         y = _native.kernels.column_affine(columns, _flat(mean), factor, _flat(offset), threads_for(x.size))
@@ -240,75 +227,88 @@ def _factor(variance, scale, epsilon):
         return factor if scale is None else factor * _flat(scale)
 
 
-def _with_statistics(x: Spec, offset, scale, axis, epsilon) -> Plan:
-    statistic = Spec(x.shape[-1:], x.dtype)
+# Batch normalization is group normalization with a group for each channel, and all samples as one.
+
+
+def _columns(x, axis, samples):
+    """x as (samples, rows, channels), of channels along `axis`."""
+    if axis != x.ndim - 1:
+        x = to_last(x, "channels_first") if axis == 1 else np.moveaxis(x, axis, -1)
+    return np.ascontiguousarray(x).reshape(samples, -1, x.shape[-1])
+
+
+def _uncolumned(y, axis, shape):
+    """What was made of `_columns(x, axis, samples)`, in the shape of x."""
+    if axis == len(shape) - 1:
+        return y.reshape(shape)
+    y = y.reshape(*shape[:axis], *shape[axis + 1 :], shape[axis])
+    return from_last(y, "channels_first") if axis == 1 else np.moveaxis(y, -1, axis)
+
+
+def _with_statistics(x: Spec, gamma, beta, axis, samples, groups, epsilon) -> Plan:
+    statistic = Spec((samples * groups,), x.dtype)
     return Plan.many((Spec(x.shape, x.dtype), statistic, statistic))
 
 
 @private_op(rule=_with_statistics)
-def normalize_columns(x: Tensor, offset: Tensor | None, scale: Tensor | None, axis, epsilon):
-    """`normalize_batch` of floats whose channels come last, by kernels."""
-    return _batch(x, offset, scale, epsilon)
+def normalize_columns(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis, samples, groups, epsilon):
+    """x by the statistics of groups of the channels along `axis` in each of `samples` equal parts; and these."""
+    parts = _columns(x, axis, samples), _flat(gamma), _flat(beta)
+    y, *statistics = _native.kernels.normalize_columns(*parts, groups, epsilon, threads_for(x.size))
+    return _uncolumned(y, axis, x.shape), *(s.reshape(-1) for s in statistics)
 
 
-def _column_grads(g_y: Spec, g_mean, g_variance, x: Spec, *rest) -> Plan:
-    part = Spec(x.shape[-1:], x.dtype)
+def _column_grads(g: Spec, g_mean, g_variance, x: Spec, gamma, mean, variance, axis, *rest) -> Plan:
+    part = Spec((x.shape[axis],), x.dtype)
     return Plan.many((Spec(x.shape, x.dtype), part, part), cast=x.dtype)
 
 
 @private_op(rule=_column_grads)
 def normalize_columns_grad(
-    g_y: Tensor,
+    g: Tensor,
     g_mean: Tensor,
     g_variance: Tensor,
     x: Tensor,
-    scale: Tensor | None,
+    gamma: Tensor | None,
     mean: Tensor,
     variance: Tensor,
     axis,
+    samples,
+    groups,
     epsilon,
 ):
-    """The gradients of `normalize_columns` by x, offset and scale, from those of its three results."""
-    kernels, threads = _native.kernels, threads_for(x.size)
-    columns, g = (np.ascontiguousarray(t).reshape(-1, x.shape[-1]) for t in (x, g_y))
-    count = len(columns)
-    sums, dots = kernels.column_dots(g, columns, mean, threads)
-    with np.errstate(all="ignore"):
-        root = 1 / np.sqrt(variance.astype("float64") + epsilon)
-        factor = root if scale is None else root * _flat(scale)
-        slope = (2 * g_variance - factor * root * root * dots) / count
-        level = (g_mean - factor * sums) / count
-    factor, slope, level = (t.astype(x.dtype) for t in (factor, slope, level))
-    dx = kernels.column_affine_grad(g, columns, mean, factor, slope, level, threads)
-    return dx.reshape(x.shape), sums.astype(x.dtype), (dots * root).astype(x.dtype)
+    """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results."""
+    columns = _columns(g, axis, samples), _columns(x, axis, samples)
+    parts = _flat(gamma), mean, variance, g_mean, g_variance
+    dx, *rest = _native.kernels.normalize_columns_grad(*columns, *parts, groups, epsilon, threads_for(x.size))
+    return _uncolumned(dx, axis, x.shape), *rest
 
 
 @vjp(normalize_columns)
-def _(gs, ys, x, offset, scale, axis, epsilon):
-    g = ops.broadcast_to(gs[0], x.shape)
-    dx, doffset, dscale = normalize_columns_grad(g, gs[1], gs[2], x, scale, ys[1], ys[2], axis, epsilon)
-    return (
-        dx,
-        None if offset is None else ops.reshape(doffset, offset.shape),
-        None if scale is None else ops.reshape(dscale, scale.shape),
-    )
+def _(gs, ys, x, gamma, beta, axis, samples, groups, epsilon):
+    dx, dgamma, dbeta = normalize_columns_grad(*gs, x, gamma, *ys[1:], axis, samples, groups, epsilon)
+    return dx, _shaped(dgamma, gamma), _shaped(dbeta, beta)
 
 
 @recorded_as(normalize_columns_grad)
-def _(g_y, g_mean, g_variance, x, scale, mean, variance, axis, epsilon):
-    folded = tuple(range(len(x.shape) - 1))
-    count = math.prod(x.shape[:-1])
-    centred = x - ops.mean(x, folded)
-    root = ops.rsqrt(ops.mean(ops.square(centred), folded) + epsilon)
-    factor = root if scale is None else root * ops.reshape(scale, (-1,))
-    sums, dots = ops.sum(g_y, folded), ops.sum(g_y * centred, folded)
-    slope = (2 * g_variance - factor * root * root * dots) / count
-    return g_y * factor + centred * slope + (g_mean - factor * sums) / count, sums, dots * root
+def _(g, g_mean, g_variance, x, gamma, mean, variance, axis, samples, groups, epsilon):
+    g, x = ops.moveaxis(g, axis, -1), ops.moveaxis(x, axis, -1)
+    whole, shape = x.shape, (samples, -1, groups, x.shape[-1] // groups)
+    g, x = ops.reshape(g, shape), ops.reshape(x, shape)
+    g_mean, g_variance = (ops.reshape(t, (samples, 1, groups, 1)) for t in (g_mean, g_variance))
+    centred = x - ops.mean(x, (1, 3), keepdims=True)
+    factor = ops.rsqrt(ops.mean(ops.square(centred), (1, 3), keepdims=True) + epsilon)
+    h = centred * factor
+    w = g if gamma is None else g * ops.reshape(gamma, shape[2:])
+    dx = (w - ops.mean(w, (1, 3), keepdims=True) - h * ops.mean(w * h, (1, 3), keepdims=True)) * factor
+    dx = dx + (2 * g_variance * centred + g_mean) / (math.prod(whole) // (samples * groups))
+    dgamma, dbeta = (ops.reshape(ops.sum(t, (0, 1)), (-1,)) for t in (g * h, g))
+    return ops.moveaxis(ops.reshape(dx, whole), -1, axis), dgamma, dbeta
 
 
 def normalize_batch(x, offset, scale, axis, epsilon):
-    if _by_channel(x, axis, offset, scale):
-        return _batch(x, offset, scale, epsilon)
+    if len(axis) == 1 and _has_kernel(x, offset, scale):
+        return normalize_columns.op.definition(x, scale, offset, axis[0], 1, x.shape[axis[0]], epsilon)
     return _batch_definition(x, offset, scale, axis, epsilon)
 
 
@@ -332,9 +332,38 @@ def _(x, offset, scale, axis, epsilon):
     if any(half.is_half(t.dtype) for t in (x, offset, scale) if t is not None):
         made = ops.normalize_batch(*_wide(x, offset, scale), axis, epsilon)
         return tuple(_narrow(y, dtype) for y in made)
-    if _by_channel(x, axis, offset, scale):
-        return normalize_columns(x, offset, scale, axis, epsilon)
+    if len(axis) == 1 and _has_kernel(x, offset, scale):
+        return normalize_columns(x, scale, offset, axis[0], 1, x.shape[axis[0]], epsilon)
     return ops.normalize_batch.op.body(x, offset, scale, axis, epsilon)
+
+
+# -- group normalization ----------------------------------------------------------------
+
+
+def _group_definition(x, gamma, beta, groups, axis, epsilon):
+    wide = dtypes.to_numpy(_dtype(x, gamma, beta))
+    last = np.moveaxis(x, axis, -1)
+    sizes = x.shape[0], math.prod(last.shape[1:-1]), groups, x.shape[axis] // groups
+    with np.errstate(all="ignore"):
+        y = _standardize(last.reshape(sizes).astype("float64"), (1, 3), epsilon, True)[0].reshape(last.shape)
+        return _scaled(np.moveaxis(y, -1, axis).astype(wide), gamma, beta, (axis,)).astype(x.dtype, copy=False)
+
+
+def group_normalization(x, gamma, beta, groups, axis, epsilon):
+    if _has_kernel(x, gamma, beta):
+        return normalize_columns.op.definition(x, gamma, beta, axis, x.shape[0], groups, epsilon)[0]
+    return _group_definition(x, gamma, beta, groups, axis, epsilon)
+
+
+@recorded_as(ops.group_normalization)
+def _(x, gamma, beta, groups, axis, epsilon):
+    dtype = dtypes.name_of(x.dtype)
+    x, gamma, beta = _wide(x, gamma, beta)
+    if _has_kernel(x, gamma, beta):
+        y = normalize_columns(x, gamma, beta, axis, x.shape[0], groups, epsilon)[0]
+    else:
+        y = ops.group_normalization.op.body(x, gamma, beta, groups, axis, epsilon)
+    return _narrow(y, dtype)
 
 
 def _dtype(*arrays):

@@ -67,7 +67,7 @@ class Node:
                 y._node = self
             return
         self.outputs = tuple([(r.shape, r.dtype) for r in y])
-        self.y = tree.map_structure(lambda r: r.view(np.ndarray), y) if keep_y else None
+        self.y = tuple([r.view(np.ndarray) for r in y]) if keep_y else None
         for i, r in enumerate(y):
             if r.dtype.kind not in "biu":
                 r._node, r._output = self, i
@@ -83,14 +83,15 @@ class Node:
                     y._node = self
         else:
             gs = [
-                incoming[i] if i in incoming else ops.zeros(shape, dtypes.name_of(dtype))
+                incoming[i] if i in incoming else np.zeros(shape, dtype).view(Tensor)
                 for i, (shape, dtype) in enumerate(self.outputs)
             ]
             if y is not None:
-                y = tree.map_structure(lambda r: r.view(Tensor), y)
-                for i, r in enumerate(tree.flatten(y)):
-                    if active and r.dtype.kind not in "biu":
-                        r._node, r._output = self, i
+                y = tuple([r.view(Tensor) for r in y])
+                if active:
+                    for i, r in enumerate(y):
+                        if r.dtype.kind not in "biu":
+                            r._node, r._output = self, i
         found = self.rule(gs, y, *self.args)
         if not isinstance(found, (tuple, list)):
             return [found]

@@ -4,17 +4,21 @@
 
 namespace kcore {
 
-// Crossentropies of the rows of a matrix: of logits, and `picked` of scores that are divided by their sum.
+// Crossentropies of the rows of a matrix: of logits, and `picked` of scores that are divided by their sum. What those of
+// logits keep for their gradients: softmax(x) = exp(x - peak) * share.
 #define KCORE_CROSSENTROPY_KERNELS(K)                                                       \
   K(void, sparse_crossentropy,                                                              \
-    (index rows, index cols, const T* x, const std::int64_t* target, T* loss, int threads)) \
+    (index rows, index cols, const T* x, const std::int64_t* target, T* loss, T* peak,      \
+     T* share, int threads))                                                                \
   K(void, sparse_crossentropy_grad,                                                         \
-    (index rows, index cols, const T* g, const T* x, const std::int64_t* target, T* dx, int \
-     threads))                                                                              \
+    (index rows, index cols, const T* g, const T* x, const std::int64_t* target,            \
+     const T* peak, const T* share, T* dx, int threads))                                    \
   K(void, dense_crossentropy,                                                               \
-    (index rows, index cols, const T* x, const T* target, T* loss, int threads))            \
+    (index rows, index cols, const T* x, const T* target, T* loss, T* peak, T* share,       \
+     int threads))                                                                          \
   K(void, dense_crossentropy_grad,                                                          \
-    (index rows, index cols, const T* g, const T* x, const T* target, T* dx, int threads))  \
+    (index rows, index cols, const T* g, const T* x, const T* target, const T* peak,        \
+     const T* share, T* dx, int threads))                                                   \
   K(void, picked_crossentropy,                                                              \
     (index rows, index cols, const T* p, const std::int64_t* target, T* loss, double        \
      epsilon, int threads))                                                                 \

@@ -15,12 +15,13 @@ namespace kcore {
   K(void, column_affine,                                                                      \
     (index rows, index cols, const T* x, const T* mean, const T* factor, const T* offset,     \
      T* y, int threads))                                                                      \
-  K(bool, column_dots,                                                                        \
-    (index rows, index cols, const T* g, const T* x, const T* mean, double* sums,             \
-     double* dots, int threads))                                                              \
-  K(void, column_affine_grad,                                                                 \
-    (index rows, index cols, const T* g, const T* x, const T* mean, const T* factor,          \
-     const T* slope, const T* level, T* dx, int threads))
+  K(bool, normalize_columns,                                                                  \
+    (index outer, index rows, index cols, index groups, const T* x, const T* gamma,           \
+     const T* beta, double epsilon, T* y, T* mean, T* variance, int threads))                 \
+  K(bool, normalize_columns_grad,                                                             \
+    (index outer, index rows, index cols, index groups, const T* g, const T* x,               \
+     const T* gamma, const T* mean, const T* variance, const T* g_mean, const T* g_variance,  \
+     double epsilon, T* dx, T* dgamma, T* dbeta, int threads))
 KCORE_TABLE(NormKernels, KCORE_NORMS_KERNELS)
 
 }  // namespace kcore
