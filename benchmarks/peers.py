@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -218,6 +219,17 @@ def backward(inputs: Inputs, by: Sequence[int] = (0,), **functions: Callable | C
         return _library(peer).backward(call, arrays, by, g)
 
     return {p: lambda p=p, c=c: build(p, c) for p, c in _calls(functions).items()}
+
+
+def in_onnxruntime(file: bytes, feeds: Mapping[str, np.ndarray], back: Callable[[Any], Any] = AS_IS.back) -> Subject:
+    """An ONNX file run on those inputs; `back` gives the first result the layout that NumPy has."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
+    options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return Subject(lambda: session.run(None, feeds), lambda: [back(session.run(None, feeds)[0])])
 
 
 def normal(*shapes: tuple[int, ...], scale: float = 1.0) -> Inputs:
