@@ -56,6 +56,10 @@ void* fresh_block(std::size_t bytes) {
 }  // namespace
 
 void* take_block(std::size_t bytes, std::size_t* got) {
+  if (bytes < pooled_bytes) {
+    *got = bytes;
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  }
   bytes = (bytes + huge_page - 1) / huge_page * huge_page;
   // The smallest that fits without wasting a quarter of it.
   std::size_t best = kept.size();
@@ -85,7 +89,10 @@ void* take_block(std::size_t bytes, std::size_t* got) {
 }
 
 void give_block(void* base, std::size_t bytes) {
-  if (!base) return;
+  if (bytes < pooled_bytes) {
+    std::free(base);
+    return;
+  }
   state.in_use -= bytes;
   if (bytes > state.limit) {
     std::free(base);
