@@ -236,6 +236,15 @@ def normal(*shapes: tuple[int, ...], scale: float = 1.0) -> Inputs:
     """Inputs drawn from the normal distribution."""
 
     def draw(rng: np.random.Generator) -> list[np.ndarray]:
-        return [rng.standard_normal(shape, "float32") * np.float32(scale) for shape in shapes]
+        return [_aligned(rng.standard_normal(shape, "float32") * np.float32(scale)) for shape in shapes]
 
     return draw
+
+
+def _aligned(x: np.ndarray) -> np.ndarray:
+    """A copy on cache lines, as results of every library lie, where NumPy's allocator has it in a quarter of cases."""
+    room = np.empty(x.nbytes + 64, "uint8")
+    start = -room.ctypes.data % 64
+    placed = room[start : start + x.nbytes].view(x.dtype).reshape(x.shape)
+    placed[...] = x
+    return placed

@@ -192,8 +192,8 @@ void depthwise_weight_grad_of(const Conv& s, const T* x, const T* g, T* dw, int 
   over_planes(s, [&](const Planes& planes) {
     const Walk walk = forward_walk(s, planes);
     // Narrow maps have many channels: the vectors of a column lie so far apart that they share a
-    // few lines of L1, and rows of channels are better there.
-    if constexpr (width == 1 && sizeof(T) == sizeof(float))
+    // few lines of L1, and rows of channels are better there. So they are where registers are few.
+    if constexpr (width == 1 && sizeof(T) == sizeof(float) && KCORE_VECTOR_BYTES == 64)
       if (const index step = s.sh; walk.ow > block_columns &&
                                    (fits_blocks<T>(walk, 1) || fits_blocks<T>(walk, 2))) {
         const auto grads = step == 1 ? &depth_block_grads<1, T> : &depth_block_grads<2, T>;
