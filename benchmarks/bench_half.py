@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kcore import ops
 
-from .bench_conv import RESNET
+from .bench_conv import RESNET, flat, inputs
 from .bench_conv import functions as convolving
 from .bench_elementwise import functions as elementwise
 from .bench_norms import LAYER, SOFTMAX
@@ -38,7 +38,7 @@ def halved(functions: dict, dtype: str, count: int) -> dict:
 
 MATMUL = {"kcore": ops.matmul, "torch": lambda a, b: torch.matmul(a, b), "jax": lambda a, b: jnp.matmul(a, b)}
 CONVOLUTIONS = [
-    c for c in RESNET if (c.size, c.channels, c.filters) in {(56, 64, 64), (14, 1024, 256)} and c.stride == 1
+    flat(c) for c in RESNET if (c.size, c.channels, c.filters) in {(56, 64, 64), (14, 1024, 256)} and c.stride == 1
 ]
 
 
@@ -51,10 +51,9 @@ def rows():
                 forward(normal(*[(size, size)] * 2), **how),
                 tolerance=tolerance,
             )
-        for c in CONVOLUTIONS:
-            shapes = (1, c.size, c.size, c.channels), (c.kernel, c.kernel, c.channels, c.filters)
-            how = halved(convolving(c), dtype, 2)
-            yield Row(f"conv {c.name}, batch 1, {dtype}", forward(normal(*shapes), **how), tolerance=tolerance)
+        for form in CONVOLUTIONS:
+            peers = forward(inputs(form, 1)[0], **halved(convolving(form), dtype, 2))
+            yield Row(f"conv {form.name}, batch 1, {dtype}", peers, tolerance=tolerance)
         for name in ("exp", "tanh", "gelu", "add"):
             how = halved(elementwise(name)[1], dtype, 1)
             yield Row(f"{name} 1M, {dtype}", forward(normal((1_000_000,)), **how), tolerance=tolerance)

@@ -13,7 +13,7 @@ import numpy as np
 import kcore
 
 from . import loops, resnet, training
-from .peers import torch
+from .peers import in_onnxruntime, torch
 from .rows import Row, Subject
 
 TASKS = {
@@ -56,24 +56,15 @@ def predicted(batch: int) -> dict[str, Any]:
 
         return Subject(run, lambda: [run().numpy()])
 
-    def in_onnxruntime() -> Subject:
-        import os
-
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = int(os.environ["OMP_NUM_THREADS"])
-        options.inter_op_num_threads = 1
-        file = resnet.in_onnx(resnet.weights(), batch)
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    def in_onnx() -> Subject:
         x = np.ascontiguousarray(images(batch).transpose(0, 3, 1, 2))
-        return Subject(lambda: session.run(None, {"x": x}), lambda: session.run(None, {"x": x}))
+        return in_onnxruntime(resnet.in_onnx(resnet.weights(), batch), {"x": x})
 
     return {
         "kcore": in_kcore,
         "torch channels_last": lambda: in_torch("channels_last"),
         "torch nchw": lambda: in_torch("contiguous_format"),
-        "onnxruntime": in_onnxruntime,
+        "onnxruntime": in_onnx,
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import ops
 
-from .bench_conv import FIRST, LAST, Chosen
+from .bench_conv import FIRST, LAST, torch_images
 from .peers import Call, backward, forward, functional, jax, jnp, nn, normal, torch
 from .rows import Row
 
@@ -38,7 +38,7 @@ def jax_batch(x, gamma, beta):
 
 
 def torch_batch(memory_format):
-    image = Chosen(memory_format, 0)
+    image = torch_images(memory_format)
 
     def call(x, gamma, beta):
         return functional.batch_norm(x, None, None, gamma, beta, training=True, eps=1e-3)

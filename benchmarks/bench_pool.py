@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kcore import ops
 
-from .bench_conv import FIRST, LAST, Chosen
+from .bench_conv import FIRST, LAST, torch_images
 from .peers import Call, backward, forward, functional, jax, jnp, normal
 from .rows import Row
 
@@ -20,7 +20,7 @@ GLOBAL = (8, 7, 7, 2048)
 
 def laid_out(function):
     """torch's function in both layouts."""
-    image = {name: Chosen(name, 0) for name in ("channels_last", "contiguous_format")}
+    image = {name: torch_images(name) for name in ("channels_last", "contiguous_format")}
     return {
         LAST: Call(function, [image["channels_last"]], image["channels_last"]),
         FIRST: Call(function, [image["contiguous_format"]], image["contiguous_format"]),

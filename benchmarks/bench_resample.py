@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kcore import ops
 
-from .bench_conv import FIRST, LAST, Chosen
+from .bench_conv import FIRST, LAST, torch_images
 from .peers import Call, backward, forward, functional, jax, normal
 from .rows import Row
 
@@ -30,7 +30,7 @@ def functions(shape, size, method, antialias):
         return jax.image.resize(x, new, {"bicubic": "cubic"}.get(method, method), antialias)
 
     def laid_out(memory_format):
-        image = Chosen(memory_format, 0)
+        image = torch_images(memory_format)
         return Call(in_torch, [image], image)
 
     peers = {"kcore": lambda x: ops.image.resize(x, (size, size), method, antialias), "jax": in_jax}

@@ -44,7 +44,7 @@ cdef extern from "levels.h" namespace "kcore" nogil:
 cdef extern from "memory.h" namespace "kcore" nogil:
     struct PoolState:
         size_t kept, in_use, limit, reused, fresh
-    size_t pooled_bytes
+    size_t aligned_bytes
     void* take_block(size_t, size_t*) noexcept
     void give_block(void*, size_t) noexcept
     PoolState block_state() noexcept
@@ -146,7 +146,7 @@ cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind):
     cdef int i
     for i in range(ndim):
         bytes *= dims[i]
-    if bytes < pooled_bytes or kind not in (cnp.NPY_UINT16, cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
+    if bytes < aligned_bytes or kind not in (cnp.NPY_UINT16, cnp.NPY_FLOAT32, cnp.NPY_FLOAT64):
         return cnp.PyArray_EMPTY(ndim, dims, kind, 0)
     cdef Block block = Block.__new__(Block)
     block.base = take_block(bytes, &block.bytes)

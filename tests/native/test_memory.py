@@ -55,6 +55,17 @@ def test_arrays_are_writable_aligned_and_as_asked(pool):
     assert pool.new_array(LARGE, "float32").ctypes.data % 64 == 0
 
 
+def test_results_too_small_for_it_begin_on_a_cache_line_from_16_kib(pool):
+    before = pool.pool_state()
+    arrays = [pool.new_array((64, 64 + i), "float32") for i in range(50)]
+    assert all(a.ctypes.data % 64 == 0 for a in arrays)
+    for i, a in enumerate(arrays):
+        a[...] = i
+    assert all((a == i).all() for i, a in enumerate(arrays))
+    del arrays, a
+    assert pool.pool_state() == before
+
+
 def test_results_of_kernels_come_from_it(pool):
     x = np.zeros(LARGE, "float32")
     in_use = pool.pool_state()["in_use"]

@@ -7,55 +7,10 @@
 // Several output channels per input channel (a depth multiplier) are the wrapper's job.
 #pragma once
 
-#include "geometry.h"
+#include "depth_blocks.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
-
-// Taps first .. last of `taps` that keep `start + tap * dilation` inside [0, size).
-struct Taps {
-  index first, last;
-  Taps(index start, index dilation, index taps, index size) {
-    first = start >= 0 ? 0 : min_of(taps, ceil_div(-start, dilation));
-    last = start >= size ? first : max_of(first, min_of(taps, ceil_div(size - start, dilation)));
-  }
-};
-
-// A depthwise kernel read in steps, so that a reversed one needs no copy.
-template <class T>
-struct DepthKernel {
-  const T* w;
-  index tap_h, tap_w, channel;  // elements to the next tap, and to the next channel of the group
-  bool add;                     // the sums go on from what is there
-
-  KCORE_INLINE_MEMBER DepthKernel from(index column) const {
-    return {w + column, tap_h, tap_w, channel, add};
-  }
-};
-
-// A number as a type: how many channels a group has, or how many taps are summed together.
-template <int n>
-struct Width {
-  static constexpr int value = n;
-};
-
-// Each lane gets lane i of its group of `width`.
-template <int width, class T>
-KCORE_INLINE Vec<T> pick(Vec<T> v, int i) {
-  constexpr int lanes = Simd<T>::lanes;
-  if constexpr (width == 1) return v;
-#ifdef __clang__
-  Vec<T> picked;
-#pragma GCC unroll 16
-  for (int j = 0; j < lanes; ++j) picked[j] = v[j / width * width + i];
-  return picked;
-#else
-  typename Bits<T>::V from;
-#pragma GCC unroll 16
-  for (int j = 0; j < lanes; ++j) from[j] = j / width * width + i;
-  return __builtin_shuffle(v, from);
-#endif
-}
 
 // out[0 .. count) pixels of one row, all with the same taps; `in` is the first tap of the first.
 template <int width, int count, class T, class Part>
@@ -86,41 +41,10 @@ KCORE_INLINE void depth_pixels(const Walk& walk, const Taps& rows, const Taps& c
   for (int i = 0; i < count; ++i) part.put(out + i * walk.out_w, sum[i]);
 }
 
-// The same for kernel rows of three taps side by side and stride 1: each input is loaded once, and
-// each sum adds its taps in the same order.
-template <int count, class T>
-KCORE_INLINE void depth_slide(const Walk& walk, const Taps& rows, const DepthKernel<T>& kernel,
-                              const T* in, index in_row, T* out) {
-  Vec<T> sum[count];
-#pragma GCC unroll 8
-  for (int i = 0; i < count; ++i)
-    sum[i] = kernel.add ? load(out + i * walk.out_w) : Vec<T>{};
-  for (index a = rows.first; a < rows.last; ++a) {
-    const T* p = in + a * in_row;
-    const T* w = kernel.w + a * kernel.tap_h;
-    const Vec<T> w0 = load(w), w1 = load(w + kernel.tap_w), w2 = load(w + 2 * kernel.tap_w);
-#pragma GCC unroll 16
-    for (int j = 0; j < count + 2; ++j) {
-      const Vec<T> x = load(p + j * walk.pixel);
-      if (j < count) sum[j] += x * w0;
-      if (j >= 1 && j <= count) sum[j - 1] += x * w1;
-      if (j >= 2) sum[j - 2] += x * w2;
-    }
-  }
-#pragma GCC unroll 8
-  for (int i = 0; i < count; ++i) store(out + i * walk.out_w, sum[i]);
-}
-
 template <int width, int count, class T>
 void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& cols,
                 const DepthKernel<T>& kernel, const T* in, index in_row, T* out) {
-  const bool slides = width == 1 && count > 1 && walk.sw == 1 && walk.dw == 1 && walk.kw == 3 &&
-                      cols.first == 0 && cols.last == 3;
-  index c = 0;
-  if (slides)
-    for (; c + Simd<T>::lanes <= channels; c += Simd<T>::lanes)
-      depth_slide<count>(walk, rows, kernel.from(c), in + c, in_row, out + c);
-  over_lanes<T>(c, channels, [&](index i, auto part) {
+  over_lanes<T>(0, channels, [&](index i, auto part) {
     depth_pixels<width, count>(walk, rows, cols, kernel.from(i), in + i, in_row, out + i, part);
   });
 }
@@ -128,6 +52,14 @@ void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& 
 template <int width, class T>
 void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel,
                     T* out, int threads) {
+  if constexpr (sizeof(T) == sizeof(float)) {
+    const bool whole = width == 1 || channels % Simd<T>::lanes == 0;
+    if (whole && fits_blocks<T>(walk, 1))
+      return depth_blocks<width, 1>(walk, channels, in, kernel, out, threads);
+    if constexpr (width == 1)
+      if (fits_blocks<T>(walk, 2))
+        return depth_blocks<1, 2>(walk, channels, in, kernel, out, threads);
+  }
   const Taps all(0, 1, walk.kw, walk.kw);
   // Output columns [low, high) have all their taps inside.
   const index low = min_of(walk.ow, max_of<index>(0, ceil_div(walk.pl, walk.sw)));
@@ -175,6 +107,11 @@ void depthwise_input_grad_of(const Conv& s, const T* g, const T* w, T* dx, int t
   if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.d * s.h * s.w * s.c * sizeof(T));
   const index tap = width * s.c;
   over_planes(s, [&](const Planes& planes) {
+    if constexpr (width == 1 && sizeof(T) == sizeof(float))
+      if (fits_blocks<T>(forward_walk(s, planes), 2)) {
+        const DepthKernel<T> kernel{w + planes.tap * 9 * s.c, 3 * s.c, s.c, s.c, !s.flat()};
+        return depth_spreads(s, planes, g, kernel, dx, threads);
+      }
     over_phases(s, planes, [&](const Walk& walk, const Phase& row, const Phase& col) {
       const T* first = w + ((planes.tap * s.kh + row.tap) * s.kw + col.tap) * tap;
       const DepthKernel<T> kernel{first, row.tap_step * s.kw * tap, col.tap_step * tap, s.c,
@@ -254,6 +191,17 @@ void depthwise_weight_grad_of(const Conv& s, const T* x, const T* g, T* dw, int 
   const index parts = blocks < threads ? s.kh : 1;
   over_planes(s, [&](const Planes& planes) {
     const Walk walk = forward_walk(s, planes);
+    // Narrow maps have many channels: the vectors of a column lie so far apart that they share a
+    // few lines of L1, and rows of channels are better there. So they are where registers are few.
+    if constexpr (width == 1 && sizeof(T) == sizeof(float) && KCORE_VECTOR_BYTES == 64)
+      if (const index step = s.sh; walk.ow > block_columns &&
+                                   (fits_blocks<T>(walk, 1) || fits_blocks<T>(walk, 2))) {
+        const auto grads = step == 1 ? &depth_block_grads<1, T> : &depth_block_grads<2, T>;
+        return parallel_for(blocks, threads, [&](index item, int) {
+          const index c0 = item * together, c1 = min_of(s.c, c0 + together);
+          grads(walk, s.c, c0, c1, x + planes.x, g + planes.y, dw + planes.tap * 9 * s.c);
+        });
+      }
     parallel_for(parts * blocks, threads, [&](index item, int) {
       const index c0 = item / parts * together, c1 = min_of(s.c, c0 + together);
       const index a0 = parts > 1 ? item % parts : 0, a1 = parts > 1 ? a0 + 1 : s.kh;

@@ -152,6 +152,10 @@ Pieces::iterator cheapest(std::size_t pages) {
 }  // namespace
 
 void* take_block(std::size_t bytes, std::size_t* got) {
+  if (bytes < pooled_bytes) {
+    *got = bytes;
+    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+  }
   const std::size_t pages = (bytes + page - 1) / page;
   auto at = cheapest(pages);
   if (at == pieces.end()) {
@@ -178,7 +182,10 @@ void* take_block(std::size_t bytes, std::size_t* got) {
 }
 
 void give_block(void* base, std::size_t bytes) {
-  if (!base) return;
+  if (bytes < pooled_bytes) {
+    std::free(base);
+    return;
+  }
   ASAN_POISON_MEMORY_REGION(base, bytes);
   auto at = pieces.find(static_cast<char*>(base));
   Piece& piece = at->second;

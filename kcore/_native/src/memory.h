@@ -9,8 +9,11 @@
 
 namespace kcore {
 
-// Smaller results are left to NumPy, whose allocator keeps their pages.
+// Smaller blocks are left to malloc, which keeps their pages.
 constexpr std::size_t pooled_bytes = std::size_t{1} << 20;
+// Results that begin on a cache line: NumPy's do not, and a vector across two lines costs twice, which
+// small arrays do not notice.
+constexpr std::size_t aligned_bytes = std::size_t{1} << 14;
 
 struct PoolState {
   std::size_t kept, in_use, limit;
