@@ -181,17 +181,17 @@ def pool_call(library, what, layer, batch):
     if what not in ("forward", "input_grad") or library in ("jax", "onnx"):
         return None
     if library == "kcore":
-        pool = pooling.Pool((k, k), (stride, stride), ((pad, pad), (pad, pad)))
+        bounds = pooling.Pool((k, k), (stride, stride), ((pad, pad), (pad, pad))).bounds((size, size))
         if kind == "avg":
             forward, backward = (
-                lambda: pooling.mean(x, pool),
-                lambda: pooling.mean_grad(g, x.shape, pool),
+                lambda: pooling.mean(x, bounds),
+                lambda: pooling.mean_grad(g, x.shape, bounds),
             )
         else:
-            places = pooling.max_with_places(x, pool)[1]
+            places = pooling.max_with_places(x, bounds)[1]
             forward, backward = (
-                lambda: pooling.max_with_places(x, pool),
-                lambda: pooling.spread(g, places, x.shape, pool),
+                lambda: pooling.max_with_places(x, bounds),
+                lambda: pooling.spread(g, places, x.shape, bounds),
             )
         return forward if what == "forward" else backward
     tx, tg = torch_tensors(library, x, g)

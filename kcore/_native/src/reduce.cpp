@@ -130,30 +130,6 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
 
 // -- peaks ----------------------------------------------------------------------------------------
 
-// Whether there is a nan in what it saw: one comparison for two vectors, where the join needs one for
-// each. What has one is folded again, by the join that minds them.
-template <class T>
-struct NanWatch {
-#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-  unsigned bits = 0;
-  KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
-    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
-  }
-  KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
-    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
-  }
-  KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
-#else
-  typename Bits<T>::V bits{};
-  KCORE_INLINE_MEMBER void see(Vec<T> a, Vec<T> b) { bits |= (a != a) | (b != b); }
-  KCORE_INLINE_MEMBER bool any() const {
-    bool found = false;
-    for (index i = 0; i < Simd<T>::lanes; ++i) found = found || bits[i] != 0;
-    return found;
-  }
-#endif
-};
-
 template <class T, class Join>
 KCORE_INLINE T peak_of_row(index n, const T* x, Join join) {
   constexpr index lanes = Simd<T>::lanes;
