@@ -51,22 +51,6 @@ KCORE_INLINE index lanes_of(Part part) {
   return part.n;
 }
 
-// Walks channels `most` vectors at a time, so that memory is read and written in longer pieces, and
-// the rest one by one: f(channel, vectors, Whole or Part).
-template <int n>
-struct Vectors {
-  static constexpr int count = n;
-};
-template <class T, int most, class F>
-KCORE_INLINE void over_channels(index channels, F&& f) {
-  constexpr index step = most * Simd<T>::lanes;
-  index c = 0;
-  for (; c + step <= channels; c += step) f(c, Vectors<most>{}, Whole{});
-  if constexpr (most > 4)
-    for (; c + step / 2 <= channels; c += step / 2) f(c, Vectors<most / 2>{}, Whole{});
-  over_lanes<T>(c, channels, [&](index i, auto part) { f(i, Vectors<1>{}, part); });
-}
-
 // The elements of one axis in a window, and where it starts before it is cut.
 struct Span {
   index start, first, last;
@@ -156,7 +140,7 @@ void max_pool_as(const Pool& s, const T* x, T* y, Code* places, int threads) {
   typedef typename Bits<T>::V Index;
   constexpr index lanes = Simd<T>::lanes;
   over_windows(s, threads, [&](const Window& window, index pixel) {
-    over_channels<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+    over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
       constexpr int n = decltype(vectors)::count;
       Vec<T> best[n];
       Index where[n];
@@ -242,7 +226,7 @@ bool max_pool_grad_as(const Pool& s, const T* g, const Code* places, T* dx, int 
       const index at = (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
       const index plane = d - s.bounds[0][2 * a], row = h - s.bounds[1][2 * o];
       const index place = (plane * s.window[1] + row) * s.window[2] - columns.start;
-      over_channels<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
         constexpr int count = decltype(vectors)::count;
         Vec<T> pull[count];
         Index where[count];
@@ -293,7 +277,7 @@ void avg_pool(const Pool& s, const T* x, T* y, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   over_windows(s, threads, [&](const Window& window, index pixel) {
     const T count = static_cast<T>(window.count());
-    over_channels<T, 8>(s.c, [&](index c, auto vectors, auto part) {
+    over_vectors<T, 8>(s.c, [&](index c, auto vectors, auto part) {
       constexpr int n = decltype(vectors)::count;
       Vec<T> total[n] = {};
       window.over_rows(x + c, [&](const T* p, index) {
@@ -324,7 +308,7 @@ bool avg_pool_grad(const Pool& s, const T* g, T* dx, int threads) {
       const index outer = Span(s, 0, a).length() * Span(s, 1, o).length();
       const T* from = g + (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
       const T count = static_cast<T>(outer * columns.length());
-      over_channels<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
         constexpr int n = decltype(vectors)::count;
         Vec<T> share[n];
 #pragma GCC unroll 4
