@@ -353,7 +353,7 @@ KCORE_INLINE double joined(double a, double b, bool products) { return products 
 // Calls f(offset of the first column in x[outer, fold, inner], columns, totals) for pieces of the columns.
 template <class F>
 KCORE_INLINE bool over_totals(index outer, index fold, index inner, int threads, F&& f) {
-  const index width = min_of<index>(inner, 512), pieces = ceil_div(inner, width);
+  const index width = min_of<index>(inner, 2048), pieces = ceil_div(inner, width);
   const index row = static_cast<index>(room<double>(width) / sizeof(double));
   const int team = threads < 1 ? 1 : threads;
   Scratch scratch(room<double>(width) * team);
@@ -455,8 +455,16 @@ bool products(index outer, index fold, index inner, const T* x, T* y, int thread
   const index most = 2 * block_elements, blocks = ceil_div(fold, most);
   if (blocks == 1) {
     parallel_blocks(outer, rows_together(fold), threads, [&](index begin, index end) {
-      for (index r = begin; r < end; ++r)
-        y[r] = static_cast<T>(product_of_row(fold, x + r * fold));
+      index r = begin;
+      if (fold <= short_row<T>)  // four chains at a time
+        for (; r + 4 <= end; r += 4) {
+          double total[4] = {1, 1, 1, 1};
+          for (index i = 0; i < fold; ++i)
+#pragma GCC unroll 4
+            for (index k = 0; k < 4; ++k) total[k] *= x[(r + k) * fold + i];
+          for (index k = 0; k < 4; ++k) y[r + k] = static_cast<T>(total[k]);
+        }
+      for (; r < end; ++r) y[r] = static_cast<T>(product_of_row(fold, x + r * fold));
     });
     return true;
   }
