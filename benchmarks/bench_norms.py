@@ -64,7 +64,7 @@ def groups(count):
         return ((grouped - mean) * jax.lax.rsqrt(variance + 1e-3)).reshape(x.shape) * gamma + beta
 
     def torch_group(memory_format):
-        image = Chosen(memory_format, 0)
+        image = torch_images(memory_format)
 
         def call(x, gamma, beta):
             return functional.group_norm(x, count, gamma, beta, 1e-3)

@@ -44,18 +44,30 @@ FOLDS = {
 }
 
 
+PRODUCTS = {
+    "prod": (ops.prod, np.prod, lambda x, a: torch.prod(x, a), lambda x, a: jnp.prod(x, a)),
+    "cumprod": (ops.cumprod, np.cumprod, lambda x, a: torch.cumprod(x, a), lambda x, a: jnp.cumprod(x, a)),
+}
+
+
+def near_one(shape) -> Inputs:
+    """Numbers whose products are neither 0 nor infinite."""
+    return lambda rng: [1 + (rng.random(shape, "float32") - np.float32(0.5)) / 100]
+
+
 def uniform(shape) -> Inputs:
     """Between 0 and 1: sums of all the numbers are far from 0."""
     return lambda rng: [rng.random(shape, "float32")]
 
 
-def functions(name, axis):
-    return {library: (lambda x, f=f: f(x, axis)) for library, f in zip(("kcore", "numpy", "torch", "jax"), FOLDS[name])}
+def functions(folds, axis):
+    return {library: (lambda x, f=f: f(x, axis)) for library, f in zip(("kcore", "numpy", "torch", "jax"), folds)}
 
 
 ROWS = [
-    Row(f"{name} of {view}", forward(uniform(shape), **functions(name, axis)), seconds=0.8)
-    for name in FOLDS
+    Row(f"{name} of {view}", forward(inputs(shape), **functions(folds[name], axis)), seconds=0.8)
+    for folds, inputs in ((FOLDS, uniform), (PRODUCTS, near_one))
+    for name in folds
     for view, (shape, axis) in VIEWS.items()
 ] + [
     Row(

@@ -1,8 +1,13 @@
 # Rows by number. Included in _kernels.pyx, whose helpers it uses.
 
+cdef extern from "levels.h" namespace "kcore" nogil:
+    cdef enum Scatter:
+        scatter_add, scatter_mul, scatter_max, scatter_min
+
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_take_rows "kcore::call::take_rows"(cbool, index, index, void*, index, const int64_t*, void*, int)
-    void c_add_rows "kcore::call::add_rows"(cbool, index, index, void*, index, const int64_t*, void*, void*, int)
+    void c_scatter_rows "kcore::call::scatter_rows"(cbool, index, index, void*, index, const int64_t*, void*, int, void*,
+        int)
 
 
 def take_rows(cnp.ndarray x not None, cnp.ndarray at not None, int threads=1):
@@ -19,14 +24,19 @@ def take_rows(cnp.ndarray x not None, cnp.ndarray at not None, int threads=1):
     return y
 
 
-def add_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndarray updates not None, int threads=1):
-    """base[rows, c], or zeros for None, with updates[i] added to row at[i], one after the other; where there is
-    no such row, nothing."""
+_SCATTERS = {"add": scatter_add, "mul": scatter_mul, "max": scatter_max, "min": scatter_min}
+
+
+def scatter_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndarray updates not None, str how="add",
+                 int threads=1):
+    """base[rows, c], or zeros for None, with updates[i] joined to row at[i], one after the other; where there is
+    no such row, nothing. `how` is "add", "mul", "max" or "min", where nan wins."""
     cdef int kind = cnp.PyArray_TYPE(updates)
     check(updates, 2, kind)
     cdef index count = updates.shape[0], cols = updates.shape[1]
     check_classes(at, count)
     cdef void* start = NULL
+    cdef int code = _SCATTERS[how]
     if rows < 0:
         raise ValueError(f"expected a number of rows of at least 0, got {rows}.")
     if base is not None:
@@ -38,5 +48,6 @@ def add_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndarray 
     cdef cnp.ndarray y = allocated(2, dims, kind)
     threads = team(threads)
     with nogil:
-        c_add_rows(single(updates), rows, cols, start, count, <const int64_t*>data(at), data(updates), data(y), threads)
+        c_scatter_rows(single(updates), rows, cols, start, count, <const int64_t*>data(at), data(updates), code,
+                       data(y), threads)
     return y

@@ -12,7 +12,8 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     cbool c_top "kcore::call::top"(cbool, index, index, index, void*, void*, int32_t*, int)
     cbool c_moments "kcore::call::moments"(cbool, index, index, index, void*, void*, void*, int)
     cbool c_logsumexps "kcore::call::logsumexps"(cbool, index, index, index, void*, void*, int)
-    cbool c_running_sums "kcore::call::running_sums"(cbool, index, index, index, void*, void*, int)
+    cbool c_products "kcore::call::products"(cbool, index, index, index, void*, void*, int)
+    cbool c_running "kcore::call::running"(cbool, index, index, index, void*, cbool, void*, int)
 
 
 cdef int check_fold(cnp.ndarray x, index outer, index fold, index inner) except -1:
@@ -108,13 +109,25 @@ def logsumexps(cnp.ndarray x not None, index outer, index fold, index inner, int
     return y
 
 
-def running_sums(cnp.ndarray x not None, index outer, index fold, index inner, int threads=1):
-    """cumsum(x) along the middle axis, of x's shape, summed in double."""
+def products(cnp.ndarray x not None, index outer, index fold, index inner, int threads=1):
+    """prod(x), multiplied in double."""
+    check_fold(x, outer, fold, inner)
+    cdef cnp.ndarray y = folded(outer, inner, cnp.PyArray_TYPE(x))
+    cdef bint ok
+    threads = team(threads)
+    with nogil:
+        ok = c_products(single(x), outer, fold, inner, data(x), data(y), threads)
+    finished(ok)
+    return y
+
+
+def running(cnp.ndarray x not None, index outer, index fold, index inner, bint products=False, int threads=1):
+    """cumsum(x), or cumprod(x), along the middle axis, of x's shape, in double."""
     check_fold(x, outer, fold, inner)
     cdef cnp.ndarray y = empty_like(x)
     cdef bint ok
     threads = team(threads)
     with nogil:
-        ok = c_running_sums(single(x), outer, fold, inner, data(x), data(y), threads)
+        ok = c_running(single(x), outer, fold, inner, data(x), products, data(y), threads)
     finished(ok)
     return y

@@ -20,6 +20,9 @@ SIZES = [
     (1, 40, 700, 1, 2, 20, 16),
     (3, 1, 64, 2, 2, 64, 64),
     (1, 300, 1100, 1, 1, 5, 70),
+    (2, 1, 1300, 2, 2, 40, 33),  # few queries: keys and values are not packed, but cut into chunks
+    (1, 4, 515, 1, 3, 17, 70),
+    (2, 2, 70, 3, 1, 64, 64),
 ]
 every_size = pytest.mark.parametrize("sizes", SIZES, ids=lambda s: "x".join(map(str, s)))
 KINDS = ["plain", "causal", "mask", "bias", "cap", "causal mask", "causal mask bias cap"]

@@ -1,72 +1,90 @@
-"""Pooling and its gradients against loops over windows."""
+"""Pooling and its gradients: the definitions against loops over windows, the kernels against the definitions."""
+
+import itertools
 
 import numpy as np
 import pytest
 
-CASES = [  # x_shape, size, strides, pads
-    ((2, 8, 8, 64), (2, 2), (2, 2), ((0, 0), (0, 0))),
-    ((1, 9, 7, 5), (3, 3), (2, 2), ((1, 1), (1, 0))),
-    ((2, 7, 9, 17), (3, 2), (1, 2), ((0, 2), (1, 1))),
-    ((1, 6, 6, 33), (2, 2), (3, 3), ((0, 0), (0, 0))),  # gaps between windows
-    ((3, 5, 4, 1), (5, 4), (1, 1), ((0, 0), (0, 0))),  # one window for all
-    ((1, 20, 21, 3), (17, 19), (1, 1), ((2, 0), (0, 3))),  # places above 255
-    ((2, 1, 1, 16), (3, 3), (1, 1), ((1, 1), (1, 1))),
-    ((0, 5, 5, 3), (2, 2), (2, 2), ((0, 0), (0, 0))),
-    ((2, 5, 5, 0), (2, 2), (2, 2), ((0, 0), (0, 0))),
-    ((2, 1, 5, 3), (2, 2), (2, 2), ((0, 0), (0, 0))),  # no window fits
+from kcore.backends.reference import pooling
+from kcore.backends.reference.pooling import Adaptive, Pool
+
+
+def sliding(size, strides, *pads):
+    return Pool(size, strides, pads)
+
+
+def random_cases(count):
+    """(x shape, pool) over one to three spatial axes, with windows that fit."""
+    rng = np.random.default_rng(5)
+    cases = []
+    while len(cases) < count:
+        rank = int(rng.integers(1, 4))
+        sizes = tuple(rng.integers(1, (40, 14, 8)[rank - 1], rank).tolist())
+        shape = (int(rng.integers(1, 4)), *sizes, int(rng.choice([1, 3, 16, 17, 64, 130])))
+        if rng.random() < 0.3:
+            cases.append((shape, Adaptive(tuple(rng.integers(1, 10, rank).tolist()))))
+            continue
+        size, strides = (tuple(rng.integers(1, 5, rank).tolist()) for _ in range(2))
+        pads = tuple(tuple(int(p) for p in rng.integers(0, k, 2)) for k in size)
+        room = [n + sum(p) - k for n, p, k in zip(sizes, pads, size)]
+        if min(room) >= 0:
+            cases.append((shape, Pool(size, strides, pads)))
+    return cases
+
+
+CASES = [
+    ((2, 8, 8, 64), sliding((2, 2), (2, 2), (0, 0), (0, 0))),
+    ((1, 9, 7, 5), sliding((3, 3), (2, 2), (1, 1), (1, 0))),
+    ((1, 6, 6, 33), sliding((2, 2), (3, 3), (0, 0), (0, 0))),  # gaps between windows
+    ((3, 5, 4, 1), sliding((5, 4), (1, 1), (0, 0), (0, 0))),  # one window for all
+    ((1, 20, 21, 3), sliding((17, 19), (1, 1), (2, 0), (0, 3))),  # places above 255
+    ((2, 1, 1, 16), sliding((3, 3), (1, 1), (1, 1), (1, 1))),
+    ((1, 600, 18), sliding((3,), (2,), (1, 1))),  # rows of several tasks
+    ((1, 515, 4), sliding((2,), (2,), (0, 0))),
+    ((2, 3, 300, 5), Adaptive((2, 299))),
+    ((0, 5, 5, 3), sliding((2, 2), (2, 2), (0, 0), (0, 0))),
+    ((2, 5, 5, 0), sliding((2, 2), (2, 2), (0, 0), (0, 0))),
+    *random_cases(60),
 ]
-every_case = pytest.mark.parametrize(("shape", "size", "strides", "pads"), CASES)
+every_case = pytest.mark.parametrize(("shape", "pool"), CASES, ids=lambda case: str(case).replace(" ", ""))
 both_dtypes = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 
-def windows(shape, size, strides, pads):
-    """(row, column) of each output, and its window as ranges of input rows and columns."""
-    outs = [max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)]
-    for r in range(outs[0]):
-        for q in range(outs[1]):
-            starts = [i * s - p[0] for i, s, p in zip((r, q), strides, pads)]
-            rows, cols = (np.arange(max(0, a), min(n, a + k)) for a, n, k in zip(starts, shape[1:3], size))
-            yield (r, q), starts, rows, cols
+def windows(shape, bounds):
+    """(place in the result, elements of the input as ranges, where the window starts) of each window."""
+    for place in itertools.product(*(range(len(b)) for b in bounds)):
+        spans = [b[i] for b, i in zip(bounds, place)]
+        ranges = [slice(max(0, a), min(n, b)) for (a, b), n in zip(spans, shape[1:-1])]
+        yield (slice(None), *place), (slice(None), *ranges), [int(a) for a, _ in spans]
 
 
-def out_shape(shape, size, strides, pads):
-    outs = [max(0, (n + sum(p) - k) // s + 1) for n, p, k, s in zip(shape[1:3], pads, size, strides)]
-    return (shape[0], *outs, shape[3])
-
-
-def max_pool(x, size, strides, pads):
-    y = np.empty(out_shape(x.shape, size, strides, pads), x.dtype)
+def max_of_each_window(x, bounds):
+    y = np.empty((len(x), *map(len, bounds), x.shape[-1]), x.dtype)
     places = np.empty(y.shape, int)
-    for (r, q), (top, left), rows, cols in windows(x.shape, size, strides, pads):
-        part = x[:, rows][:, :, cols].reshape(len(x), len(rows) * len(cols), x.shape[3])
-        first = part.argmax(axis=1)  # the first largest, or the first nan
-        y[:, r, q] = np.take_along_axis(part, first[:, None], 1)[:, 0]
-        places[:, r, q] = (rows[first // len(cols)] - top) * size[1] + cols[first % len(cols)] - left
+    box = [max(b[:, 1] - b[:, 0]) for b in bounds]
+    for at, elements, starts in windows(x.shape, bounds):
+        part = x[elements]
+        rows = part.reshape(len(x), -1, x.shape[-1])
+        first = rows.argmax(axis=1)  # the first largest, or the first nan
+        y[at] = np.take_along_axis(rows, first[:, None], 1)[:, 0]
+        inside = np.unravel_index(first, part.shape[1:-1])
+        offsets = [i + e.start - s for i, e, s in zip(inside, elements[1:], starts)]
+        places[at] = np.ravel_multi_index(offsets, box)
     return y, places
 
 
-def max_pool_grad(g, places, shape, size, strides, pads):
-    dx = np.zeros(shape)
-    for (r, q), (top, left), _, _ in windows(shape, size, strides, pads):
-        n, c = np.indices((shape[0], shape[3]))
-        a, b = np.divmod(places[:, r, q].astype(int), size[1])
-        np.add.at(dx, (n, top + a, left + b, c), g[:, r, q])
-    return dx
-
-
-def avg_pool(x, size, strides, pads, count_pads):
-    y = np.empty(out_shape(x.shape, size, strides, pads))
-    for (r, q), _, rows, cols in windows(x.shape, size, strides, pads):
-        count = size[0] * size[1] if count_pads else len(rows) * len(cols)
-        y[:, r, q] = x[:, rows][:, :, cols].sum(axis=(1, 2)) / count
+def means_of_each_window(x, bounds):
+    y = np.empty((len(x), *map(len, bounds), x.shape[-1]))
+    for at, elements, _ in windows(x.shape, bounds):
+        y[at] = x[elements].mean(axis=tuple(range(1, x.ndim - 1)))
     return y
 
 
-def avg_pool_grad(g, shape, size, strides, pads, count_pads):
+def shares_of_each_window(g, shape, bounds):
     dx = np.zeros(shape)
-    for (r, q), _, rows, cols in windows(shape, size, strides, pads):
-        count = size[0] * size[1] if count_pads else len(rows) * len(cols)
-        dx[:, rows[:, None], cols] += g[:, r, q][:, None, None] / count
+    for at, elements, _ in windows(shape, bounds):
+        part = dx[elements]
+        part += np.expand_dims(g[at], tuple(range(1, g.ndim - 1))) / np.prod(part.shape[1:-1])
     return dx
 
 
@@ -75,69 +93,104 @@ def readonly(array):
     return array
 
 
+@every_case
+def test_the_definitions_are_loops_over_windows(rng, shape, pool):
+    bounds = pool.bounds(shape[1:-1])
+    x = rng.integers(-9, 9, shape).astype("float64")  # ties in most windows
+    if 0 not in shape:
+        for got, want in zip(pooling.plain_max(x, bounds), max_of_each_window(x, bounds)):
+            np.testing.assert_array_equal(got, want)
+        np.testing.assert_allclose(pooling.plain_mean(x, bounds), means_of_each_window(x, bounds), rtol=1e-14)
+    y, places = pooling.plain_max(x, bounds)
+    assert places.dtype == pooling.place_dtype(bounds)
+    np.testing.assert_array_equal(pooling.picked(x, places, bounds), y)
+    g = rng.integers(-9, 9, y.shape).astype("float64")
+    # A gradient is the transpose of what is linear.
+    spread = pooling.plain_spread(g, places, shape, bounds)
+    assert np.sum(spread * x) == np.sum(g * y)
+    np.testing.assert_allclose(
+        pooling.plain_mean_grad(g, shape, bounds), shares_of_each_window(g, shape, bounds), atol=1e-13
+    )
+
+
 @both_dtypes
 @every_case
-def test_max_pool_takes_the_first_largest_of_each_window(kernels, rng, shape, size, strides, pads, dtype):
-    x = readonly(rng.integers(-9, 9, shape).astype(dtype))  # ties in most windows
-    want, want_places = max_pool(x, size, strides, pads)
-    y, places = kernels.max_pool2d(x, size, strides, pads)
+def test_max_pool_takes_the_first_largest_of_each_window(kernels, rng, shape, pool, dtype):
+    bounds = pool.bounds(shape[1:-1])
+    x = readonly(rng.integers(-9, 9, shape).astype(dtype))
+    y, places = pooling.max_with_places(x, bounds)
+    want, want_places = pooling.plain_max(x, bounds)
     np.testing.assert_array_equal(y, want)
     np.testing.assert_array_equal(places, want_places)
-    assert y.dtype == x.dtype
-    assert places.dtype == (np.uint8 if size[0] * size[1] <= 256 else np.uint16)
+    np.testing.assert_array_equal(pooling.greatest(x, bounds), want)
+    assert (y.dtype, places.dtype) == (x.dtype, want_places.dtype)
 
     g = readonly(rng.integers(-9, 9, y.shape).astype(dtype))
-    dx = kernels.max_pool2d_grad(g, places, shape, size, strides, pads)
-    np.testing.assert_array_equal(dx, max_pool_grad(g, places, shape, size, strides, pads))
+    dx = pooling.spread(g, places, shape, bounds)
+    np.testing.assert_array_equal(dx, pooling.plain_spread(g, places, shape, bounds))
     assert dx.dtype == x.dtype
-    for threads in (2, 3):
-        for one, more in zip((y, places), kernels.max_pool2d(x, size, strides, pads, threads)):
-            np.testing.assert_array_equal(one, more)
-        again = kernels.max_pool2d_grad(g, places, shape, size, strides, pads, threads)
-        np.testing.assert_array_equal(dx, again)
 
 
 @both_dtypes
-@pytest.mark.parametrize("count_pads", [False, True])
 @every_case
-def test_avg_pool_divides_by_what_the_window_holds(kernels, rng, shape, size, strides, pads, count_pads, dtype):
+def test_average_pool_divides_by_what_the_window_holds(kernels, rng, shape, pool, dtype):
+    bounds = pool.bounds(shape[1:-1])
     x = readonly(rng.standard_normal(shape).astype(dtype))
-    tolerance = {"rtol": 0, "atol": 1e-6 if dtype == "float32" else 1e-14}
-    y = kernels.avg_pool2d(x, size, strides, pads, count_pads)
-    want = avg_pool(x.astype("float64"), size, strides, pads, count_pads)
-    np.testing.assert_allclose(y, want, **tolerance)
+    tolerance = {"rtol": 0, "atol": 1e-6 if dtype == "float32" else 2e-15}
+    y = pooling.mean(x, bounds)
+    np.testing.assert_allclose(y, pooling.plain_mean(x.astype("float64"), bounds), **tolerance)
 
     g = readonly(rng.standard_normal(y.shape).astype(dtype))
-    dx = kernels.avg_pool2d_grad(g, shape, size, strides, pads, count_pads)
-    want = avg_pool_grad(g.astype("float64"), shape, size, strides, pads, count_pads)
-    np.testing.assert_allclose(dx, want, **tolerance)
+    dx = pooling.mean_grad(g, shape, bounds)
+    want = pooling.plain_mean_grad(g.astype("float64"), shape, bounds)
+    np.testing.assert_allclose(dx, want, rtol=0, atol=4 * tolerance["atol"])
     assert (y.dtype, dx.dtype) == (x.dtype, x.dtype)
-    for threads in (2, 3):
-        again = kernels.avg_pool2d(x, size, strides, pads, count_pads, threads)
-        np.testing.assert_array_equal(y, again)
-        again = kernels.avg_pool2d_grad(g, shape, size, strides, pads, count_pads, threads)
-        np.testing.assert_array_equal(dx, again)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pool"),
+    [
+        ((2, 3, 9, 300, 5), Pool((2, 3, 3), (1, 2, 2), ((1, 0), (1, 1), (0, 1)))),
+        ((1, 4, 6, 520, 17), Pool((2, 2, 2), (2, 2, 2), ((0, 0),) * 3)),
+        ((1, 2, 3, 270, 3), Adaptive((2, 2, 100))),
+    ],
+)
+def test_the_bits_do_not_depend_on_the_threads(kernels, rng, shape, pool):
+    bounds = pool.bounds(shape[1:-1])
+    x = rng.standard_normal(shape).astype("float32")
+
+    def results(threads):
+        y, places = kernels.max_pool(x, bounds, True, threads)
+        mean = kernels.avg_pool(x, bounds, threads)
+        spread = kernels.max_pool_grad(mean, places, shape, bounds, threads)
+        return y, places, mean, spread, kernels.avg_pool_grad(mean, shape, bounds, threads)
+
+    for more in (2, 3):
+        for one, several in zip(results(1), results(more)):
+            np.testing.assert_array_equal(one, several)
 
 
 @both_dtypes
-def test_nan_wins_a_max_and_padding_never_does(kernels, rng, dtype):
-    x = rng.standard_normal((1, 6, 6, 19)).astype(dtype)
+@pytest.mark.parametrize("channels", [1, 19, 64, 100])
+def test_nan_wins_a_max_and_padding_never_does(kernels, rng, dtype, channels):
+    x = rng.standard_normal((1, 6, 6, channels)).astype(dtype)
     x[0, 2, 3, :7] = np.nan
     x[0, 3, 2, 3:9] = np.nan
-    x[0, 0, 0, :] = x[0, 0, 1, :] = x[0, 1, 0, :] = x[0, 1, 1, :] = -np.inf
-    x[0, 5, 5, 4] = np.inf
-    how = ((3, 3), (1, 1), ((1, 1), (1, 1)))
-    want, want_places = max_pool(x, *how)
-    y, places = kernels.max_pool2d(x, *how)
+    x[0, 0, 0] = x[0, 0, 1] = x[0, 1, 0] = x[0, 1, 1] = -np.inf
+    x[0, 5, 5, channels // 2] = np.inf
+    bounds = Pool((3, 3), (1, 1), ((1, 1), (1, 1))).bounds((6, 6))
+    want, want_places = max_of_each_window(x, bounds)
+    y, places = pooling.max_with_places(x, bounds)
     np.testing.assert_array_equal(y, want)
     np.testing.assert_array_equal(places, want_places)
+    np.testing.assert_array_equal(pooling.greatest(x, bounds), want)
     assert np.isneginf(y[0, 0, 0]).all()
 
 
 def test_a_window_of_more_than_65536_elements_has_int32_places(kernels):
     x = np.zeros((1, 260, 260, 2), "float32")
     x[0, 259, 258, 1] = 1
-    y, places = kernels.max_pool2d(x, (260, 260), (1, 1), ((0, 0), (0, 0)))
+    y, places = pooling.max_with_places(x, Pool((260, 260), (1, 1), ((0, 0), (0, 0))).bounds((260, 260)))
     assert places.dtype == np.int32
     np.testing.assert_array_equal(y.ravel(), [0, 1])
     np.testing.assert_array_equal(places.ravel(), [0, 259 * 260 + 258])
@@ -145,18 +198,42 @@ def test_a_window_of_more_than_65536_elements_has_int32_places(kernels):
 
 def test_a_large_window_is_summed_row_by_row(kernels, rng):
     x = rng.uniform(1, 2, (1, 300, 300, 4)).astype("float32")
-    y = kernels.avg_pool2d(x, (300, 300), (1, 1), ((0, 0), (0, 0)))
+    y = pooling.mean(x, Pool((300, 300), (1, 1), ((0, 0), (0, 0))).bounds((300, 300)))
     np.testing.assert_allclose(y.ravel(), x.astype("float64").mean(axis=(0, 1, 2)), rtol=5e-6)
 
 
+def bounds_of(*axes):
+    return tuple(np.array(axis, "int64").reshape(-1, 2) for axis in axes)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ([(4, 6)], "meet 4 elements"),
+        ([(-2, 0)], "meet 4 elements"),
+        ([(1, 1)], "meet 4 elements"),
+        ([(1, 3), (0, 3)], "ascend"),
+        ([(0, 3), (1, 2)], "ascend"),
+        ([(-(2**20), 2**40)], "too large"),
+    ],
+)
+def test_windows_that_do_not_fit_raise(kernels, columns, message):
+    x = np.zeros((1, 1, 1, 4, 3), "float32")
+    with pytest.raises(ValueError, match=message):
+        kernels.max_pool(x, bounds_of([(0, 1)], [(0, 1)], columns))
+
+
 def test_arguments_that_do_not_fit_raise(kernels):
-    x = np.zeros((1, 4, 4, 3), "float32")
-    y, places = kernels.max_pool2d(x, (2, 2), (2, 2), ((0, 0), (0, 0)))
-    with pytest.raises(ValueError, match="smaller than the window"):
-        kernels.max_pool2d(x, (2, 2), (2, 2), ((2, 0), (0, 0)))
+    x = np.zeros((1, 1, 4, 4, 3), "float32")
+    bounds = bounds_of([(0, 1)], [(0, 2), (2, 4)], [(0, 2), (2, 4)])
+    y, places = kernels.max_pool(x, bounds)
     with pytest.raises(ValueError, match="expected shape"):
-        kernels.max_pool2d_grad(y, places, (1, 6, 4, 3), (2, 2), (2, 2), ((0, 0), (0, 0)))
-    with pytest.raises(TypeError, match="argmax"):
-        kernels.max_pool2d_grad(y, places.astype(int), x.shape, (2, 2), (2, 2), ((0, 0), (0, 0)))
+        kernels.max_pool_grad(y[:, :, :1].copy(), places, x.shape, bounds)
+    with pytest.raises(TypeError, match="places"):
+        kernels.max_pool_grad(y, places.astype(int), x.shape, bounds)
     with pytest.raises(TypeError, match="float32 or float64"):
-        kernels.avg_pool2d(x.astype(int), (2, 2), (2, 2), ((0, 0), (0, 0)))
+        kernels.avg_pool(x.astype(int), bounds)
+    with pytest.raises(TypeError, match="int64"):
+        kernels.avg_pool(x, tuple(b.astype("int32") for b in bounds))
+    with pytest.raises(ValueError, match="three axes"):
+        kernels.avg_pool(x, bounds[:2])

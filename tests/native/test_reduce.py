@@ -134,10 +134,23 @@ def test_logsumexps_of_small_and_large_numbers(kernels, rng, sizes, dtype):
 @every_size
 def test_running_sums_are_rounded_once(kernels, rng, sizes, dtype):
     x = made(rng, sizes, dtype)
-    got = same_for_every_team(kernels.running_sums, x, *sizes)
+    got = same_for_every_team(kernels.running, x, *sizes)
     want = np.cumsum(x.astype(LONG), 1)
     bound = np.cumsum(abs(x.astype(LONG)), 1) * sizes[1] * EPS["float64"] + abs(want) * EPS[dtype] * 1.01
     assert np.all(abs(got - want) <= bound)
+
+
+@both_dtypes
+@every_size
+def test_products_and_running_products_are_rounded_once(kernels, rng, sizes, dtype):
+    x = np.exp(rng.standard_normal(sizes) / sizes[1] ** 0.5) * rng.choice([-1, 1], sizes)
+    x = x.astype(dtype)
+    want = np.cumprod(x.astype(LONG), 1)
+    bound = sizes[1] * EPS["float64"] + EPS[dtype] * 1.01
+    got = same_for_every_team(kernels.running, x, *sizes, products=True)
+    assert np.all(abs(got - want) <= bound * abs(want))
+    got = same_for_every_team(kernels.products, x, *sizes)
+    assert np.all(abs(got - want[:, -1]) <= bound * abs(want[:, -1]))
 
 
 @both_dtypes
@@ -148,6 +161,7 @@ def test_infinities_and_nan_come_through_as_in_numpy(kernels, rng, sizes, dtype)
     if sizes[0] > 2:
         x[1] = -np.inf
         x[2, 4], x[2, 7] = np.inf, -np.inf
+    signs = np.where(np.isfinite(x), np.sign(x), x)  # of which no part of a product overflows
     with np.errstate(all="ignore"):
         for got, want in (
             (kernels.sums(x, *sizes), np.sum(x, 1)),
@@ -156,14 +170,23 @@ def test_infinities_and_nan_come_through_as_in_numpy(kernels, rng, sizes, dtype)
             (kernels.moments(x, *sizes)[0], np.mean(x, 1)),
             (kernels.moments(x, *sizes)[1], np.var(x, 1)),
             (kernels.logsumexps(x, *sizes), np.logaddexp.reduce(x, 1)),
-            (kernels.running_sums(x, *sizes), np.cumsum(x.astype("float64"), 1).astype(dtype)),
+            (kernels.running(x, *sizes), np.cumsum(x.astype("float64"), 1).astype(dtype)),
+            (kernels.running(signs, *sizes, products=True), np.cumprod(signs, 1)),
+            (kernels.products(signs, *sizes), np.prod(signs, 1)),
         ):
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
 
 
 def test_arguments_that_do_not_fit_are_errors(kernels):
     x = np.zeros((3, 4), "float32")
-    for kernel in (kernels.sums, kernels.peaks, kernels.peak_places, kernels.moments, kernels.logsumexps):
+    for kernel in (
+        kernels.sums,
+        kernels.peaks,
+        kernels.peak_places,
+        kernels.moments,
+        kernels.logsumexps,
+        kernels.running,
+    ):
         with pytest.raises(ValueError, match="expected 15 elements"):
             kernel(x, 3, 5, 1)
         with pytest.raises(ValueError, match="at least 1"):

@@ -6,11 +6,13 @@
 // from the peaks and totals. Every sum is over fixed blocks in a fixed order.
 #include "api/attention.h"
 
-#include "rows.h"
-#include "tile.h"
+#include "fold.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
+
+// So few queries, as in a decoder's step, meet keys and values where they lie.
+constexpr index few_rows = 4;
 
 // What masked logits become: finite, so that a row that sees nothing has weights all alike.
 constexpr float far = -2e38f;
@@ -135,9 +137,139 @@ KCORE_INLINE void tile_product(index rows, Panels<T> panels, index wanted, index
                                             c + panels.first(p), c_row, add);
 }
 
+// Turns logits into weights where they lie, and joins them to a row's peak and total so far; with a
+// larger peak, what was summed is scaled down to it.
+template <class T>
+KCORE_INLINE void make_weights(index count, T* x, index width, T* sum, T& peak, double& total) {
+  const T before = peak, high = max_of(before, largest(x, count));
+  const T base = high > static_cast<T>(-__builtin_inf()) ? high : T(0);
+  if (before != high) {
+    const T shrink = exp_of<T>(broadcast<T>(before - base))[0];
+    for (index c = 0; c < width; c += Simd<T>::lanes) store(sum + c, load(sum + c) * shrink);
+    total *= shrink;
+    peak = high;
+  }
+  total += sum_over<T>(count, [&](index j, auto part) {
+    const Vec<T> e = exp_below_0<T>(part.get(x + j) - base);
+    part.put(x + j, e);
+    return e;
+  });
+}
+
+// dots[j] = q . k[j, :] for `count` rows of k, which lie k_row apart; `dots` has room for whole vectors.
+template <class T>
+KCORE_INLINE void dots_with(index depth, index count, const T* q, const T* k, index k_row, T* dots) {
+  constexpr index lanes = Simd<T>::lanes;
+  for (index j = 0; j < count; j += lanes) {
+    const T* rows[lanes];
+    Vec<T> sums[lanes];
+#pragma GCC unroll 16
+    for (index i = 0; i < lanes; ++i)
+      rows[i] = k + min_of(j + i, count - 1) * k_row, sums[i] = Vec<T>{};
+    over_lanes<T>(0, depth, [&](index c, auto part) {
+      const Vec<T> v = part.get(q + c);
+#pragma GCC unroll 16
+      for (index i = 0; i < lanes; ++i) sums[i] += v * part.get(rows[i] + c);
+    });
+    store(dots + j, joined_lanes<T>(sums, Add<T>{}));
+  }
+}
+
+// sums[:] += sum over j of weights[j] * v[j, :].
+template <class T>
+KCORE_INLINE void add_weighted(index features, index count, const T* weights, const T* v,
+                               index v_row, T* sums) {
+  constexpr index lanes = Simd<T>::lanes;
+  over_vectors<T, 4>(features, [&](index c, auto vectors, auto part) {
+    constexpr int n = decltype(vectors)::count;
+    Vec<T> sum[n] = {};
+    for (index j = 0; j < count; ++j) {
+      const Vec<T> weight = broadcast(weights[j]);
+#pragma GCC unroll 4
+      for (int i = 0; i < n; ++i) sum[i] += weight * part.get(v + j * v_row + c + i * lanes);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < n; ++i) {
+      T* to = sums + c + i * lanes;
+      part.put(to, part.get(to) + sum[i]);
+    }
+  });
+}
+
+// Few queries: packing keys and values would cost more than it saves. All heads of a block of them are met
+// together, as they lie in memory. A task has the keys of a chunk, by the shape alone, and what chunks
+// find is joined at the end.
+template <class T>
+bool attend_few(const Attention& s, const T* q, const T* k, const T* v, const T* bias,
+                const unsigned char* mask, T* y, T* peak, T* total, int threads) {
+  constexpr index keys = 64, chunk = 512;
+  const index chunks = ceil_div(s.columns, chunk), each = s.heads * s.rows;
+  const index width = round_up(s.value_depth, Simd<T>::lanes), found = s.batch * chunks * each;
+  const index depth = max_of<index>(s.depth, 1);
+  const int team = threads < 1 ? 1 : threads;
+  const std::size_t slot_bytes = room<T>(keys + Simd<T>::lanes) + room<T>(each * depth);
+  Scratch scratch(slot_bytes * team + room<T>(found * width) + room<T>(found) + room<double>(found));
+  if (!scratch) return false;
+  char* const slots = static_cast<char*>(scratch.take(slot_bytes * team));
+  T* const all_sums = take<T>(scratch, found * width);
+  T* const all_peaks = take<T>(scratch, found);
+  double* const all_totals = take<double>(scratch, found);
+  parallel_for(s.batch * chunks, threads, [&](index task, int slot) {
+    T* scores = reinterpret_cast<T*>(slots + slot * slot_bytes);
+    T* queries = reinterpret_cast<T*>(slots + slot * slot_bytes + room<T>(keys + Simd<T>::lanes));
+    T *sums = all_sums + task * each * width, *peaks = all_peaks + task * each;
+    double* totals = all_totals + task * each;
+    const index b = task / chunks, begin = task % chunks * chunk;
+    const index end = min_of(s.columns, begin + chunk);
+    for (index i = 0; i < each; ++i) peaks[i] = static_cast<T>(-__builtin_inf()), totals[i] = 0;
+    for (index i = 0; i < each * width; ++i) sums[i] = 0;
+    for (index h = 0; h < s.heads; ++h)
+      Head<T>(s, b, h, q, k, v, bias, mask)
+          .copy_queries(0, s.rows, depth, queries + h * s.rows * depth);
+    for (index j = begin; j < end; j += keys) {
+      const index count = min_of(end, j + keys) - j;
+      for (index i = 0; i < each; ++i) {
+        const index h = i / s.rows, r = i % s.rows;
+        const Head<T> head(s, b, h, q, k, v, bias, mask);
+        T* sum = sums + i * width;
+        dots_with<T>(s.depth, count, queries + i * depth, head.k + j * head.k_row, head.k_row, scores);
+        head.finish_logits(r, j, count, scores, nullptr);
+        make_weights<T>(count, scores, width, sum, peaks[i], totals[i]);
+        add_weighted<T>(s.value_depth, count, scores, head.v + j * head.v_row, head.v_row, sum);
+      }
+    }
+  });
+  for (index b = 0; b < s.batch; ++b)
+    for (index i = 0; i < each; ++i) {
+      const index at = b * chunks * each + i;
+      T high = all_peaks[at];
+      for (index c = 1; c < chunks; ++c) high = max_of(high, all_peaks[at + c * each]);
+      const T base = high > static_cast<T>(-__builtin_inf()) ? high : T(0);
+      T* const sum = all_sums + at * width;
+      double whole = 0;
+      for (index c = 0; c < chunks; ++c) {
+        const index here = at + c * each;
+        const T share = exp_of<T>(broadcast<T>(all_peaks[here] - base))[0];
+        const T* more = all_sums + here * width;
+        for (index e = 0; e < width; e += Simd<T>::lanes)
+          store(sum + e, (c ? load(sum + e) : Vec<T>{}) + load(more + e) * share);
+        whole += all_totals[here] * share;
+      }
+      const T factor = static_cast<T>(1 / whole);
+      T* to = y + ((b * s.rows + i % s.rows) * s.heads + i / s.rows) * s.value_depth;
+      over_lanes<T>(0, s.value_depth, [&](index e, auto part) {
+        part.put(to + e, part.get(sum + e) * factor);
+      });
+      if (peak) peak[b * each + i] = high;
+      if (total) total[b * each + i] = static_cast<T>(whole);
+    }
+  return true;
+}
+
 template <class T>
 bool attention(const Attention& s, const T* q, const T* k, const T* v, const T* bias,
                const unsigned char* mask, T* y, T* peak, T* total, int threads) {
+  if (s.rows <= few_rows) return attend_few(s, q, k, v, bias, mask, y, peak, total, threads);
   constexpr index keys = key_block<T>, score_row = keys + Simd<T>::lanes;
   const index tile = tile_rows[2], packed = Panels<T>{s.value_depth, 2}.packed();
   // Rows that share packed keys and values: fewer where there would be too few blocks to share out.
@@ -189,20 +321,7 @@ bool attention(const Attention& s, const T* q, const T* k, const T* v, const T* 
         for (index i = begin; i < end; ++i) {
           T* x = scores + (i - begin) * score_row;
           head.finish_logits(r0 + i, j0, count, x, nullptr);
-          const T before = peaks[i], high = max_of(before, largest(x, count));
-          const T base = high > static_cast<T>(-__builtin_inf()) ? high : T(0);
-          if (before != high) {
-            const T shrink = exp_of<T>(broadcast<T>(before - base))[0];
-            T* sum = sums + i * packed;
-            for (index c = 0; c < packed; c += Simd<T>::lanes) store(sum + c, load(sum + c) * shrink);
-            totals[i] *= shrink;
-            peaks[i] = high;
-          }
-          totals[i] += sum_over<T>(count, [&](index j, auto part) {
-            const Vec<T> e = exp_below_0<T>(part.get(x + j) - base);
-            part.put(x + j, e);
-            return e;
-          });
+          make_weights<T>(count, x, packed, sums + i * packed, peaks[i], totals[i]);
         }
         tile_product<T>(n, {s.value_depth, 2}, s.value_depth, count, scores, score_row,
                         packed_values, j1 - j0, sums + begin * packed, packed, true);

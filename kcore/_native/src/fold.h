@@ -42,6 +42,37 @@ struct Peak {
   }
 };
 
+// The same without minding nan.
+template <class T, class Join>
+struct Quick {
+  static constexpr T none = Join::none;
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const { return Join::quick(a, b); }
+};
+
+// Whether there is a nan in what it saw: one comparison for two vectors, where the join needs one for
+// each. What has one is folded again, by the join that minds them.
+template <class T>
+struct NanWatch {
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  unsigned bits = 0;
+  KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
+    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+  }
+  KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
+    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
+  }
+  KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
+#else
+  typename Bits<T>::V bits{};
+  KCORE_INLINE_MEMBER void see(Vec<T> a, Vec<T> b) { bits |= (a != a) | (b != b); }
+  KCORE_INLINE_MEMBER bool any() const {
+    bool found = false;
+    for (index i = 0; i < Simd<T>::lanes; ++i) found = found || bits[i] != 0;
+    return found;
+  }
+#endif
+};
+
 // Lane r of the result joins the lanes of rows[r].
 #if defined(__clang__) || __GNUC__ >= 12
 template <int step, class T, class Join>

@@ -1,5 +1,5 @@
-// Rows of a matrix picked by number, and rows added up where numbers say: embeddings and their
-// gradient, sums by segment.
+// Rows of a matrix picked by number, and rows joined to those that numbers name: embeddings and their
+// gradient, sums and the greatest by segment.
 #include "api/gather.h"
 #include "simd.h"
 
@@ -37,11 +37,25 @@ void take_rows(index rows, index cols, const T* x, index count, const std::int64
   });
 }
 
-// y = base, or 0 if that is null, plus updates[i] in row at[i], in the order of i; those that are no
-// row are left out. A thread owns a range of rows, so the order is the same for every team.
 template <class T>
-void add_rows(index rows, index cols, const T* base, index count, const std::int64_t* at,
-              const T* updates, T* y, int threads) {
+struct Sum {
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a + b; }
+};
+template <class T>
+struct Times {
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const { return a * b; }
+};
+// nan where either is.
+template <class T, bool least>
+struct Extreme {
+  KCORE_INLINE_MEMBER Vec<T> operator()(Vec<T> a, Vec<T> b) const {
+    return ((least ? b < a : b > a) | (b != b)) ? b : a;
+  }
+};
+
+template <class T, class Join>
+KCORE_INLINE void join_rows(index rows, index cols, const T* base, index count,
+                            const std::int64_t* at, const T* updates, T* y, int threads, Join join) {
   const index parts = max_of<index>(1, min_of<index>(threads, rows));
   parallel_for(parts, threads, [&](index p, int) {
     const index low = rows * p / parts, high = rows * (p + 1) / parts;
@@ -56,13 +70,29 @@ void add_rows(index rows, index cols, const T* base, index count, const std::int
       T* to = y + r * cols;
       const T* from = updates + i * cols;
       if (cols == 1)
-        *to += *from;
+        *to = join(broadcast(*to), broadcast(*from))[0];
       else
         over_lanes<T>(0, cols, [&](index j, auto part) {
-          part.put(to + j, part.get(to + j) + part.get(from + j));
+          part.put(to + j, join(part.get(to + j), part.get(from + j)));
         });
     }
   });
+}
+
+// y = base, or 0 if that is null, with updates[i] joined to row at[i], in the order of i; those that are
+// no row are left out. A thread owns a range of rows, so the order is the same for every team.
+template <class T>
+void scatter_rows(index rows, index cols, const T* base, index count, const std::int64_t* at,
+                  const T* updates, int how, T* y, int threads) {
+  const auto by = [&](auto join) { join_rows(rows, cols, base, count, at, updates, y, threads, join); };
+  if (how == scatter_add)
+    by(Sum<T>{});
+  else if (how == scatter_mul)
+    by(Times<T>{});
+  else if (how == scatter_max)
+    by(Extreme<T, false>{});
+  else
+    by(Extreme<T, true>{});
 }
 
 KCORE_EXPORT(gather, GatherKernels, KCORE_GATHER_KERNELS)

@@ -3,7 +3,7 @@
 // Gradients are gathered: each row of dx is written by one task, which visits the windows over
 // that row, in order. So threads share nothing and the sums do not depend on their number.
 #include "api/pool.h"
-#include "depthwise.h"
+#include "fold.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
@@ -51,229 +51,278 @@ KCORE_INLINE index lanes_of(Part part) {
   return part.n;
 }
 
-// Walks channels `most` vectors at a time, so that memory is read and written in longer pieces, and
-// the rest one by one: f(channel, vectors, Whole or Part).
-template <int n>
-struct Vectors {
-  static constexpr int count = n;
+// The elements of one axis in a window, and where it starts before it is cut.
+struct Span {
+  index start, first, last;
+  Span(const Pool& s, int axis, index o)
+      : start(s.bounds[axis][2 * o]),
+        first(max_of<index>(0, start)),
+        last(min_of<index>(s.size[axis], s.bounds[axis][2 * o + 1])) {}
+  index length() const { return last - first; }
 };
-template <class T, int most, class F>
-KCORE_INLINE void over_channels(index channels, F&& f) {
-  constexpr index step = most * Simd<T>::lanes;
-  index c = 0;
-  for (; c + step <= channels; c += step) f(c, Vectors<most>{}, Whole{});
-  if constexpr (most > 4)
-    for (; c + step / 2 <= channels; c += step / 2) f(c, Vectors<most / 2>{}, Whole{});
-  over_lanes<T>(c, channels, [&](index i, auto part) { f(i, Vectors<1>{}, part); });
+
+// A row of elements or windows is cut into tasks of so many.
+constexpr index row_piece = 256;
+
+// Calls f(image, plane, row, first, last) for pieces of the rows of images of those sizes.
+template <class F>
+KCORE_INLINE void over_pieces(index n, const index* sizes, int threads, F&& f) {
+  const index pieces = ceil_div(sizes[2], row_piece);
+  parallel_for(n * sizes[0] * sizes[1] * pieces, threads, [&](index task, int) {
+    const index row = task / pieces, first = task % pieces * row_piece;
+    f(row / sizes[1] / sizes[0], row / sizes[1] % sizes[0], row % sizes[1], first,
+      min_of(sizes[2], first + row_piece));
+  });
 }
 
-// Calls f(row, column, taps over rows, taps over columns, pixel) for every output pixel.
+struct Window {
+  const Pool& s;
+  Span planes, rows, columns;
+  index first, place;  // the offset of its first element, and that element's place
+
+  index count() const { return planes.length() * rows.length() * columns.length(); }
+  // Calls f(elements, place) for the beginning of each of its rows, columns.length() elements long.
+  template <class T, class F>
+  KCORE_INLINE_MEMBER void over_rows(const T* x, F&& f) const {
+    const index row = s.size[2] * s.c;
+    for (index a = 0; a < planes.length(); ++a)
+      for (index b = 0; b < rows.length(); ++b)
+        f(x + first + (a * s.size[1] + b) * row, place + (a * s.window[1] + b) * s.window[2]);
+  }
+};
+
+// Calls f(window, pixel of y) for every window.
 template <class F>
 KCORE_INLINE void over_windows(const Pool& s, int threads, F&& f) {
-  parallel_for(s.n * s.oh, threads, [&](index r, int) {
-    const index top = r % s.oh * s.sh - s.pt;
-    const Taps rows(top, 1, s.kh, s.h);
-    for (index q = 0; q < s.ow; ++q) {
-      const index left = q * s.sw - s.pl;
-      f(r / s.oh * s.h + top, left, rows, Taps(left, 1, s.kw, s.w), r * s.ow + q);
+  over_pieces(s.n, s.out, threads, [&](index n, index plane, index row, index begin, index end) {
+    const Span planes(s, 0, plane), rows(s, 1, row);
+    const index pixel = ((n * s.out[0] + plane) * s.out[1] + row) * s.out[2];
+    const index line = ((n * s.size[0] + planes.first) * s.size[1] + rows.first) * s.size[2];
+    const index place = ((planes.first - planes.start) * s.window[1] + rows.first - rows.start) *
+                        s.window[2];
+    for (index q = begin; q < end; ++q) {
+      const Span columns(s, 2, q);
+      f(Window{s, planes, rows, columns, (line + columns.first) * s.c,
+               place + columns.first - columns.start},
+        pixel + q);
     }
   });
 }
 
-// Calls f(input row, output row, kernel row) for all windows over each input row, and
-// start(input row) first.
-template <class S, class F>
-KCORE_INLINE void over_input_rows(const Pool& s, int threads, S&& start, F&& f) {
-  parallel_for(s.n * s.h, threads, [&](index r, int) {
-    const index image = r / s.h, h = r % s.h;
-    start(r);
-    const index first = max_of<index>(0, floor_div(h + s.pt - s.kh, s.sh) + 1);
-    const index last = min_of(s.oh - 1, floor_div(h + s.pt, s.sh));
-    for (index o = first; o <= last; ++o) f(r, image * s.oh + o, h + s.pt - o * s.sh);
+// The windows that hold each element, axis by axis: from first[axis][i] up to last[axis][i].
+class Holders {
+ public:
+  const index *first[3], *last[3];
+  explicit Holders(const Pool& s)
+      : scratch_(2 * (room<index>(s.size[0]) + room<index>(s.size[1]) + room<index>(s.size[2]))) {
+    if (!scratch_) return;
+    for (int axis = 0; axis < 3; ++axis) {
+      index* from = take<index>(scratch_, s.size[axis]);
+      index* to = take<index>(scratch_, s.size[axis]);
+      const std::int64_t* bounds = s.bounds[axis];
+      index begun = 0, ended = 0;
+      for (index i = 0; i < s.size[axis]; ++i) {
+        while (ended < s.out[axis] && bounds[2 * ended + 1] <= i) ++ended;
+        while (begun < s.out[axis] && bounds[2 * begun] <= i) ++begun;
+        from[i] = ended, to[i] = begun;
+      }
+      first[axis] = from, last[axis] = to;
+    }
+  }
+  explicit operator bool() const { return static_cast<bool>(scratch_); }
+
+ private:
+  Scratch scratch_;
+};
+
+template <class T, class Code, bool kept>
+void max_pool_as(const Pool& s, const T* x, T* y, Code* places, int threads) {
+  typedef typename Bits<T>::V Index;
+  constexpr index lanes = Simd<T>::lanes;
+  over_windows(s, threads, [&](const Window& window, index pixel) {
+    over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+      constexpr int n = decltype(vectors)::count;
+      Vec<T> best[n];
+      Index where[n];
+      NanWatch<T> nan;
+      const auto fold = [&](auto beats) {
+#pragma GCC unroll 4
+        for (int j = 0; j < n; ++j) {
+          best[j] = broadcast<T>(-__builtin_inf());
+          where[j] = Index{} + static_cast<typename Bits<T>::Word>(window.place);
+        }
+        window.over_rows(x + c, [&](const T* p, index place) {
+          for (index b = 0; b < window.columns.length(); ++b, p += s.c) {
+            const Index here = Index{} + static_cast<typename Bits<T>::Word>(place + b);
+#pragma GCC unroll 4
+            for (int j = 0; j < n; ++j) {
+              const Vec<T> v = part.get(p + j * lanes);
+              if (j % 2) nan.see(part.get(p + (j - 1) * lanes), v);
+              if (n == 1) nan.see(v, v);
+              const auto better = beats(v, best[j]);
+              best[j] = better ? v : best[j];
+              if (kept) where[j] = better ? here : where[j];
+            }
+          }
+        });
+      };
+      fold([](Vec<T> v, Vec<T> best) { return v > best; });
+      // The first nan wins: a number is replaced by what is greater or unordered, a nan never.
+      if (nan.any()) fold([](Vec<T> v, Vec<T> best) { return ~(v <= best) & (best == best); });
+#pragma GCC unroll 4
+      for (int j = 0; j < n; ++j) {
+        const index at = pixel * s.c + c + j * lanes;
+        part.put(y + at, best[j]);
+        if (kept) Codes<T, Code>::put(places + at, lanes_of<T>(part), where[j]);
+      }
+    });
   });
 }
 
 // How windows meet in dx: without a shared element there is nothing to add to, and where they
 // also leave no gap, nothing to clear first.
 struct Cover {
-  bool apart, all;
+  bool apart = true, all = true;
   explicit Cover(const Pool& s) {
-    apart = s.sh >= s.kh && s.sw >= s.kw;
-    all = s.sh == s.kh && s.sw == s.kw && s.pt == 0 && s.pl == 0 && s.h == s.oh * s.kh &&
-          s.w == s.ow * s.kw;
+    for (int axis = 0; axis < 3; ++axis) {
+      index end = 0;
+      for (index o = 0; o < s.out[axis]; ++o) {
+        const Span span(s, axis, o);
+        apart = apart && span.first >= end;
+        all = all && span.first == end;
+        end = span.last;
+      }
+      all = all && end == s.size[axis];
+    }
   }
 };
 
-template <class T, class Code>
-void max_pool_as(const Pool& s, const T* x, T* y, Code* argmax, int threads) {
-  typedef typename Bits<T>::V Index;
-  over_windows(
-      s, threads, [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
-        over_lanes<T>(0, s.c, [&](index c, auto part) {
-          Vec<T> best = broadcast<T>(-__builtin_inf());
-          Index where{};
-          if (rows.first < rows.last && cols.first < cols.last) {
-            best = part.get(x + ((row + rows.first) * s.w + column + cols.first) * s.c + c);
-            where += static_cast<typename Bits<T>::Word>(rows.first * s.kw + cols.first);
-          }
-          for (index a = rows.first; a < rows.last; ++a) {
-            const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
-            for (index b = cols.first; b < cols.last; ++b, p += s.c) {
-              const Vec<T> v = part.get(p);
-              // The first nan wins: a number is replaced by what is greater or unordered, a nan
-              // never.
-              const Index better = ~(v <= best) & (best == best);
-              best = better ? v : best;
-              where = better ? Index{} + static_cast<typename Bits<T>::Word>(a * s.kw + b) : where;
-            }
-          }
-          part.put(y + pixel * s.c + c, best);
-          Codes<T, Code>::put(argmax + pixel * s.c + c, lanes_of<T>(part), where);
-        });
-      });
+// Calls f(plane, row and column of the window, its columns, the first and the last of them) for the
+// windows over the elements [begin, end) of row h of plane d.
+template <class F>
+KCORE_INLINE void over_holders(const Pool& s, const Holders& holders, index d, index h, index begin,
+                               index end, F&& f) {
+  for (index a = holders.first[0][d]; a < holders.last[0][d]; ++a)
+    for (index o = holders.first[1][h]; o < holders.last[1][h]; ++o)
+      for (index q = holders.first[2][begin]; q < holders.last[2][end - 1]; ++q) {
+        const Span columns(s, 2, q);
+        f(a, o, q, columns, max_of(begin, columns.first), min_of(end, columns.last));
+      }
 }
 
-// The windows of one axis that cover an element, first .. last, as it moves from 0 on.
-class Covering {
- public:
-  index first, last;
-  Covering(index window, index stride, index pad, index count)
-      : stride_(stride),
-        count_(count),
-        begin_(floor_div(pad - window, stride) + 1),
-        end_(floor_div(pad, stride)),
-        begin_left_(begin_ * stride - (pad - window)),
-        end_left_((end_ + 1) * stride - pad) {
-    clip();
-  }
-  KCORE_INLINE_MEMBER void next() {
-    if (--begin_left_ == 0) begin_left_ = stride_, ++begin_;
-    if (--end_left_ == 0) end_left_ = stride_, ++end_;
-    clip();
-  }
-
- private:
-  KCORE_INLINE_MEMBER void clip() {
-    first = max_of<index>(0, begin_), last = min_of(count_ - 1, end_);
-  }
-  index stride_, count_, begin_, end_, begin_left_, end_left_;
-};
-
-// Each element of dx looks for itself in the windows over it, row by row.
+// Each window gives its elements of dx what is theirs.
 template <class T, class Code>
-void max_pool_grad_as(const Pool& s, const T* g, const Code* argmax, T* dx, int threads) {
+bool max_pool_grad_as(const Pool& s, const T* g, const Code* places, T* dx, int threads) {
   typedef typename Bits<T>::V Index;
-  parallel_for(s.n * s.h, threads, [&](index r, int) {
-    const index image = r / s.h, h = r % s.h;
-    const index top = max_of<index>(0, floor_div(h + s.pt - s.kh, s.sh) + 1);
-    const index bottom = min_of(s.oh - 1, floor_div(h + s.pt, s.sh));
-    Covering cols(s.kw, s.sw, s.pl, s.ow);
-    for (index w = 0; w < s.w; ++w, cols.next()) {
-      T* to = dx + (r * s.w + w) * s.c;
-      over_channels<T, 4>(s.c, [&](index c, auto vectors, auto part) {
-        constexpr int n = decltype(vectors)::count;
-        Vec<T> sum[n] = {};
-        for (index o = top; o <= bottom; ++o) {
-          const index code = (h + s.pt - o * s.sh) * s.kw + w + s.pl;
-          for (index q = cols.first; q <= cols.last; ++q) {
-            const index at = ((image * s.oh + o) * s.ow + q) * s.c + c;
-            const Index mine = Index{} + static_cast<typename Bits<T>::Word>(code - q * s.sw);
+  constexpr index lanes = Simd<T>::lanes;
+  const Cover cover(s);
+  const Holders holders(s);
+  if (!holders) return false;
+  over_pieces(s.n, s.size, threads, [&](index n, index d, index h, index begin, index end) {
+    T* line = dx + ((n * s.size[0] + d) * s.size[1] + h) * s.size[2] * s.c;
+    if (!cover.all) std::memset(line + begin * s.c, 0, (end - begin) * s.c * sizeof(T));
+    over_holders(s, holders, d, h, begin, end, [&](index a, index o, index q, const Span& columns,
+                                                   index first, index last) {
+      const index at = (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
+      const index plane = d - s.bounds[0][2 * a], row = h - s.bounds[1][2 * o];
+      const index place = (plane * s.window[1] + row) * s.window[2] - columns.start;
+      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+        constexpr int count = decltype(vectors)::count;
+        Vec<T> pull[count];
+        Index where[count];
 #pragma GCC unroll 4
-            for (int j = 0; j < n; ++j) {
-              const Code* codes = argmax + at + j * Simd<T>::lanes;
-              const Index here = Codes<T, Code>::get(codes, lanes_of<T>(part)) == mine;
-              sum[j] += here ? part.get(g + at + j * Simd<T>::lanes) : Vec<T>{};
-            }
+        for (int j = 0; j < count; ++j) {
+          pull[j] = part.get(g + at + c + j * lanes);
+          where[j] = Codes<T, Code>::get(places + at + c + j * lanes, lanes_of<T>(part));
+        }
+        for (index w = first; w < last; ++w) {
+          const Index mine = Index{} + static_cast<typename Bits<T>::Word>(place + w);
+#pragma GCC unroll 4
+          for (int j = 0; j < count; ++j) {
+            T* p = line + w * s.c + c + j * lanes;
+            const Vec<T> share = where[j] == mine ? pull[j] : Vec<T>{};
+            part.put(p, cover.apart ? share : part.get(p) + share);
           }
         }
-#pragma GCC unroll 4
-        for (int j = 0; j < n; ++j) part.put(to + c + j * Simd<T>::lanes, sum[j]);
       });
-    }
+    });
+  });
+  return true;
+}
+
+template <class T>
+void max_pool(const Pool& s, const T* x, T* y, void* places, int code_bytes, int threads) {
+  if (!places)
+    max_pool_as<T, std::uint8_t, false>(s, x, y, nullptr, threads);
+  else if (code_bytes == 1)
+    max_pool_as<T, std::uint8_t, true>(s, x, y, static_cast<std::uint8_t*>(places), threads);
+  else if (code_bytes == 2)
+    max_pool_as<T, std::uint16_t, true>(s, x, y, static_cast<std::uint16_t*>(places), threads);
+  else
+    max_pool_as<T, std::int32_t, true>(s, x, y, static_cast<std::int32_t*>(places), threads);
+}
+
+template <class T>
+bool max_pool_grad(const Pool& s, const T* g, const void* places, int code_bytes, T* dx,
+                   int threads) {
+  if (code_bytes == 1)
+    return max_pool_grad_as(s, g, static_cast<const std::uint8_t*>(places), dx, threads);
+  if (code_bytes == 2)
+    return max_pool_grad_as(s, g, static_cast<const std::uint16_t*>(places), dx, threads);
+  return max_pool_grad_as(s, g, static_cast<const std::int32_t*>(places), dx, threads);
+}
+
+template <class T>
+void avg_pool(const Pool& s, const T* x, T* y, int threads) {
+  constexpr index lanes = Simd<T>::lanes;
+  over_windows(s, threads, [&](const Window& window, index pixel) {
+    const T count = static_cast<T>(window.count());
+    over_vectors<T, 8>(s.c, [&](index c, auto vectors, auto part) {
+      constexpr int n = decltype(vectors)::count;
+      Vec<T> total[n] = {};
+      window.over_rows(x + c, [&](const T* p, index) {
+        Vec<T> sum[n] = {};  // row by row: shorter chains in a large window
+        for (index b = 0; b < window.columns.length(); ++b, p += s.c)
+#pragma GCC unroll 8
+          for (int j = 0; j < n; ++j) sum[j] += part.get(p + j * lanes);
+#pragma GCC unroll 8
+        for (int j = 0; j < n; ++j) total[j] += sum[j];
+      });
+#pragma GCC unroll 8
+      for (int j = 0; j < n; ++j) part.put(y + pixel * s.c + c + j * lanes, total[j] / count);
+    });
   });
 }
 
 template <class T>
-void max_pool(const Pool& s, const T* x, T* y, void* argmax, int code_bytes, int threads) {
-  if (code_bytes == 1)
-    max_pool_as(s, x, y, static_cast<std::uint8_t*>(argmax), threads);
-  else if (code_bytes == 2)
-    max_pool_as(s, x, y, static_cast<std::uint16_t*>(argmax), threads);
-  else
-    max_pool_as(s, x, y, static_cast<std::int32_t*>(argmax), threads);
-}
-
-template <class T>
-void max_pool_grad(const Pool& s, const T* g, const void* argmax, int code_bytes, T* dx,
-                   int threads) {
-  if (code_bytes == 1)
-    max_pool_grad_as(s, g, static_cast<const std::uint8_t*>(argmax), dx, threads);
-  else if (code_bytes == 2)
-    max_pool_grad_as(s, g, static_cast<const std::uint16_t*>(argmax), dx, threads);
-  else
-    max_pool_grad_as(s, g, static_cast<const std::int32_t*>(argmax), dx, threads);
-}
-
-KCORE_INLINE index divisor(const Pool& s, bool count_pads, const Taps& rows, const Taps& cols) {
-  return count_pads ? s.kh * s.kw : (rows.last - rows.first) * (cols.last - cols.first);
-}
-
-template <class T>
-void avg_pool(const Pool& s, const T* x, T* y, bool count_pads, int threads) {
-  constexpr index lanes = Simd<T>::lanes;
-  over_windows(s, threads,
-               [&](index row, index column, const Taps& rows, const Taps& cols, index pixel) {
-                 const T count = static_cast<T>(divisor(s, count_pads, rows, cols));
-                 over_channels<T, 8>(s.c, [&](index c, auto vectors, auto part) {
-                   constexpr int n = decltype(vectors)::count;
-                   Vec<T> total[n] = {};
-                   for (index a = rows.first; a < rows.last; ++a) {
-                     Vec<T> sum[n] = {};  // row by row: shorter chains in a large window
-                     const T* p = x + ((row + a) * s.w + column + cols.first) * s.c + c;
-                     for (index b = cols.first; b < cols.last; ++b, p += s.c)
-#pragma GCC unroll 8
-                       for (int j = 0; j < n; ++j) sum[j] += part.get(p + j * lanes);
-#pragma GCC unroll 8
-                     for (int j = 0; j < n; ++j) total[j] += sum[j];
-                   }
-#pragma GCC unroll 8
-                   for (int j = 0; j < n; ++j)
-                     part.put(y + pixel * s.c + c + j * lanes, total[j] / count);
-                 });
-               });
-}
-
-template <class T>
-void avg_pool_grad(const Pool& s, const T* g, T* dx, bool count_pads, int threads) {
+bool avg_pool_grad(const Pool& s, const T* g, T* dx, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const Cover cover(s);
-  over_input_rows(
-      s, threads,
-      [&](index r) {
-        if (!cover.all) std::memset(dx + r * s.w * s.c, 0, s.w * s.c * sizeof(T));
-      },
-      [&](index r, index o, index) {
-        const Taps rows(o % s.oh * s.sh - s.pt, 1, s.kh, s.h);
-        for (index q = 0; q < s.ow; ++q) {
-          const index left = q * s.sw - s.pl;
-          const Taps cols(left, 1, s.kw, s.w);
-          const T count = static_cast<T>(divisor(s, count_pads, rows, cols));
-          over_channels<T, 4>(s.c, [&](index c, auto vectors, auto part) {
-            constexpr int n = decltype(vectors)::count;
-            Vec<T> share[n];
+  const Holders holders(s);
+  if (!holders) return false;
+  over_pieces(s.n, s.size, threads, [&](index n, index d, index h, index begin, index end) {
+    T* line = dx + ((n * s.size[0] + d) * s.size[1] + h) * s.size[2] * s.c;
+    if (!cover.all) std::memset(line + begin * s.c, 0, (end - begin) * s.c * sizeof(T));
+    over_holders(s, holders, d, h, begin, end, [&](index a, index o, index q, const Span& columns,
+                                                   index first, index last) {
+      const index outer = Span(s, 0, a).length() * Span(s, 1, o).length();
+      const T* from = g + (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
+      const T count = static_cast<T>(outer * columns.length());
+      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
+        constexpr int n = decltype(vectors)::count;
+        Vec<T> share[n];
 #pragma GCC unroll 4
-            for (int j = 0; j < n; ++j)
-              share[j] = part.get(g + (o * s.ow + q) * s.c + c + j * lanes) / count;
-            for (index b = cols.first; b < cols.last; ++b) {
-              T* p = dx + (r * s.w + left + b) * s.c + c;
+        for (int j = 0; j < n; ++j) share[j] = part.get(from + c + j * lanes) / count;
+        for (index w = first; w < last; ++w) {
+          T* p = line + w * s.c + c;
 #pragma GCC unroll 4
-              for (int j = 0; j < n; ++j)
-                part.put(p + j * lanes,
-                         cover.apart ? share[j] : part.get(p + j * lanes) + share[j]);
-            }
-          });
+          for (int j = 0; j < n; ++j)
+            part.put(p + j * lanes, cover.apart ? share[j] : part.get(p + j * lanes) + share[j]);
         }
       });
+    });
+  });
+  return true;
 }
 
 KCORE_EXPORT(pool, PoolKernels, KCORE_POOL_KERNELS)

@@ -1,4 +1,4 @@
-// Reductions of the middle axis of x[outer, fold, inner], and running sums along it.
+// Reductions of the middle axis of x[outer, fold, inner], and running sums and products along it.
 #include "api/reduce.h"
 
 #include "moments.h"
@@ -130,30 +130,6 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
 
 // -- peaks ----------------------------------------------------------------------------------------
 
-// Whether there is a nan in what it saw: one comparison for two vectors, where the join needs one for
-// each. What has one is folded again, by the join that minds them.
-template <class T>
-struct NanWatch {
-#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-  unsigned bits = 0;
-  KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
-    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
-  }
-  KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
-    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
-  }
-  KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
-#else
-  typename Bits<T>::V bits{};
-  KCORE_INLINE_MEMBER void see(Vec<T> a, Vec<T> b) { bits |= (a != a) | (b != b); }
-  KCORE_INLINE_MEMBER bool any() const {
-    bool found = false;
-    for (index i = 0; i < Simd<T>::lanes; ++i) found = found || bits[i] != 0;
-    return found;
-  }
-#endif
-};
-
 template <class T, class Join>
 KCORE_INLINE T peak_of_row(index n, const T* x, Join join) {
   constexpr index lanes = Simd<T>::lanes;
@@ -211,12 +187,21 @@ template <class T, class Join>
 bool joined_peaks(index outer, index fold, index inner, const T* x, T* y, int threads, Join join) {
   if (inner == 1 && fold <= short_row<T>) {
     over_short_rows<T>(outer, fold, threads, [&](index r, index n) {
-      if (n == 1)
-        y[r] = peak_of_row(fold, x + r * fold, join);
-      else
-        store(y + r, joined_rows<T>(fold, x + r * fold, join, [&](index, const T* p, auto part) {
-                return part.get(p, Join::none);
-              }));
+      const T* row = x + r * fold;
+      if (n == 1) {
+        y[r] = peak_of_row(fold, row, join);
+        return;
+      }
+      NanWatch<T> nan;
+      const auto found = [&](auto join) {
+        return joined_rows<T>(fold, row, join, [&](index, const T* p, auto part) {
+          const Vec<T> v = part.get(p, Join::none);
+          nan.see(v, v);
+          return v;
+        });
+      };
+      store(y + r, found(Quick<T, Join>{}));
+      if (nan.any()) store(y + r, found(join));
     });
     return true;
   }
@@ -273,14 +258,26 @@ KCORE_INLINE void column_places(index fold, index stride, const T* x, std::int32
                                 index n) {
   typedef typename Bits<T>::V Int;
   typedef typename Bits<T>::Word Word;
-  Vec<T> best = part.get(x);
-  Int at{};
-  for (index r = 1; r < fold; ++r) {
-    const Vec<T> v = part.get(x + r * stride);
-    const Int better = (least ? v < best : v > best) | ((v != v) & (best == best));
-    best = better ? v : best;
-    at = better ? (Int)(typename Bits<T>::U{} + static_cast<Word>(r)) : at;
-  }
+  NanWatch<T> nan;
+  Vec<T> best;
+  Int at;
+  const auto fold_all = [&](auto beats) {
+    best = part.get(x);
+    at = Int{};
+    nan.see(best, best);
+    for (index r = 1; r < fold; ++r) {
+      const Vec<T> v = part.get(x + r * stride);
+      nan.see(v, v);
+      const auto better = beats(v, best);
+      best = better ? v : best;
+      at = better ? (Int)(typename Bits<T>::U{} + static_cast<Word>(r)) : at;
+    }
+  };
+  fold_all([](Vec<T> v, Vec<T> best) { return least ? v < best : v > best; });
+  if (nan.any())
+    fold_all([](Vec<T> v, Vec<T> best) {
+      return (least ? v < best : v > best) | ((v != v) & (best == best));
+    });
   for (index i = 0; i < n; ++i) y[i] = static_cast<std::int32_t>(at[i]);
 }
 
@@ -332,7 +329,7 @@ void peak_places(index outer, index fold, index inner, const T* x, bool least, s
     places<T, false>(outer, fold, inner, x, y, threads);
 }
 
-// -- running sums ---------------------------------------------------------------------------------
+// -- running sums and products --------------------------------------------------------------------
 
 // As many elements as a vector has doubles.
 typedef float NarrowFloats __attribute__((vector_size(KCORE_VECTOR_BYTES / 2)));
@@ -348,38 +345,39 @@ KCORE_INLINE void store_narrow(float* p, Vec<double> v) {
 }
 KCORE_INLINE void store_narrow(double* p, Vec<double> v) { store(p, v); }
 
+KCORE_INLINE Vec<double> joined(Vec<double> a, Vec<double> b, bool products) {
+  return products ? a * b : a + b;
+}
+KCORE_INLINE double joined(double a, double b, bool products) { return products ? a * b : a + b; }
+
+// Calls f(offset of the first column in x[outer, fold, inner], columns, totals) for pieces of the columns.
+template <class F>
+KCORE_INLINE bool over_totals(index outer, index fold, index inner, int threads, F&& f) {
+  const index width = min_of<index>(inner, 2048), pieces = ceil_div(inner, width);
+  const index row = static_cast<index>(room<double>(width) / sizeof(double));
+  const int team = threads < 1 ? 1 : threads;
+  Scratch scratch(room<double>(width) * team);
+  if (!scratch) return false;
+  double* rows = take<double>(scratch, row * team);
+  parallel_for(outer * pieces, threads, [&](index t, int slot) {
+    const index o = t / pieces, j0 = t % pieces * width;
+    f(o, j0, min_of(inner, j0 + width) - j0, rows + slot * row);
+  });
+  return true;
+}
+
 // In double: each element of the result is rounded once.
-template <class T>
-bool running_sums(index outer, index fold, index inner, const T* x, T* y, int threads) {
-  if (inner > 1) {
-    const index width = min_of<index>(inner, 512), pieces = ceil_div(inner, width);
-    const int team = threads < 1 ? 1 : threads;
-    Scratch scratch(room<double>(width) * team);
-    if (!scratch) return false;
-    double* rows = take<double>(scratch, static_cast<index>(room<double>(width) / sizeof(double)) * team);
-    parallel_for(outer * pieces, threads, [&](index t, int slot) {
-      double* totals = rows + slot * static_cast<index>(room<double>(width) / sizeof(double));
-      const index o = t / pieces, j0 = t % pieces * width, n = min_of(inner, j0 + width) - j0;
-      for (index j = 0; j < n; ++j) totals[j] = 0;
-      for (index r = 0; r < fold; ++r) {
-        const index at = (o * fold + r) * inner + j0;
-        for (index j = 0; j < n; ++j) {
-          totals[j] += x[at + j];
-          y[at + j] = static_cast<T>(totals[j]);
-        }
-      }
-    });
-    return true;
-  }
-  over_rows(outer, fold, threads, [&](index at) {
-    constexpr index lanes = Simd<double>::lanes;
-    typedef typename Bits<double>::V Int;
-    double total = 0;
-    index i = 0;
-    for (; i + lanes <= fold; i += lanes) {
-      Vec<double> v = load_wide(x + at + i);
+template <class T, bool products>
+KCORE_INLINE void running_row(index n, const T* x, T* y) {
+  constexpr index lanes = Simd<double>::lanes;
+  typedef typename Bits<double>::V Int;
+  double total = products ? 1 : 0;
+  index i = 0;
+  if (n >= 4 * lanes)  // shorter rows overlap in the processor
+    for (; i + lanes <= n; i += lanes) {
+      Vec<double> v = load_wide(x + i);
 #ifdef __clang__
-      for (index k = 1; k < lanes; ++k) v[k] += v[k - 1];
+      for (index k = 1; k < lanes; ++k) v[k] = joined(v[k], v[k - 1], products);
 #else
       // Each lane takes in those 1, 2 and 4 lanes before it.
 #pragma GCC unroll 3
@@ -387,17 +385,100 @@ bool running_sums(index outer, index fold, index inner, const T* x, T* y, int th
         Int from;
 #pragma GCC unroll 8
         for (index k = 0; k < lanes; ++k) from[k] = k >= step ? k - step : lanes;
-        v += __builtin_shuffle(v, Vec<double>{}, from);
+        v = joined(v, __builtin_shuffle(v, broadcast<double>(products ? 1 : 0), from), products);
       }
 #endif
-      store_narrow(y + at + i, v + total);
-      total += v[lanes - 1];
+      store_narrow(y + i, joined(v, broadcast(total), products));
+      total = joined(total, v[lanes - 1], products);
     }
-    for (; i < fold; ++i) {
-      total += x[at + i];
-      y[at + i] = static_cast<T>(total);
+  for (; i < n; ++i) {
+    total = joined(total, x[i], products);
+    y[i] = static_cast<T>(total);
+  }
+}
+
+template <class T, bool products>
+bool running_joins(index outer, index fold, index inner, const T* x, T* y, int threads) {
+  if (inner == 1) {
+    over_rows(outer, fold, threads, [&](index at) { running_row<T, products>(fold, x + at, y + at); });
+    return true;
+  }
+  return over_totals(outer, fold, inner, threads, [&](index o, index j0, index n, double* totals) {
+    for (index j = 0; j < n; ++j) totals[j] = products ? 1 : 0;
+    for (index r = 0; r < fold; ++r) {
+      const index at = (o * fold + r) * inner + j0;
+      for (index j = 0; j < n; ++j) {
+        totals[j] = joined(totals[j], x[at + j], products);
+        y[at + j] = static_cast<T>(totals[j]);
+      }
     }
   });
+}
+
+template <class T>
+bool running(index outer, index fold, index inner, const T* x, bool products, T* y, int threads) {
+  return products ? running_joins<T, true>(outer, fold, inner, x, y, threads)
+                  : running_joins<T, false>(outer, fold, inner, x, y, threads);
+}
+
+// -- products -------------------------------------------------------------------------------------
+
+template <class T>
+KCORE_INLINE double product_of_row(index n, const T* x) {
+  constexpr index lanes = Simd<double>::lanes;
+  double total = 1;
+  index i = 0;
+  if (n >= 4 * lanes) {
+    Vec<double> a = broadcast<double>(1), b = a, c = a, d = a;
+    for (; i + 4 * lanes <= n; i += 4 * lanes) {
+      a *= load_wide(x + i);
+      b *= load_wide(x + i + lanes);
+      c *= load_wide(x + i + 2 * lanes);
+      d *= load_wide(x + i + 3 * lanes);
+    }
+    total = fold_lanes<double, double>((a * b) * (c * d), [](double p, double q) { return p * q; });
+  }
+  for (; i < n; ++i) total *= x[i];
+  return total;
+}
+
+// In double: each is rounded once.
+template <class T>
+bool products(index outer, index fold, index inner, const T* x, T* y, int threads) {
+  if (inner > 1)
+    return over_totals(outer, fold, inner, threads, [&](index o, index j0, index n, double* totals) {
+      for (index j = 0; j < n; ++j) totals[j] = 1;
+      for (index r = 0; r < fold; ++r)
+        for (index j = 0; j < n; ++j) totals[j] *= x[(o * fold + r) * inner + j0 + j];
+      for (index j = 0; j < n; ++j) y[o * inner + j0 + j] = static_cast<T>(totals[j]);
+    });
+  const index most = 2 * block_elements, blocks = ceil_div(fold, most);
+  if (blocks == 1) {
+    parallel_blocks(outer, rows_together(fold), threads, [&](index begin, index end) {
+      index r = begin;
+      if (fold <= short_row<T>)  // four chains at a time
+        for (; r + 4 <= end; r += 4) {
+          double total[4] = {1, 1, 1, 1};
+          for (index i = 0; i < fold; ++i)
+#pragma GCC unroll 4
+            for (index k = 0; k < 4; ++k) total[k] *= x[(r + k) * fold + i];
+          for (index k = 0; k < 4; ++k) y[r + k] = static_cast<T>(total[k]);
+        }
+      for (; r < end; ++r) y[r] = static_cast<T>(product_of_row(fold, x + r * fold));
+    });
+    return true;
+  }
+  Scratch scratch(room<double>(outer * blocks));
+  if (!scratch) return false;
+  double* parts = take<double>(scratch, outer * blocks);
+  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
+                  [&](index begin, index end) {
+                    for (index t = begin; t < end; ++t) {
+                      const index first = t % blocks * most;
+                      parts[t] = product_of_row(min_of(most, fold - first), x + t / blocks * fold + first);
+                    }
+                  });
+  for (index r = 0; r < outer; ++r) y[r] = static_cast<T>(product_of_row(blocks, parts + r * blocks));
   return true;
 }
 

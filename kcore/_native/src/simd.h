@@ -165,6 +165,22 @@ KCORE_INLINE void over_lanes(index begin, index end, F&& f) {
   if (i < end) f(i, Part{end - i});
 }
 
+// Walks [0, end) `most` vectors at a time, so that memory is read and written in longer pieces, and the
+// rest one by one: f(offset, vectors, Whole or Part).
+template <int n>
+struct Vectors {
+  static constexpr int count = n;
+};
+template <class T, int most, class F>
+KCORE_INLINE void over_vectors(index end, F&& f) {
+  constexpr index step = most * Simd<T>::lanes;
+  index i = 0;
+  for (; i + step <= end; i += step) f(i, Vectors<most>{}, Whole{});
+  if constexpr (most > 4)
+    for (; i + step / 2 <= end; i += step / 2) f(i, Vectors<most / 2>{}, Whole{});
+  over_lanes<T>(i, end, [&](index at, auto part) { f(at, Vectors<1>{}, part); });
+}
+
 // Joins the lanes by halves: four steps for sixteen lanes, where one by one takes fifteen.
 template <class A, class T, class F>
 KCORE_INLINE A fold_lanes(Vec<T> v, F&& join) {

@@ -10,6 +10,7 @@ import numpy as np
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.host import to_array
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
 from kcore.ops.index import flat_indices, inside_rows, product_gradients
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -145,9 +146,25 @@ def _added_along(g, indices, axis, shape):
     return ops.reshape(rows, shape)
 
 
+def _cleared(shape, dtype):
+    """Zeros; where a kernel's memory is at hand, in that: fresh pages cost more than clearing used ones."""
+    if not (_native.available and dtype.char in "fd"):
+        return np.zeros(shape, dtype)
+    y = _native.kernels.new_array(shape, dtype.name)
+    y[...] = 0
+    return y
+
+
 def one_hot(x, num_classes, axis, dtype, sparse):
-    y = x[..., None] == np.arange(num_classes)
-    return np.moveaxis(y, -1, axis).astype(dtypes.to_numpy(dtype))
+    numbers = x.reshape(-1)
+    if numbers.dtype.kind not in "iu":
+        with quiet():
+            whole = numbers.astype("int64")
+        numbers = np.where(whole == numbers, whole, -1)
+    rows = np.flatnonzero((0 <= numbers) & (numbers < num_classes))
+    y = _cleared((x.size, num_classes), dtypes.to_numpy(dtype))
+    y[rows, numbers[rows]] = 1
+    return np.moveaxis(y.reshape(*x.shape, num_classes), -1, axis)
 
 
 # -- blocks -----------------------------------------------------------------------------
@@ -187,8 +204,8 @@ def _(g, y, inputs, start_indices, updates):
 
 
 def scatter_rows(x, indices, updates, reduction):
-    if reduction == "add" and _has_kernel(x) and updates.dtype == x.dtype:
-        return _added(x, len(x), indices, updates)
+    if reduction is not None and _has_kernel(x) and updates.dtype == x.dtype:
+        return _scattered(x, len(x), indices, updates, reduction)
     i = _from_zero(indices, len(x))
     inside = i < len(x)
     y, i, updates = x.copy(), i[inside], updates[inside]
@@ -223,11 +240,12 @@ def _numbers(indices, count):
     return np.ascontiguousarray(indices, "int64").reshape(-1)
 
 
-def _added(base, count, indices, updates):
-    """`base`, or zeros for None, of `count` rows, with the updates added to the rows that the indices name."""
+def _scattered(base, count, indices, updates, reduction):
+    """`base`, or zeros for None, of `count` rows, with the updates joined to the rows that the indices name."""
     rows = np.ascontiguousarray(updates).reshape(len(indices), math.prod(updates.shape[1:]))
     start = None if base is None else np.ascontiguousarray(base).reshape(count, -1)
-    y = _native.kernels.add_rows(start, count, _numbers(indices, count), rows, threads_for(rows.size))
+    numbers = _numbers(indices, count)
+    y = _native.kernels.scatter_rows(start, count, numbers, rows, reduction, threads_for(rows.size))
     return y.reshape(count, *updates.shape[1:])
 
 
@@ -235,7 +253,7 @@ def _added(base, count, indices, updates):
 def sum_rows(updates: Tensor, indices: Tensor, count):
     """Zeros of `count` rows with each update added to the row that its index names: the gradient of `take`."""
     if _has_kernel(updates):
-        return _added(None, count, indices, updates)
+        return _scattered(None, count, indices, updates, "add")
     return scatter_rows(np.zeros((count, *updates.shape[1:]), updates.dtype), indices, updates, "add")
 
 

@@ -159,6 +159,8 @@ def _(g, y, x, axis, keepdims):
 
 
 def prod(x, axis, keepdims, dtype):
+    if _has_kernel(x, axis) and len(_runs(x.shape, axis)) == 1:  # others would be rounded in between
+        return _folded(x, axis, keepdims, _native.kernels.products)
     with quiet():
         return np.prod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype), keepdims=keepdims).astype(x.dtype)
 
@@ -288,12 +290,16 @@ def all(x, axis, keepdims):
 # -- running ----------------------------------------------------------------------------
 
 
+def _running(x, axis, products):
+    shape = x.shape if axis is not None else (x.size,)
+    at = axis or 0
+    sizes = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
+    return _native.kernels.running(x, *sizes, products, threads_for(x.size)).reshape(shape)
+
+
 def cumsum(x, axis, dtype):
     if _has_kernel(x, (axis,)):
-        shape = x.shape if axis is not None else (x.size,)
-        at = axis or 0
-        sizes = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
-        return _native.kernels.running_sums(x, *sizes, threads_for(x.size)).reshape(shape)
+        return _running(x, axis, False)
     with quiet():
         return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
@@ -305,6 +311,8 @@ def _(g, y, x, axis, dtype):
 
 
 def cumprod(x, axis, dtype):
+    if _has_kernel(x, (axis,)):
+        return _running(x, axis, True)
     with quiet():
         return np.cumprod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 

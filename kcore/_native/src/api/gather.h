@@ -4,14 +4,17 @@
 
 namespace kcore {
 
-// Rows by number. `base` may be null.
+// How rows are joined.
+enum Scatter { scatter_add, scatter_mul, scatter_max, scatter_min };
+
+// Rows by number. `base` may be null; `how` is a Scatter.
 #define KCORE_GATHER_KERNELS(K)                                                           \
   K(void, take_rows,                                                                      \
     (index rows, index cols, const T* x, index count, const std::int64_t* at, T* y, int   \
      threads))                                                                            \
-  K(void, add_rows,                                                                       \
+  K(void, scatter_rows,                                                                   \
     (index rows, index cols, const T* base, index count, const std::int64_t* at,          \
-     const T* updates, T* y, int threads))
+     const T* updates, int how, T* y, int threads))
 KCORE_TABLE(GatherKernels, KCORE_GATHER_KERNELS)
 
 }  // namespace kcore

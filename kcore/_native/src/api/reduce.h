@@ -7,8 +7,8 @@ namespace kcore {
 // Rows, with inner = 1, that peak_places takes.
 constexpr index longest_place_row = 64;
 
-// Arrays are x[outer, fold, inner], results y[outer, inner], except for running_sums
-// and top, the k greatest of each row.
+// Arrays are x[outer, fold, inner], results y[outer, inner], except for running,
+// the sums or products up to each element, and top, the k greatest of each row.
 #define KCORE_REDUCE_KERNELS(K)                                                                   \
   K(bool, sums,                                                                                   \
     (index outer, index fold, index inner, const T* x, bool squares, double divisor, T* y,        \
@@ -23,8 +23,9 @@ constexpr index longest_place_row = 64;
     (index outer, index fold, index inner, const T* x, T* mean, T* variance, int threads))        \
   K(bool, logsumexps,                                                                             \
     (index outer, index fold, index inner, const T* x, T* y, int threads))                        \
-  K(bool, running_sums,                                                                           \
-    (index outer, index fold, index inner, const T* x, T* y, int threads))
+  K(bool, products, (index outer, index fold, index inner, const T* x, T* y, int threads))        \
+  K(bool, running,                                                                                \
+    (index outer, index fold, index inner, const T* x, bool products, T* y, int threads))
 KCORE_TABLE(ReduceKernels, KCORE_REDUCE_KERNELS)
 
 }  // namespace kcore
