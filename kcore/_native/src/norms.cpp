@@ -242,18 +242,6 @@ void block_dots(index cols, const T* g, const T* x, const T* mean, index r0, ind
   }
 }
 
-// y = (x - mean) * factor + offset, column by column; offset may be null.
-template <class T>
-void column_affine(index rows, index cols, const T* x, const T* mean, const T* factor,
-                   const T* offset, T* y, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> v = (part.get(x + at + j) - part.get(mean + j)) * part.get(factor + j);
-      part.put(y + at + j, offset ? v + part.get(offset + j) : v);
-    });
-  });
-}
-
 // The column sums of g and of g * (x - mean), in double.
 template <class T>
 bool column_dots(index rows, index cols, const T* g, const T* x, const T* mean, double* sums,

@@ -9,6 +9,7 @@ import numpy as np
 from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
+from kcore.backends.reference.ending import Ending, end
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -209,16 +210,13 @@ def _batch(x, offset, scale, epsilon):
     threads = threads_for(x.size)
     mean, variance = (t[0] for t in _native.kernels.moments(columns, 1, *columns.shape, threads))
     factor = _factor(variance, scale, epsilon)
-    y = _native.kernels.column_affine(columns, mean, factor, _flat(offset), threads)
+    y = end(columns, Ending(None, mean, factor, _flat(offset)))
     return y.reshape(x.shape), mean, variance
 
 
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
     if _by_channel(x, axis, mean, variance, offset, scale):
-        columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-        factor = _factor(_flat(variance), scale, epsilon)
-        y = _native.kernels.column_affine(columns, _flat(mean), factor, _flat(offset), threads_for(x.size))
-        return y.reshape(x.shape)
+        return end(np.ascontiguousarray(x), Ending(None, *affine(mean, variance, offset, scale, epsilon)))
     wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
     parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
     y, mean, variance, offset, scale = parts
@@ -232,6 +230,11 @@ def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
 @recorded_as(ops.batch_normalization)
 def _(*arguments):
     return ops.batch_normalization.op.body(*arguments)
+
+
+def affine(mean, variance, offset, scale, epsilon):
+    """(mean, factor, offset), so that normalizing a channel is (x - mean) * factor + offset."""
+    return _flat(mean), _factor(_flat(variance), scale, epsilon), _flat(offset)
 
 
 def _factor(variance, scale, epsilon):

@@ -4,7 +4,7 @@
 
 namespace kcore {
 
-// Normalizations. `mean` null: rows are not centred. gamma, beta, dgamma, dbeta and offset may be null.
+// Normalizations. `mean` null: rows are not centred. gamma, beta, dgamma and dbeta may be null.
 #define KCORE_NORMS_KERNELS(K)                                                                \
   K(void, normalize_rows,                                                                     \
     (index rows, index cols, const T* x, const T* gamma, const T* beta, double epsilon, T* y, \
@@ -12,9 +12,6 @@ namespace kcore {
   K(bool, normalize_rows_grad,                                                                \
     (index rows, index cols, const T* g, const T* x, const T* gamma, const T* mean,           \
      const T* scale, T* dx, T* dgamma, T* dbeta, int threads))                                \
-  K(void, column_affine,                                                                      \
-    (index rows, index cols, const T* x, const T* mean, const T* factor, const T* offset,     \
-     T* y, int threads))                                                                      \
   K(bool, column_dots,                                                                        \
     (index rows, index cols, const T* g, const T* x, const T* mean, double* sums,             \
      double* dots, int threads))                                                              \
