@@ -10,6 +10,7 @@ from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
 from kcore.backends.reference.ending import Ending, end
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -238,7 +239,7 @@ def affine(mean, variance, offset, scale, epsilon):
 
 
 def _factor(variance, scale, epsilon):
-    with np.errstate(all="ignore"):
+    with quiet():
         factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
         return factor if scale is None else factor * _flat(scale)
 
