@@ -9,10 +9,10 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     index conv_packed(cbool, Conv, cbool, void*)
     void conv_pack(cbool, Conv, cbool, void*, void*, int)
     uint64_t c_fingerprint "kcore::call::fingerprint"(cbool, void*, index, int)
-    cbool c_conv "kcore::call::conv"(cbool, Conv, cbool, void*, void*, void*, void*, cbool, void*, int)
-    cbool c_conv_input_grad "kcore::call::conv_input_grad"(cbool, Conv, cbool, void*, void*, void*, int)
+    cbool c_conv "kcore::call::conv"(cbool, Conv, cbool, void*, void*, void*, c_Ending, void*, int)
+    cbool c_conv_input_grad "kcore::call::conv_input_grad"(cbool, Conv, cbool, void*, void*, c_Ending, void*, int)
     cbool conv_weight_grad(cbool, Conv, void*, void*, void*, int)
-    cbool depthwise(cbool, Conv, void*, void*, void*, int)
+    cbool depthwise(cbool, Conv, void*, void*, c_Ending, void*, int)
     cbool depthwise_input_grad(cbool, Conv, void*, void*, void*, int)
     cbool depthwise_weight_grad(cbool, Conv, void*, void*, void*, int)
 
@@ -83,13 +83,10 @@ cdef cnp.ndarray sum_repeats(cnp.ndarray x, index times):
     return total
 
 
-cdef cnp.ndarray finished_rows(cnp.ndarray y, cnp.ndarray bias, bint relu, int threads):
-    """y with the bias added, and then relu if asked, in place."""
-    if bias is not None or relu:
-        rows = np.reshape(y, (-1, y.shape[cnp.PyArray_NDIM(y) - 1]))
-        bias = np.zeros(rows.shape[1], rows.dtype) if bias is None else bias
-        bias_add_relu(rows, bias, relu, threads, rows)
-    return y
+cdef cnp.ndarray zeros_ended(cnp.ndarray y, Ending ending):
+    """y, of zeros that are ended."""
+    y.fill(0)
+    return end_rows(y, ending, 1, y)
 
 
 def fingerprint(cnp.ndarray a not None, int threads=1):
@@ -132,8 +129,8 @@ cdef class Packs:
 
 
 def conv(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation, index groups=1, int threads=1,
-         bint fast=False, Packs packs=None, cnp.ndarray bias=None, bint relu=False):
-    """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j] (+ bias[j], then relu if asked).
+         bint fast=False, Packs packs=None, Ending ending=nothing):
+    """y[n, r, q, j] = sum of x_padded[n, r*sh + a*dh, q*sw + b*dw, i] * w[a, b, i, j], ended as `ending` says.
 
     Output channel j belongs to group j // (oc / groups) and sees that group's input channels.
     Volumes x[n, d, h, w, c] and kernels w[kd, kh, kw, c / groups, oc] do, too.
@@ -143,35 +140,34 @@ def conv(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation
     cdef int kind = cnp.PyArray_TYPE(x)
     check_images(x, w, kind)
     cdef Conv s = conv_spec((<object>x).shape, (<object>w).shape, strides, pads, dilation, groups)
-    cdef void* added = columns_of(bias, kind, s.oc)
     cdef cnp.ndarray y = empty(image_shape(x, s.n, s.od, s.oh, s.ow, s.oc), x)
+    cdef c_Ending ends = ending.of(y)
     cdef cnp.ndarray ready
     cdef void* packed = NULL
     cdef bint ok
     threads = team(threads)
     if s.c == 0 or y.size == 0:
-        y.fill(0)
-        return finished_rows(y, bias, relu, 1)
+        return zeros_ended(y, ending)
     if is_depthwise(s):
         if s.oc > s.c:
             x = np.repeat(x, s.oc // s.c, axis=-1)
             s = one_to_one(s)
         with nogil:
-            ok = depthwise(single(x), s, data(x), data(w), data(y), threads)
+            ok = depthwise(single(x), s, data(x), data(w), ends, data(y), threads)
         finished(ok)
-        return finished_rows(y, bias, relu, threads)
+        return y
     if packs is not None:
         ready = packs.of(s, fast, w, threads)
         packed = data(ready) if ready.shape[0] else NULL
     with nogil:
-        ok = c_conv(single(x), s, fast, data(x), data(w), packed, added, relu, data(y), threads)
+        ok = c_conv(single(x), s, fast, data(x), data(w), packed, ends, data(y), threads)
     finished(ok)
     return y
 
 
 def conv_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shape, strides, pads, dilation,
-                    index groups=1, int threads=1, bint fast=False):
-    """The gradient of sum(g * conv(x, w)) by x, for x of shape `x_shape`."""
+                    index groups=1, int threads=1, bint fast=False, Ending ending=nothing):
+    """The gradient of sum(g * conv(x, w)) by x, for x of shape `x_shape`, ended as `ending` says."""
     cdef int kind = cnp.PyArray_TYPE(g)
     check_images(g, w, kind)
     cdef Conv s = conv_spec(x_shape, (<object>w).shape, strides, pads, dilation, groups)
@@ -180,7 +176,7 @@ def conv_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shap
     cdef index multiplier = 1
     cdef bint ok
     if g.size == 0 or 0 in x_shape:
-        return np.zeros(x_shape, g.dtype)
+        return zeros_ended(empty(x_shape, g), ending)
     threads = team(threads)
     if is_depthwise(s):
         multiplier = s.oc // s.c
@@ -190,10 +186,12 @@ def conv_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shap
             ok = depthwise_input_grad(single(g), s, data(g), data(w), data(dx), threads)
         if multiplier > 1:
             dx = sum_repeats(dx, multiplier).reshape(x_shape)
-    else:
-        dx = empty(x_shape, g)
-        with nogil:
-            ok = c_conv_input_grad(single(g), s, fast, data(g), data(w), data(dx), threads)
+        finished(ok)
+        return end_rows(dx, ending, threads, dx)
+    dx = empty(x_shape, g)
+    cdef c_Ending ends = ending.of(dx)
+    with nogil:
+        ok = c_conv_input_grad(single(g), s, fast, data(g), data(w), ends, data(dx), threads)
     finished(ok)
     return dx
 

@@ -41,6 +41,15 @@ cdef extern from "levels.h" namespace "kcore" nogil:
     const Level* active
     cbool has_openmp() noexcept
 
+cdef extern from "api/ending.h" namespace "kcore" nogil:
+    cdef struct c_Ending "kcore::Ending":
+        const void* bias
+        const void* mean
+        const void* factor
+        const void* offset
+        const void* beside
+        cbool low, high
+
 cdef extern from "memory.h" namespace "kcore" nogil:
     struct PoolState:
         size_t kept, in_use, limit, reused, fresh
@@ -230,6 +239,41 @@ cdef void* columns_of(cnp.ndarray a, int kind, index cols) except? NULL:
         return NULL
     check_flat(a, kind, cols, False)
     return data(a)
+
+
+cdef class Ending:
+    """What becomes of finished sums v[..., column], in this order; None leaves a step out.
+
+    v + bias; (v - mean) * factor + offset; v + beside, which has v's shape; relu or relu6 as `activation` has it.
+    """
+    cdef tuple columns
+    cdef object beside
+    cdef bint low, high
+
+    def __init__(self, cnp.ndarray bias=None, cnp.ndarray mean=None, cnp.ndarray factor=None, cnp.ndarray offset=None,
+                 cnp.ndarray beside=None, str activation="linear"):
+        if activation not in ("linear", "relu", "relu6"):
+            raise ValueError(f"expected 'linear', 'relu' or 'relu6', got {activation!r}.")
+        if (mean is None) != (factor is None) or (factor is None and offset is not None):
+            raise ValueError("mean and factor go together, and offset with them.")
+        self.columns, self.beside = (bias, mean, factor, offset), beside
+        self.low, self.high = activation != "linear", activation == "relu6"
+
+    cdef c_Ending of(self, cnp.ndarray y) except *:
+        """The memory, for results like y."""
+        cdef int kind = cnp.PyArray_TYPE(y)
+        cdef index cols = y.shape[cnp.PyArray_NDIM(y) - 1]
+        cdef c_Ending parts
+        parts.bias = columns_of(self.columns[0], kind, cols)
+        parts.mean = columns_of(self.columns[1], kind, cols)
+        parts.factor = columns_of(self.columns[2], kind, cols)
+        parts.offset = columns_of(self.columns[3], kind, cols)
+        parts.beside = columns_of(self.beside, kind, cnp.PyArray_SIZE(y))
+        parts.low, parts.high = self.low, self.high
+        return parts
+
+
+cdef Ending nothing = Ending()
 
 
 cdef int check_classes(cnp.ndarray target, index rows) except -1:

@@ -5,8 +5,6 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
         void*, void*, int)
     cbool c_normalize_rows_grad "kcore::call::normalize_rows_grad"(cbool, index, index, void*, void*, void*,
         void*, void*, void*, void*, void*, int)
-    void c_column_affine "kcore::call::column_affine"(cbool, index, index, void*, void*, void*, void*, void*,
-        int)
     cbool c_normalize_columns "kcore::call::normalize_columns"(cbool, index, index, index, index, void*, void*,
         void*, double, void*, void*, void*, int)
     cbool c_normalize_columns_grad "kcore::call::normalize_columns_grad"(cbool, index, index, index, index, void*,
@@ -54,22 +52,6 @@ def normalize_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndar
     if mean is None:
         dbeta = sums(g, 1, rows, cols, threads=threads).reshape(cols)
     return dx, dgamma, dbeta
-
-
-def column_affine(cnp.ndarray x not None, cnp.ndarray mean not None, cnp.ndarray factor not None, cnp.ndarray offset,
-                  int threads=1):
-    """(x[r, c] - mean[c]) * factor[c] + offset[c]; offset may be None."""
-    cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 2, kind)
-    cdef index rows = x.shape[0], cols = x.shape[1]
-    check_flat(mean, kind, cols, False)
-    check_flat(factor, kind, cols, False)
-    cdef void* offsets = columns_of(offset, kind, cols)
-    cdef cnp.ndarray y = empty_like(x)
-    threads = team(threads)
-    with nogil:
-        c_column_affine(single(x), rows, cols, data(x), data(mean), data(factor), offsets, data(y), threads)
-    return y
 
 
 cdef int check_groups(index cols, index groups) except -1:

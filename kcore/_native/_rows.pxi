@@ -5,7 +5,7 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     void softmax_grad(cbool, index, index, void*, void*, void*, int)
     void log_softmax(cbool, index, index, void*, void*, int)
     void log_softmax_grad(cbool, index, index, void*, void*, void*, int)
-    void bias_add(cbool, index, index, void*, void*, cbool, void*, int)
+    void c_end_rows "kcore::call::end_rows"(cbool, index, index, c_Ending, void*, void*, int)
 
 
 def softmax_rows(cnp.ndarray x not None, int threads=1):
@@ -58,20 +58,19 @@ def log_softmax_rows_grad(cnp.ndarray g not None, cnp.ndarray y not None, int th
     return dx
 
 
-def bias_add_relu(cnp.ndarray x not None, cnp.ndarray bias not None, bint relu=True, int threads=1,
-                  cnp.ndarray out=None):
-    """x[r, c] + bias[c], then relu if asked; into `out` if given, which may be x itself."""
+def end_rows(cnp.ndarray x not None, Ending ending not None, int threads=1, cnp.ndarray out=None):
+    """x[..., c] ended as `ending` says; into `out` if given, which may be x itself."""
     cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 2, kind)
-    check(bias, 1, kind)
-    cdef index rows = x.shape[0], cols = x.shape[1]
-    check_flat(bias, kind, cols, False)
+    cdef index cols = x.shape[cnp.PyArray_NDIM(x) - 1], size = cnp.PyArray_SIZE(x)
+    check_flat(x, kind, size, False)
     if out is None:
         out = empty_like(x)
     else:
         same_shape(out, (<object>x).shape)
-        check_flat(out, kind, rows * cols, True)
+        check_flat(out, kind, size, True)
+    cdef c_Ending ends = ending.of(x)
+    cdef index rows = size // cols if cols else 0
     threads = team(threads)
     with nogil:
-        bias_add(single(x), rows, cols, data(x), data(bias), relu, data(out), threads)
+        c_end_rows(single(x), rows, cols, ends, data(x), data(out), threads)
     return out

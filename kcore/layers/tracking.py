@@ -149,11 +149,15 @@ class Owner:
                 for variable in metric.variables:
                     yield variable, "metric", False
 
+    @remembered
+    def _all_variables(self) -> list[tuple[Variable, str, bool]]:
+        return list(self._walk_variables())
+
     def _variables_of(self, *kinds: str, trained: bool | None = None) -> list[Variable]:
         """Those of some kinds, each once; with `trained`, those that training changes, or those that it doesn't."""
         found: dict[int, Variable] = {}
         changed: set[int] = set()  # a layer may be met twice, once inside a frozen one
-        for variable, kind, trains in self._walk_variables():
+        for variable, kind, trains in self._all_variables():
             if kind in kinds:
                 found.setdefault(id(variable), variable)
             if trains:

@@ -39,11 +39,12 @@ def test_packs_and_epilogues_leave_every_bit_of_the_sums(kernels, rng, shape, dt
     for threads in (1, 3):
         for kept in (None, packs, packs):
             np.testing.assert_array_equal(kernels.conv(x, w, *how, threads, packs=kept), plain)
-            added = kernels.conv(x, w, *how, threads, packs=kept, bias=bias)
+            added = kernels.conv(x, w, *how, threads, packs=kept, ending=kernels.Ending(bias))
             np.testing.assert_array_equal(added, plain + bias)
-            rectified = kernels.conv(x, w, *how, threads, packs=kept, bias=bias, relu=True)
+            ending = kernels.Ending(bias, activation="relu")
+            rectified = kernels.conv(x, w, *how, threads, packs=kept, ending=ending)
             np.testing.assert_array_equal(rectified, np.maximum(plain + bias, 0))
-            rectified = kernels.conv(x, w, *how, threads, packs=kept, relu=True)
+            rectified = kernels.conv(x, w, *how, threads, packs=kept, ending=kernels.Ending(activation="relu"))
             np.testing.assert_array_equal(rectified, np.maximum(plain, 0))
             assert not np.signbit(rectified[rectified == 0]).any()
 
@@ -62,7 +63,7 @@ def test_a_bias_of_another_size_or_dtype_raises(kernels):
     x, w = np.zeros((1, 4, 4, 3), "float32"), np.zeros((1, 1, 3, 5), "float32")
     for bias, error in ((np.zeros(4, "float32"), ValueError), (np.zeros(5, "float64"), TypeError)):
         with pytest.raises(error):
-            kernels.conv(x, w, (1, 1), NONE, (1, 1), bias=bias)
+            kernels.conv(x, w, (1, 1), NONE, (1, 1), ending=kernels.Ending(bias))
 
 
 @pytest.mark.parametrize("shape", TILED, ids=str)
@@ -80,7 +81,8 @@ def test_fast_convolutions_keep_their_wider_tolerance(kernels, rng, shape):
     for threads in (1, 3):
         y = kernels.conv(x, w, *how, threads, fast=True)
         np.testing.assert_array_equal(kernels.conv(x, w, *how, threads, fast=True, packs=packs), y)
-        ended = kernels.conv(x, w, *how, threads, fast=True, packs=packs, bias=bias, relu=True)
+        ending = kernels.Ending(bias, activation="relu")
+        ended = kernels.conv(x, w, *how, threads, fast=True, packs=packs, ending=ending)
         np.testing.assert_array_equal(ended, np.maximum(y + bias, 0))
         results.append((y, kernels.conv_input_grad(g, w, x_shape, *how, threads, fast=True)))
     for one, three in zip(*results):

@@ -84,19 +84,6 @@ def test_constant_rows_and_rows_with_nan(kernels):
     assert np.isnan(y[1:]).all()
 
 
-@both_dtypes
-@every_shape
-def test_columns_by_moments_that_are_given(kernels, rng, shape, dtype):
-    x = made(rng, shape, dtype, shift=30)
-    a, b = (made(rng, shape[1:], dtype) for _ in range(2))
-    mean = x.astype(LONG).mean(0).astype(dtype)
-    away = x.astype(LONG) - mean
-    close(kernels.column_affine(x, mean, a, b), away * a + b, EPS[dtype])
-    close(kernels.column_affine(x, mean, a, None), away * a, EPS[dtype])
-    one, two = (kernels.column_affine(x, mean, a, b, threads) for threads in (1, 2))
-    np.testing.assert_array_equal(one, two)
-
-
 def grouped(x, groups):
     """x[o, r, c] as [o, r, group, c within it], in long doubles."""
     return x.astype(LONG).reshape(*x.shape[:2], groups, x.shape[2] // groups)

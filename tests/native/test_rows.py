@@ -99,30 +99,3 @@ def test_rows_that_have_no_distribution_are_nan_throughout(kernels, dtype):
 def test_large_numbers_do_not_overflow(kernels, dtype):
     x = np.array([[1e4, 1e4, -1e4], [1e30, -1e30, 0]], dtype)
     np.testing.assert_array_equal(kernels.softmax_rows(x), [[0.5, 0.5, 0], [1, 0, 0]])
-
-
-@both_dtypes
-@every_shape
-@pytest.mark.parametrize("relu", [False, True])
-def test_bias_add_relu_writes_where_it_is_told(kernels, rng, shape, relu, dtype):
-    x, bias = made(rng, shape, dtype), made(rng, shape[1:], dtype)
-    want = x + bias
-    if relu:
-        want = np.maximum(want, 0)
-    np.testing.assert_array_equal(kernels.bias_add_relu(x, bias, relu), want)
-    np.testing.assert_array_equal(kernels.bias_add_relu(x, bias, relu, 2), want)
-    target = x.copy()
-    assert kernels.bias_add_relu(target, bias, relu, out=target) is target
-    np.testing.assert_array_equal(target, want)
-
-
-def test_bias_add_relu_refuses_to_write_where_it_must_not(kernels):
-    x, bias = np.zeros((2, 3), "float32"), np.zeros(3, "float32")
-    locked = np.zeros((2, 3), "float32")
-    locked.flags.writeable = False
-    with pytest.raises(ValueError, match="writable"):
-        kernels.bias_add_relu(x, bias, out=locked)
-    with pytest.raises(ValueError, match="expected shape"):
-        kernels.bias_add_relu(x, bias, out=np.zeros((3, 2), "float32"))
-    with pytest.raises(ValueError, match="3 elements"):
-        kernels.bias_add_relu(x, np.zeros(4, "float32"))

@@ -112,55 +112,40 @@ std::uint64_t fingerprint(const T* x, index count, int threads) {
   return total;
 }
 
-// The epilogue as a pass of its own.
 template <class T>
-void finish(index rows, index cols, const Ends<T>& ends, T* y, int threads) {
-  if (ends.plain()) return;
-  parallel_blocks(rows, max_of<index>(1, (index{1} << 14) / cols), threads,
-                  [&](index first, index last) {
-                    for (index r = first; r < last; ++r)
-                      over_lanes<T>(0, cols, [&](index j, auto part) {
-                        Vec<T> v = part.get(y + r * cols + j);
-                        if (ends.bias) v += part.get(ends.bias + j);
-                        part.put(y + r * cols + j, ends.rectified(v));
-                      });
-                  });
-}
-
-template <class T>
-bool conv(const Conv& s, bool fast, const T* x, const T* w, const T* packed, const T* bias,
-          bool relu, T* y, int threads) {
+bool conv(const Conv& s, bool fast, const T* x, const T* w, const T* packed, const Ending& ending,
+          T* y, int threads) {
   const index c = s.c / s.groups, oc = s.oc / s.groups, pixels = s.n * s.od * s.oh * s.ow;
-  const Ends<T> ends{false, bias, relu};
+  const Ends<T> ends(ending), none(Ending{});
   if (group_width<T>(s)) {
-    with_width<T>(s, [&](auto width) { depthwise_of<width.value>(s, x, w, y, threads); });
-    finish(pixels, s.oc, ends, y, threads);
+    with_width<T>(s, [&](auto width) { depthwise_of<width.value>(s, x, w, ends, y, threads); });
     return true;
   }
   if (takes_winograd<T>(s, fast, packed != nullptr))
-    return winograd(plane_walk(s), c, oc, x, group_weights(s, w, 0), packed,
-                    Epilogue<T>{false, bias, relu}, y, threads);
+    return winograd(plane_walk(s), c, oc, x, group_weights(s, w, 0), packed, ends, y,
+                    threads);
   if (!s.flat()) std::memset(y, 0, pixels * s.oc * sizeof(T));
   const Panels<T> panels = panels_of<T>(plane_walk(s), oc);
   bool ok = true;
   over_planes(s, [&](const Planes& planes) {
     const Walk walk = as_one_row(forward_walk(s, planes));
     for (index g = 0; g < s.groups && ok; ++g) {
-      const Epilogue<T> epilogue{!s.flat(), bias && s.flat() ? bias + g * oc : nullptr,
-                                 relu && s.flat()};
       const T* ready =
           packed ? packed + (planes.tap * s.groups + g) * packed_group<T>(s) : nullptr;
       const Weights<T> weights = group_weights(s, w, g, planes.tap);
-      ok = convolve(walk, c, panels, x + planes.x + g * c, weights, ready, epilogue,
-                    y + planes.y + g * oc, threads);
+      ok = convolve(walk, c, panels, x + planes.x + g * c, weights, ready, !s.flat(),
+                    s.flat() ? ends.shifted(g * oc, g * oc) : none, y + planes.y + g * oc, threads);
     }
   });
-  if (!s.flat()) finish(pixels, s.oc, ends, y, threads);
+  if (!s.flat()) end_rows(pixels, s.oc, ends, y, y, threads);
   return ok;
 }
 
 template <class T>
-bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, T* dx, int threads) {
+bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, const Ending& ending, T* dx,
+                     int threads) {
+  const index pixels = s.n * s.d * s.h * s.w;
+  const Ends<T> ends(ending), none(Ending{});
   if (const index width = group_width<T>(s)) {
     const index count = s.kd * s.kh * s.kw * width * s.c;
     Scratch scratch(room<T>(count));
@@ -169,11 +154,13 @@ bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, T* dx, in
     turn_groups(s, width, w, turned);
     with_width<T>(
         s, [&](auto n) { depthwise_input_grad_of<n.value>(s, g, turned, dx, threads); });
+    end_rows(pixels, s.c, ends, dx, dx, threads);
     return true;
   }
-  if (has_empty_phase(s)) std::memset(dx, 0, s.n * s.d * s.h * s.w * s.c * sizeof(T));
+  // Each phase ends what it gives; not where sums join, or some phase gives nothing.
+  const bool apart = !s.flat() || has_empty_phase(s);
+  if (has_empty_phase(s)) std::memset(dx, 0, pixels * s.c * sizeof(T));
   const index c = s.c / s.groups, oc = s.oc / s.groups;
-  const Epilogue<T> epilogue{!s.flat(), nullptr, false};
   const T* ready = nullptr;
   bool ok = true;
   over_planes(s, [&](const Planes& planes) {
@@ -186,13 +173,15 @@ bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, T* dx, in
         const Weights<T> weights{wd + (row.tap * s.kw + col.tap) * c * s.oc + i * oc,
                                  row.tap_step * s.kw * c * s.oc, col.tap_step * c * s.oc, 1, s.oc};
         const T* from = g + planes.y + i * oc;
-        T* to = dx + planes.x + (row.first * s.w + col.first) * s.c + i * c;
-        ok = quick ? winograd(walk, oc, c, from, weights, ready, epilogue, to, threads)
-                   : convolve(walk, oc, panels_of<T>(walk, c), from, weights, ready, epilogue, to,
-                              threads);
+        const index to = planes.x + (row.first * s.w + col.first) * s.c + i * c;
+        const Ends<T> here = apart ? none : ends.shifted(i * c, to);
+        ok = quick ? winograd(walk, oc, c, from, weights, ready, here, dx + to, threads)
+                   : convolve(walk, oc, panels_of<T>(walk, c), from, weights, ready, !s.flat(),
+                              here, dx + to, threads);
       }
     });
   });
+  if (apart) end_rows(pixels, s.c, ends, dx, dx, threads);
   return ok;
 }
 

@@ -103,17 +103,6 @@ Panels<T> panels_of(const Walk& walk, index oc) {
   return Panels<T>{oc, wide ? index{4} : index{2}};
 }
 
-// What sums join, and what is done to them once they are finished; for one group's channels.
-template <class T>
-struct Epilogue {
-  bool add;  // the sums join what is there
-  const T* bias;
-  bool relu;
-  Ends<T> ends(bool add, bool last, index column) const {
-    return {add, last && bias ? bias + column : nullptr, last && relu};
-  }
-};
-
 // Packs all weights of a group, as `convolve` reads them: some rows at a time, for all panels, so
 // that rows are read in one go.
 template <class T>
@@ -128,10 +117,11 @@ void pack_all(const Weights<T>& weights, index kw, index channels, index sums,
 }
 
 // One output channel group of a convolution, whose weights are the columns of `weights` that the
-// panels name. `ready` are those weights packed, or null.
+// panels name. `ready` are those weights packed, or null. The sums join what is there if `join`, and
+// end as `ends` says.
 template <class T>
 bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T* in,
-              const Weights<T>& weights, const T* ready, const Epilogue<T>& epilogue, T* out,
+              const Weights<T>& weights, const T* ready, bool join, const Ends<T>& ends, T* out,
               int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index sums = walk.kh * walk.kw * channels, rows = walk.n * walk.oh;
@@ -199,7 +189,7 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
       const index vectors = panels.vectors(p), width = panels.padded_width(p),
                   used = panels.columns(p);
       const index tile = ceil_div(columns, ceil_div(columns, tile_rows[vectors]));
-      bool add = epilogue.add;
+      bool add = join;
       for (index o = 0; o < runs.outer; ++o)
         for (index i = 0; i < runs.inner; i += together)
           for (index k = 0; k < runs.length; k += cut, add = true) {
@@ -207,7 +197,7 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
                         length = min_of(cut, runs.length - k);
             const bool last = o + 1 == runs.outer && i + count == runs.inner &&
                               k + length == runs.length;
-            const Ends<T> ends = epilogue.ends(add, last, panels.first(p));
+            const bool ending = last && !ends.plain();
             const index from = (o * runs.inner + i) * runs.length + k;
             const T* b = all_weights + sums * panels.first(p) + from * width;
             if (piecewise) {
@@ -218,26 +208,29 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
             }
             for (index r = r0; r < r1; ++r) {
               const T* a = starts[r - r0] + o * runs.outer_step + i * runs.inner_step + k;
-              T* c = out + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h + q0 * walk.out_w +
-                     panels.first(p);
+              const index to = r / walk.oh * walk.out_n + r % walk.oh * walk.out_h +
+                               q0 * walk.out_w + panels.first(p);
               for (index q = 0; q < columns; q += tile) {
                 const index here = min_of(tile, columns - q);
                 const Product<T> multiply = product_for<T>(here, vectors);
                 const T* aq = a + q * step_w;
-                T* cq = c + q * walk.out_w;
+                T* cq = out + to + q * walk.out_w;
+                const Ends<T> tile_ends = ends.shifted(panels.first(p), to + q * walk.out_w);
+                if (ending) tile_ends.fetch(here, walk.out_w, used);
                 if (used == width) {
-                  multiply(count, length, aq, step_w, runs.inner_step, b,
-                           runs.length * width, cq, walk.out_w, ends);
+                  multiply(count, length, aq, step_w, runs.inner_step, b, runs.length * width, cq,
+                           walk.out_w, {add, ending ? &tile_ends : nullptr});
                 } else {
                   TileSums<T> sum;
-                  multiply(count, length, aq, step_w, runs.inner_step, b,
-                           runs.length * width, sum.at, width, {false, nullptr, false});
+                  multiply(count, length, aq, step_w, runs.inner_step, b, runs.length * width,
+                           sum.at, width, false);
                   for (index t = 0; t < here; ++t)
                     over_lanes<T>(0, used, [&](index j, auto part) {
+                      const index at = t * walk.out_w + j;
                       Vec<T> v = load(sum.at + t * width + j);
-                      if (add) v = part.get(cq + t * walk.out_w + j) + v;
-                      if (ends.bias) v += part.get(ends.bias + j);
-                      part.put(cq + t * walk.out_w + j, ends.rectified(v));
+                      if (add) v = part.get(cq + at) + v;
+                      if (ending) v = tile_ends.of(v, tile_ends.columns(j, part), at, part);
+                      part.put(cq + at, v);
                     });
                 }
               }

@@ -2,6 +2,7 @@
 // outputs whose sums stay in registers: each input is loaded once for all sums that it joins.
 #pragma once
 
+#include "ending.h"
 #include "geometry.h"
 
 namespace kcore {
@@ -132,7 +133,6 @@ struct Outward : Whole {
 
 // Calls f(c, Outward or Part(n)) for the vectors of channels; f is large, and must be told to be
 // inlined.
-#define KCORE_INLINE_LAMBDA __attribute__((always_inline))
 template <class T, bool parts = true, class F>
 KCORE_INLINE void over_channels(index channels, bool past, F&& f) {
   index c = 0;
@@ -190,9 +190,9 @@ KCORE_INLINE void depth_block(const Walk& walk, const DepthBlock<step>& block,
 // Groups of several channels fill whole vectors.
 template <int width, int step, class T>
 void depth_blocks(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel,
-                  T* out, int threads) {
+                  const Ends<T>& ends, T* out, int threads) {
   const bool large = exceeds_caches<T>(walk.n * (walk.in_n + walk.out_n)),
-             past = large && streams(out, channels, kernel.add);
+             past = large && ends.plain() && streams(out, channels, kernel.add);
   const index blocks = ceil_div(walk.oh, block_rows);
   parallel_for(walk.n * blocks, threads, [&](index item, int) {
     const index image = item / blocks, h = item % blocks * block_rows;
@@ -204,6 +204,12 @@ void depth_blocks(const Walk& walk, index channels, const T* in, const DepthKern
         if (large) ask_below(walk, block, from + c);
         depth_block<width, step>(walk, block, kernel.from(c), from + c, to + c, part);
       });
+      if (ends.plain()) continue;
+      for (index r = 0; r < block.rows; ++r)  // while the block is cached
+        for (index i = 0; i < block.columns; ++i) {
+          T* row = to + r * walk.out_h + i * walk.out_w;
+          ends.shifted(0, row - out).template rows<1>(channels, row, row);
+        }
     }
     if (past) stream_fence();
   });

@@ -51,14 +51,14 @@ void depth_tile(const Walk& walk, index channels, const Taps& rows, const Taps& 
 
 template <int width, class T>
 void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKernel<T>& kernel,
-                    T* out, int threads) {
+                    const Ends<T>& ends, T* out, int threads) {
   if constexpr (sizeof(T) == sizeof(float)) {
     const bool whole = width == 1 || channels % Simd<T>::lanes == 0;
     if (whole && fits_blocks<T>(walk, 1))
-      return depth_blocks<width, 1>(walk, channels, in, kernel, out, threads);
+      return depth_blocks<width, 1>(walk, channels, in, kernel, ends, out, threads);
     if constexpr (width == 1)
       if (fits_blocks<T>(walk, 2))
-        return depth_blocks<1, 2>(walk, channels, in, kernel, out, threads);
+        return depth_blocks<1, 2>(walk, channels, in, kernel, ends, out, threads);
   }
   const Taps all(0, 1, walk.kw, walk.kw);
   // Output columns [low, high) have all their taps inside.
@@ -86,19 +86,25 @@ void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKe
     for (; q < high; ++q)
       depth_tile<width, 1>(walk, channels, rows, all, kernel, start(q), in_row, o + q * walk.out_w);
     for (; q < walk.ow; ++q) edge(q);
+    if (!ends.plain())  // while the row is cached
+      for (q = 0; q < walk.ow; ++q) {
+        const index at = image * walk.out_n + h * walk.out_h + q * walk.out_w;
+        ends.shifted(0, at).template rows<1>(channels, out + at, out + at);
+      }
   });
 }
 
 template <int width, class T>
-void depthwise_of(const Conv& s, const T* x, const T* w, T* y, int threads) {
+void depthwise_of(const Conv& s, const T* x, const T* w, const Ends<T>& ends, T* y, int threads) {
   if (!s.flat()) std::memset(y, 0, s.n * s.od * s.oh * s.ow * s.c * sizeof(T));
   const index tap = width * s.c;
   over_planes(s, [&](const Planes& planes) {
     const DepthKernel<T> kernel{w + planes.tap * s.kh * s.kw * tap, s.kw * tap, tap, s.c,
                                 !s.flat()};
-    depth_convolve<width>(forward_walk(s, planes), s.c, x + planes.x, kernel, y + planes.y,
-                          threads);
+    depth_convolve<width>(forward_walk(s, planes), s.c, x + planes.x, kernel,
+                          s.flat() ? ends : Ends<T>(Ending{}), y + planes.y, threads);
   });
+  if (!s.flat()) end_rows(s.n * s.od * s.oh * s.ow, s.oc, ends, y, y, threads);
 }
 
 // `w` has its groups transposed: w[.., .., j, i] for the gradient of channel i by output j.
@@ -116,7 +122,7 @@ void depthwise_input_grad_of(const Conv& s, const T* g, const T* w, T* dx, int t
       const T* first = w + ((planes.tap * s.kh + row.tap) * s.kw + col.tap) * tap;
       const DepthKernel<T> kernel{first, row.tap_step * s.kw * tap, col.tap_step * tap, s.c,
                                   !s.flat()};
-      depth_convolve<width>(walk, s.c, g + planes.y, kernel,
+      depth_convolve<width>(walk, s.c, g + planes.y, kernel, Ends<T>(Ending{}),
                             dx + planes.x + (row.first * s.w + col.first) * s.c, threads);
     });
   });
@@ -231,8 +237,8 @@ void depthwise_weight_grad_of(const Conv& s, const T* x, const T* g, T* dw, int 
 }
 
 template <class T>
-bool depthwise(const Conv& s, const T* x, const T* w, T* y, int threads) {
-  depthwise_of<1>(s, x, w, y, threads);
+bool depthwise(const Conv& s, const T* x, const T* w, const Ending& ending, T* y, int threads) {
+  depthwise_of<1>(s, x, w, Ends<T>(ending), y, threads);
   return true;
 }
 template <class T>

@@ -4,6 +4,7 @@
 // Variances are sums of squares about a mean, never differences of large sums; sums that are
 // longer than 64 elements go on in double.
 #include "api/norms.h"
+#include "ending.h"
 #include "moments.h"
 
 namespace kcore {
@@ -225,23 +226,6 @@ KCORE_INLINE void over_four_rows(index rows, index cols, int threads, F&& f) {
   });
 }
 
-// y = (x - mean) * factor + offset, column by column; offset may be null.
-template <class T>
-void column_affine(index rows, index cols, const T* x, const T* mean, const T* factor,
-                   const T* offset, T* y, int threads) {
-  over_four_rows(rows, cols, threads, [&](index at, auto count) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> centre = part.get(mean + j), slope = part.get(factor + j);
-      const Vec<T> level = offset ? part.get(offset + j) : Vec<T>{};
-#pragma GCC unroll 4
-      for (index i = at + j, k = 0; k < count.n; ++k, i += cols) {
-        const Vec<T> v = (part.get(x + i) - centre) * slope;
-        part.put(y + i, offset ? v + level : v);
-      }
-    });
-  });
-}
-
 // dx = g * factor + (x - mean) * slope + level, column by column.
 template <class T>
 void column_affine_grad(index rows, index cols, const T* g, const T* x, const T* mean,
@@ -325,7 +309,8 @@ __attribute__((noinline)) void normalize_sample(index rows, index cols, index gr
       factor[j] = static_cast<T>(gamma ? scale * gamma[j] : scale);
     }
   }
-  column_affine(rows, cols, x, centre, factor, beta, y, threads);
+  const Ending affine{nullptr, centre, factor, beta, nullptr, false, false};
+  end_rows(rows, cols, Ends<T>(affine), x, y, threads);
 }
 
 // y = (x - mean) / sqrt(variance + epsilon) * gamma + beta for x[outer, rows, cols], where each x[o] has one mean and

@@ -1,4 +1,5 @@
 // Softmax and its kin over the rows of a matrix.
+#include "ending.h"
 #include "fold.h"
 
 #include "api/rows.h"
@@ -71,13 +72,8 @@ void log_softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int
 }
 
 template <class T>
-void bias_add(index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads) {
-  over_rows(rows, cols, threads, [&](index at) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
-      const Vec<T> v = part.get(x + at + j) + part.get(bias + j);
-      part.put(out + at + j, relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v);
-    });
-  });
+void end_rows(index rows, index cols, const Ending& ending, const T* x, T* out, int threads) {
+  end_rows(rows, cols, Ends<T>(ending), x, out, threads);
 }
 
 KCORE_EXPORT(rows, RowKernels, KCORE_ROWS_KERNELS)

@@ -1,6 +1,7 @@
 // The register-tiled products that all dense convolutions come down to, and packing for them.
 #pragma once
 
+#include "ending.h"
 #include "geometry.h"
 
 namespace kcore {
@@ -15,28 +16,23 @@ constexpr index tile_rows[5] = {0, 12, 6, 0, 0};
 #endif
 constexpr index max_tile_rows = 14;
 
-// What becomes of a tile's sums: they join what is there, and the last ones get their epilogue. The
-// sum is rounded before the bias is added, so the result is that of separate passes.
+// How a tile's sums are stored: they join what is there, if `add`, and the last ones are ended as
+// `ends` says, unless it is null.
 template <class T>
-struct Ends {
+struct Store {
   bool add;
-  const T* bias;  // for the first column on; null for none
-  bool relu;
-  Ends(bool joins, const T* added = nullptr, bool rectifies = false)
-      : add(joins), bias(added), relu(rectifies) {}
-  bool plain() const { return !bias && !relu; }
-  KCORE_INLINE_MEMBER Vec<T> rectified(Vec<T> v) const {
-    return relu ? (v <= Vec<T>{} ? Vec<T>{} : v) : v;
-  }
+  const Ends<T>* ends;
+  Store(bool joins, const Ends<T>* ended = nullptr) : add(joins), ends(ended) {}
 };
 
 // c[i, :] = or += sum over q < runs, k < length of a[q*a_run + k + i*a_pixel] * b[q*b_run + k, :]
 //
 // c has NV vectors in a row. Sums start at 0 and join c at the end, so long sums that are cut
-// into several calls are summed blockwise, which is more accurate than one long chain.
+// into several calls are summed blockwise, which is more accurate than one long chain. A sum
+// is rounded before it is ended, so the result is that of separate passes.
 template <class T, int MR, int NV>
 void product(index runs, index length, const T* a, index a_pixel, index a_run, const T* b,
-             index b_run, T* c, index c_row, const Ends<T>& ends) {
+             index b_run, T* c, index c_row, Store<T> how) {
   constexpr index lanes = Simd<T>::lanes;
   Vec<T> sum[MR][NV];
 #pragma GCC unroll 16
@@ -70,8 +66,8 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
       ++a0, ++a1, ++a2, bq += NV * lanes;
     }
   }
-  const bool add = ends.add;
-  if (ends.plain()) {
+  const bool add = how.add;
+  if (!how.ends) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
@@ -83,13 +79,12 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
   }
 #pragma GCC unroll 4
   for (int j = 0; j < NV; ++j) {
-    const Vec<T> bias = ends.bias ? load(ends.bias + j * lanes) : Vec<T>{};
+    const auto columns = how.ends->columns(j * lanes, Whole{});
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) {
-      T* p = c + i * c_row + j * lanes;
-      Vec<T> v = add ? load(p) + sum[i][j] : sum[i][j];
-      if (ends.bias) v += bias;
-      store(p, ends.rectified(v));
+      const index at = i * c_row + j * lanes;
+      const Vec<T> v = add ? load(c + at) + sum[i][j] : sum[i][j];
+      store(c + at, how.ends->of(v, columns, at, Whole{}));
     }
   }
 }

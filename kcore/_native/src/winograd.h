@@ -138,7 +138,7 @@ void transform_output(const Walk& walk, const TileGrid& grid, index oc, const T*
   const index top = tile / grid.across % grid.down * tile_out,
               left = tile % grid.across * tile_out;
   const index rows = min_of(tile_out, walk.oh - top), cols = min_of(tile_out, walk.ow - left);
-  T* to = out + image * walk.out_n + top * walk.out_h + left * walk.out_w;
+  const index first = image * walk.out_n + top * walk.out_h + left * walk.out_w;
   over_lanes<T>(0, oc, [&](index c, auto part) {
     Vec<T> d[tile_in], half[tile_out][tile_in], full[tile_out];
 #pragma GCC unroll 6
@@ -149,7 +149,7 @@ void transform_output(const Walk& walk, const TileGrid& grid, index oc, const T*
 #pragma GCC unroll 4
       for (int i = 0; i < tile_out; ++i) half[i][j] = full[i];
     }
-    const Vec<T> bias = ends.bias ? part.get(ends.bias + c) : Vec<T>{};
+    const auto columns = ends.columns(c, part);
 #pragma GCC unroll 4
     for (int i = 0; i < tile_out; ++i) {
       if (i >= rows) break;
@@ -157,8 +157,8 @@ void transform_output(const Walk& walk, const TileGrid& grid, index oc, const T*
 #pragma GCC unroll 4
       for (int j = 0; j < tile_out; ++j) {
         if (j >= cols) break;
-        part.put(to + i * walk.out_h + j * walk.out_w + c,
-                 ends.rectified(ends.bias ? full[j] + bias : full[j]));
+        const index at = first + i * walk.out_h + j * walk.out_w + c;
+        part.put(out + at, ends.of(full[j], columns, at, part));
       }
     }
   });
@@ -167,7 +167,7 @@ void transform_output(const Walk& walk, const TileGrid& grid, index oc, const T*
 // `convolve` for walks that fit; `ready` is what winograd_pack gives, or null.
 template <class T>
 bool winograd(const Walk& walk, index channels, index oc, const T* in, const Weights<T>& weights,
-              const T* ready, const Epilogue<T>& epilogue, T* out, int threads) {
+              const T* ready, const Ends<T>& ends, T* out, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const TileGrid grid(walk);
   const Panels<T> panels{oc, 2};
@@ -208,12 +208,12 @@ bool winograd(const Walk& walk, index channels, index oc, const T* in, const Wei
             product_for<T>(min_of(tile, count - t), vectors)(
                 1, min_of(longest_sum, channels - k), v + (point * step + t) * v_row + k, v_row, 0,
                 up + k * width, 0, m + (point * step + t) * m_row + panels.first(p), m_row,
-                {k > 0, nullptr, false});
+                k > 0);
       }
     });
     parallel_for(count, inside, [&](index t, int) {
-      transform_output(walk, grid, oc, m + t * m_row, step * m_row, first + t,
-                       epilogue.ends(false, true, 0), out);
+      transform_output(walk, grid, oc, m + t * m_row, step * m_row, first + t, ends,
+                       out);
     });
   });
   return true;

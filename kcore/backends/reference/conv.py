@@ -7,6 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.backends.reference import convolution
 from kcore.backends.reference.convolution import How
+from kcore.backends.reference.ending import PLAIN, end
 from kcore.backends.reference.layouts import from_last, shape_to_last, to_last
 from kcore.backends.reference.tape import tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -55,13 +56,18 @@ def _(gg, y, inputs, g, shape, strides, padding, data_format, dilation_rate):
 
 
 def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
-    x = to_last(inputs, data_format)
     how = How(strides, padding, dilation_rate)
+    return from_last(transposed(to_last(inputs, data_format), kernel, how, output_padding), data_format)
+
+
+def transposed(x, kernel, how, output_padding, ending=PLAIN):
+    """`conv_transpose` of images whose channels come last, with its sums ended."""
     sizes, beyond = _reach(x.shape[1:-1], kernel.shape, how, output_padding)
-    y = convolution.input_grad(x, kernel, (x.shape[0], *sizes, kernel.shape[-2]), how)
-    if any(beyond):
-        y = np.pad(y, ((0, 0), *((0, b) for b in beyond), (0, 0)))
-    return from_last(y, data_format)
+    shape = x.shape[0], *sizes, kernel.shape[-2]
+    if not any(beyond):
+        return convolution.input_grad(x, kernel, shape, how, ending)
+    y = convolution.input_grad(x, kernel, shape, how)
+    return end(np.pad(y, ((0, 0), *((0, b) for b in beyond), (0, 0))), ending)
 
 
 def _reach(sizes, kernel_shape, how, output_padding):

@@ -14,6 +14,7 @@ import numpy as np
 
 from kcore import _native, config
 from kcore._native.threads import threads_for
+from kcore.backends.reference.ending import PLAIN, Ending, plain_end
 from kcore.backends.reference.packs import packs_for
 from kcore.ops.windows import spans
 
@@ -102,27 +103,24 @@ def _turned(w: np.ndarray, groups: int) -> np.ndarray:
 # -- the three maps, on the compiled kernels where they fit ------------------------------
 
 
-def conv(x: np.ndarray, w: np.ndarray, how: How, bias: np.ndarray | None = None, relu: bool = False) -> np.ndarray:
-    """`plain_conv`; then a bias for each output channel is added, and what is not above 0 becomes 0 if asked."""
+def conv(x: np.ndarray, w: np.ndarray, how: How, ending: Ending = PLAIN) -> np.ndarray:
+    """`plain_conv`, with its sums ended."""
     if not _native_fits(x, w):
-        y = plain_conv(x, w, how)
-        y = y if bias is None else y + bias
-        return np.where(y <= 0, np.zeros((), y.dtype), y) if relu else y
+        return plain_end(plain_conv(x, w, how), ending)
     w = _kernel(w)
     threads = threads_for(math.prod(x.shape[:-1]) // math.prod(how.strides) * w.size)
-    bias = None if bias is None else np.ascontiguousarray(bias)
-    rest = _groups(x, w), threads, _fast(), packs_for(w), bias, relu
+    rest = _groups(x, w), threads, _fast(), packs_for(w), ending.compiled()
     return _narrowed(x, _native.kernels.conv(_image(x), w, *_widened(how), *rest))
 
 
-def input_grad(g: np.ndarray, w: np.ndarray, shape: tuple, how: How) -> np.ndarray:
-    """`plain_input_grad`."""
+def input_grad(g: np.ndarray, w: np.ndarray, shape: tuple, how: How, ending: Ending = PLAIN) -> np.ndarray:
+    """`plain_input_grad`, with its sums ended."""
     if not _native_fits(g, w):
-        return plain_input_grad(g, w, shape, how)
+        return plain_end(plain_input_grad(g, w, shape, how), ending)
     groups = shape[-1] // w.shape[-2] if shape[-1] else 1
     threads = threads_for(g.size * math.prod(w.shape[:-1]))
     full = shape if g.ndim > 3 else (shape[0], 1, *shape[1:])
-    rest = full, *_widened(how), groups, threads, _fast()
+    rest = full, *_widened(how), groups, threads, _fast(), ending.compiled()
     return _narrowed(g, _native.kernels.conv_input_grad(_image(g), _kernel(w), *rest))
 
 

@@ -14,6 +14,7 @@ from kcore.backends.reference.conv import conv_input_grad, conv_kernel_grad
 from kcore.backends.reference.convolution import How
 from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
+from kcore.backends.reference.ending import Ending
 from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
 from kcore.backends.reference.quiet import quiet
@@ -176,7 +177,7 @@ def activated_conv(inputs, kernel, bias, strides, padding, data_format, dilation
     x = to_last(inputs, data_format)
     with quiet():
         if activation in ("linear", "relu"):  # which the convolution's kernels do as they store their sums
-            y = convolution.conv(x, kernel, how, bias, activation == "relu")
+            y = convolution.conv(x, kernel, how, Ending(bias, activation=activation))
         else:
             y = convolution.conv(x, kernel, how)
             rows = y.reshape(math.prod(y.shape[:-1]), y.shape[-1])

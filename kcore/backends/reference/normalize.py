@@ -9,7 +9,9 @@ import numpy as np
 from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
+from kcore.backends.reference.ending import Ending, end
 from kcore.backends.reference.layouts import from_last, to_last
+from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -202,10 +204,7 @@ def _(x, scale, axis, epsilon):
 
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
     if axis == (x.ndim - 1,) and _has_kernel(x, mean, variance, offset, scale):
-        columns = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
-        factor = _factor(_flat(variance), scale, epsilon)
-        y = _native.kernels.column_affine(columns, _flat(mean), factor, _flat(offset), threads_for(x.size))
-        return y.reshape(x.shape)
+        return end(np.ascontiguousarray(x), Ending(None, *affine(mean, variance, offset, scale, epsilon)))
     wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
     parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
     y, mean, variance, offset, scale = parts
@@ -221,8 +220,13 @@ def _(*arguments):
     return ops.batch_normalization.op.body(*arguments)
 
 
+def affine(mean, variance, offset, scale, epsilon):
+    """(mean, factor, offset), so that normalizing a channel is (x - mean) * factor + offset."""
+    return _flat(mean), _factor(_flat(variance), scale, epsilon), _flat(offset)
+
+
 def _factor(variance, scale, epsilon):
-    with np.errstate(all="ignore"):
+    with quiet():
         factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
         return factor if scale is None else factor * _flat(scale)
 

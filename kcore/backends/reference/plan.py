@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from kcore import tree
+from kcore.backends.reference.joining import joined
 from kcore.backends.reference.tensor import Tensor, wrap
-from kcore.backends.reference.trace import Call, Capture, Ref
+from kcore.backends.reference.trace import Call, Capture, Ref, refs
 from kcore.backends.reference.tracer import CannotCapture
 
 # Constants that stand in the code as they are.
@@ -32,8 +33,8 @@ class StepPlan:
         self.assigned = capture.assigned
         self._inputs, self._result = inputs, result
         self._constants = capture.constants
-        self._calls = _needed(capture.calls, _refs(result))
-        self._dropped = _last_uses(self._calls, {*_refs(result), *self._constants})
+        self._calls = joined(_needed(capture.calls, refs(result)), capture.specs, refs(result))
+        self._dropped = _last_uses(self._calls, {*refs(result), *self._constants})
         self._plain: set[int] = set()  # slots whose definitions do not return NumPy's own arrays
 
     def first(self, leaves: list[np.ndarray]) -> Any:
@@ -139,7 +140,7 @@ class _Writer:
             return repr(a)
         if a.__class__ is list:
             return f"[{', '.join(map(self.text, a))}]"
-        if a.__class__ is tuple and _refs(a):
+        if a.__class__ is tuple and refs(a):
             return f"({''.join(self.text(e) + ', ' for e in a)})"
         return self.name(a)
 
@@ -162,21 +163,12 @@ class _Writer:
         return f"wrap({self.name(a)}.copy())" if isinstance(a, np.ndarray) else self.text(a)
 
 
-def _refs(a: Any) -> set[int]:
-    """The slots that a structure refers to."""
-    if a.__class__ is Ref:
-        return {a.slot}
-    if a.__class__ is dict:
-        return set().union(*map(_refs, a.values()))
-    return set().union(*map(_refs, a)) if a.__class__ in (list, tuple) else set()
-
-
 def _needed(calls: list[Call], wanted: set[int]) -> list[Call]:
     """The calls without those whose results nobody uses."""
     wanted, kept = set(wanted), []
     for call in reversed(calls):
         if not call.results or not wanted.isdisjoint(call.results):
-            wanted |= _refs(call.args)
+            wanted |= refs(call.args)
             kept.append(call)
     return kept[::-1]
 
@@ -185,7 +177,7 @@ def _last_uses(calls: list[Call], kept: set[int]) -> list[list[int]]:
     """For each call the slots that are done with after it."""
     seen, dropped = set(kept), []
     for call in reversed(calls):
-        last = sorted(({*call.results} | _refs(call.args)) - seen)
+        last = sorted(({*call.results} | refs(call.args)) - seen)
         seen.update(last)
         dropped.append(last)
     return dropped[::-1]

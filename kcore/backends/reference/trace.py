@@ -56,6 +56,7 @@ class Capture(state.StatelessScope):
     Attributes:
         calls: What the step does.
         constants: Slot -> array, of the variables' memory.
+        specs: Slot -> (shape, dtype).
         assigned: The variables that the step assigns.
         refused: Why the step can't be captured; None as long as it can.
     """
@@ -66,10 +67,10 @@ class Capture(state.StatelessScope):
         super().__init__()
         self.calls: list[Call] = []
         self.constants: dict[int, np.ndarray] = {}
+        self.specs: dict[int, tuple[tuple, np.dtype]] = {}
         self.refused: str | None = None
         self._assigned: dict[int, Any] = {}
         self._read_before: dict[int, tuple[Any, Tracer]] = {}
-        self._count = 0
 
     @property
     def assigned(self) -> list[Any]:
@@ -86,8 +87,9 @@ class Capture(state.StatelessScope):
         """One more value of the step."""
         if None in shape:
             raise self.refusal("a shape depends on values")
-        self._count += 1
-        return Tracer(self, self._count, tuple(shape), np.dtype(dtype))
+        slot = len(self.specs)
+        self.specs[slot] = tuple(shape), np.dtype(dtype)
+        return Tracer(self, slot, *self.specs[slot])
 
     def _stored(self, variable: Any) -> Any:
         found = self._read_before.get(id(variable))
@@ -171,6 +173,15 @@ class Capture(state.StatelessScope):
 def _differentiable(outputs: Any) -> bool:
     """Whether any of the results is of a float or complex dtype."""
     return any(dtypes.is_float(s.dtype) or dtypes.is_complex(s.dtype) for s in tree.flatten(outputs))
+
+
+def refs(a: Any) -> set[int]:
+    """The slots that a structure refers to."""
+    if a.__class__ is Ref:
+        return {a.slot}
+    if a.__class__ is dict:
+        return set().union(*map(refs, a.values()))
+    return set().union(*map(refs, a)) if a.__class__ in (list, tuple) else set()
 
 
 def captured(step: Callable, data: Any, leaves: list[np.ndarray]) -> tuple[Capture, list[int], Any]:

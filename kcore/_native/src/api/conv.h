@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core.h"
+#include "ending.h"
 
 namespace kcore {
 
@@ -16,20 +16,21 @@ struct Conv {
   bool flat() const { return kd == 1 && sd == 1 && pf == 0 && od == d; }
 };
 // A forward convolution may be given its weights packed beforehand (conv_packed elements, in the
-// layout that conv_layout numbers), adds a bias to its sums unless that is null, and then maps what
-// is not above 0 to 0 if `relu`. `fast` allows algorithms with larger errors, in float32.
+// layout that conv_layout numbers). `fast` allows algorithms with larger errors, in float32.
 #define KCORE_CONV_KERNELS(K)                                                                     \
   K(index, conv_layout, (const Conv& shape, bool fast, const T* w))                               \
   K(index, conv_packed, (const Conv& shape, bool fast, const T* w))                               \
   K(void, conv_pack, (const Conv& shape, bool fast, const T* w, T* packed, int threads))          \
   K(std::uint64_t, fingerprint, (const T* x, index count, int threads))                           \
   K(bool, conv,                                                                                   \
-    (const Conv& shape, bool fast, const T* x, const T* w, const T* packed, const T* bias,        \
-     bool relu, T* y, int threads))                                                               \
+    (const Conv& shape, bool fast, const T* x, const T* w, const T* packed, const Ending& ending, \
+     T* y, int threads))                                                                          \
   K(bool, conv_input_grad,                                                                        \
-    (const Conv& shape, bool fast, const T* g, const T* w, T* dx, int threads))                   \
+    (const Conv& shape, bool fast, const T* g, const T* w, const Ending& ending, T* dx,           \
+     int threads))                                                                                \
   K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))      \
-  K(bool, depthwise, (const Conv& shape, const T* x, const T* w, T* y, int threads))              \
+  K(bool, depthwise,                                                                              \
+    (const Conv& shape, const T* x, const T* w, const Ending& ending, T* y, int threads))         \
   K(bool, depthwise_input_grad, (const Conv& shape, const T* g, const T* w, T* dx, int threads))  \
   K(bool, depthwise_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))
 KCORE_TABLE(ConvKernels, KCORE_CONV_KERNELS)

@@ -12,9 +12,6 @@ namespace kcore {
   K(bool, normalize_rows_grad,                                                                \
     (index rows, index cols, const T* g, const T* x, const T* gamma, const T* mean,           \
      const T* scale, T* dx, T* dgamma, T* dbeta, int threads))                                \
-  K(void, column_affine,                                                                      \
-    (index rows, index cols, const T* x, const T* mean, const T* factor, const T* offset,     \
-     T* y, int threads))                                                                      \
   K(bool, normalize_columns,                                                                  \
     (index outer, index rows, index cols, index groups, const T* x, const T* gamma,           \
      const T* beta, double epsilon, T* y, T* mean, T* variance, int threads))                 \

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "core.h"
+#include "ending.h"
 
 namespace kcore {
 
@@ -10,8 +10,8 @@ namespace kcore {
   K(void, softmax_grad, (index rows, index cols, const T* g, const T* y, T* dx, int threads))     \
   K(void, log_softmax, (index rows, index cols, const T* x, T* y, int threads))                   \
   K(void, log_softmax_grad, (index rows, index cols, const T* g, const T* y, T* dx, int threads)) \
-  K(void, bias_add,                                                                               \
-    (index rows, index cols, const T* x, const T* bias, bool relu, T* out, int threads))
+  K(void, end_rows,                                                                               \
+    (index rows, index cols, const Ending& ending, const T* x, T* out, int threads))
 KCORE_TABLE(RowKernels, KCORE_ROWS_KERNELS)
 
 }  // namespace kcore
