@@ -12,6 +12,14 @@ from kcore.conformance.samples import draw, whole
 SUMS = {"float32": 4e-6, "float64": 1e-14}
 
 
+def spoiled(*kernel):
+    """A sample with nan and inf in some of an odd number of channels."""
+    x = draw(1, 6, 3)
+    x[0, 2, 0], x[0, 4, 2] = np.nan, np.inf
+    why = "nan and infinities reach their own windows alone"
+    return Sample(x, np.ones(kernel), grad=False, dtypes=("float32", "float64", "bfloat16"), why=why)
+
+
 def per_axis(value, rank):
     return (value,) * rank if isinstance(value, int) else tuple(value)
 
@@ -110,6 +118,7 @@ Case(
     ops.conv,
     reference=conv,
     samples=[
+        spoiled(1, 3, 2),
         Sample(images(2, 7, 3), draw(3, 3, 4)),
         Sample(images(2, 7, 3), draw(2, 3, 5), padding="same", why="an even kernel pads more at the end"),
         Sample(images(2, 8, 3), draw(3, 3, 4), padding="same", strides=2, why="one zero, and it is at the end"),
@@ -163,6 +172,7 @@ Case(
     ops.conv_transpose,
     reference=conv_transpose,
     samples=[
+        spoiled(1, 2, 3),
         Sample(images(2, 4, 3), draw(3, 5, 3)),
         Sample(images(2, 4, 3), draw(2, 5, 3), strides=2, padding="same"),
         Sample(images(2, 4, 3), draw(4, 2, 3), strides=2, padding="same"),
@@ -198,6 +208,7 @@ Case(
     ops.depthwise_conv,
     reference=depthwise,
     samples=[
+        spoiled(2, 3, 1),
         Sample(images(2, 7, 3), draw(3, 3, 1)),
         Sample(images(2, 7, 3), draw(2, 3, 2), strides=2, padding="same"),
         Sample(images(2, 9, 3), draw(3, 3, 2), dilation_rate=2, padding="same"),
