@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from kcore import state
 from kcore.state import Variable
 
 # Attributes that are not searched for variables and sublayers.
@@ -30,6 +31,7 @@ _NOT_STATE = frozenset(
         "_fitting",
         "_graph",
         "_steps",
+        "_steps_compiled",
     }
 )
 
@@ -37,8 +39,33 @@ _NOT_STATE = frozenset(
 _PLAIN = frozenset({bool, int, float, complex, str, bytes, type(None), type, FunctionType, MethodType})
 
 
-# What was found, by owner and property, while nothing may change: see `remembering`.
-_memory: ContextVar[dict[tuple[int, str], Any] | None] = ContextVar("kcore_found_state", default=None)
+class Found(dict):
+    """What was found, by (owner, property), and the lists and dicts that were searched for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._revision = state.revision
+        self._searched: dict[int, tuple[Any, list[int]]] = {}
+
+    def note(self, container: Any) -> None:
+        self._searched[id(container)] = container, [*map(id, _elements(container))]
+
+    def holds(self) -> bool:
+        """Whether a search would find the same: no attribute was set since, and what was searched has the same elements.
+
+        An element that went may not have left its address to a layer: to make one is to set attributes.
+        """
+        return self._revision == state.revision and all(
+            [*map(id, _elements(container))] == ids for container, ids in self._searched.values()
+        )
+
+
+def _elements(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
+
+
+# What was found while nothing may change: see `remembering`.
+_memory: ContextVar[Found | None] = ContextVar("kcore_found_state", default=None)
 
 
 class remembering:
@@ -46,11 +73,12 @@ class remembering:
 
     __slots__ = ("memory", "token")
 
-    def __init__(self, memory: dict[tuple[int, str], Any]) -> None:
+    def __init__(self, memory: Found) -> None:
         self.memory = memory
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Found:
         self.token = _memory.set(self.memory)
+        return self.memory
 
     def __exit__(self, *_: object) -> None:
         _memory.reset(self.token)
@@ -88,18 +116,19 @@ class Owner:
         """Variables, layers, seed generators and metrics among the attributes, each once, in order."""
         seen: set[int] = set()
         stack = [v for k, v in self.__dict__.items() if type(v) not in _PLAIN and k not in _NOT_STATE]
+        memory = _memory.get()
         modules = self.__dict__.get("_modules")
         if modules:  # torch keeps layers there
-            stack = list(modules.values()) + stack
+            stack.insert(0, modules)
         stack.reverse()
         while stack:
             value = stack.pop()
             if type(value) in _PLAIN:
                 continue
-            if isinstance(value, (list, tuple)):
-                stack.extend(reversed(value))
-            elif isinstance(value, dict):
-                stack.extend(reversed(list(value.values())))
+            if isinstance(value, (list, tuple, dict)):
+                if memory is not None and not isinstance(value, tuple):
+                    memory.note(value)
+                stack.extend(reversed([*_elements(value)]))
             elif hasattr(value, "_kcore_state") and value is not self and id(value) not in seen:
                 seen.add(id(value))
                 yield value

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from kcore import backends, gradients, ops, tree
-from kcore.layers.tracking import remembered, remembering
+from kcore.layers.tracking import Found, remembered, remembering
 from kcore.state import StatelessScope, Variable
 from kcore.training.tracebacks import filtered
 
@@ -358,14 +358,17 @@ class Trainer:
         return self._step("predict", self.predict_step, force)
 
     def _step(self, kind: str, step: Callable, force: bool) -> Callable:
-        with remembering({}):  # only while it is asked for: layers may come and go between two epochs
+        if self._is_ready(kind) and not force:
+            return self._steps_compiled[kind][1]  # type: ignore[attr-defined]
+        with remembering(Found()) as found:  # layers may come and go between two epochs
             assigned, read = _unique(*self._state_variables(kind))
             # A step belongs to the variables that it was compiled for; freezing a layer makes another.
             key = (tuple(map(id, assigned)), tuple(map(id, read)), tuple(map(id, self.trainable_variables)))
         known = self._steps_compiled.get(kind)  # type: ignore[attr-defined]
         if known is not None and known[0] == key and not force:
+            self._steps_compiled[kind] = (*known[:2], found)  # type: ignore[attr-defined]
             return known[1]
-        memory: dict = {}
+        memory = Found()
 
         def run(data: Any) -> Any:
             with remembering(memory):
@@ -374,11 +377,21 @@ class Trainer:
         function: Callable = run
         if not self._run_eagerly:  # type: ignore[attr-defined]
             function = self._backend.compile(run, assigned, read, jit=self._jit_compile)  # type: ignore[attr-defined]
-        self._steps_compiled[kind] = (key, function)  # type: ignore[attr-defined]
+        self._steps_compiled[kind] = (key, function, found)  # type: ignore[attr-defined]
         return function
+
+    def _is_ready(self, kind: str) -> bool:
+        """Whether nothing that matters has changed since the step was compiled, as is soon seen of what predicts.
+
+        A deep model may take longer to search than to run.
+        """
+        known = self._steps_compiled.get(kind)  # type: ignore[attr-defined]
+        return kind == "predict" and known is not None and known[2].holds()
 
     def _prepare(self, data: Any, kind: str) -> None:
         """Builds whatever the first batch shows to be unbuilt: the model, the loss, the metrics, the optimizer."""
+        if self._is_ready(kind):
+            return
         x, y, _ = unpack_x_y_sample_weight(data)
         compiled_loss, compiled_metrics = self._compiled_loss, self._compiled_metrics  # type: ignore[attr-defined]
         needs_metrics = kind != "predict" and compiled_metrics is not None and not compiled_metrics.built

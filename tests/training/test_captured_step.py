@@ -567,3 +567,38 @@ def test_activations_are_freed_when_they_have_been_used():
     finally:
         tracemalloc.stop()
     assert peak < 6 * x.nbytes
+
+
+class Blocks(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [layers.Dense(3)]
+
+    def call(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+@pytest.mark.parametrize("change", ["append", "replace", "pop", "freeze", "set_weights", "attribute"])
+def test_predict_sees_what_became_of_a_models_layers(change):
+    x = np.ones((2, 3), "float32")
+    model = Blocks()
+    model.blocks.append(layers.Dense(3))
+    for _ in range(3):  # searched once, then known
+        model.predict(x, verbose=0)
+    if change == "append":
+        model.blocks.append(layers.Dense(3))
+    elif change == "replace":
+        model.blocks[0] = layers.Dense(3)
+    elif change == "pop":
+        model.blocks.pop()
+    elif change == "freeze":
+        model.blocks[0].trainable = False
+    elif change == "set_weights":
+        model.set_weights([2 * w for w in model.get_weights()])
+    else:
+        model.blocks[0].activation = ops.tanh
+    for _ in range(3):
+        got = model.predict(x, verbose=0)
+        np.testing.assert_allclose(got, np.asarray(model(x)), rtol=1e-6)
