@@ -481,7 +481,7 @@ def test_a_models_golden_is_in_float64(of_model):
 
 def test_a_wrong_op_in_a_model_is_found(of_model):
     with planted(
-        CASES["dense"], "reference", "function", lambda right, x, *rest: right(x, *rest) * x.dtype.type(1.001)
+        CASES["concatenate"], "reference", "function", lambda right, xs, *rest: right(xs, *rest) * np.float32(1.001)
     ):
         (result,) = goldens.check(of_model, "reference")
     assert result.verdict == "FAIL"

@@ -57,10 +57,10 @@ def _(gg, y, inputs, g, shape, strides, padding, data_format, dilation_rate):
 
 def conv_transpose(inputs, kernel, strides, padding, output_padding, data_format, dilation_rate):
     how = How(strides, padding, dilation_rate)
-    return from_last(transposed(to_last(inputs, data_format), kernel, how, output_padding), data_format)
+    return from_last(_transposed(to_last(inputs, data_format), kernel, how, output_padding), data_format)
 
 
-def transposed(x, kernel, how, output_padding, ending=PLAIN):
+def _transposed(x, kernel, how, output_padding, ending=PLAIN):
     """`conv_transpose` of images whose channels come last, with its sums ended."""
     sizes, beyond = _reach(x.shape[1:-1], kernel.shape, how, output_padding)
     shape = x.shape[0], *sizes, kernel.shape[-2]

@@ -33,7 +33,7 @@ class _Tail(NamedTuple):
 
 
 def _ending(bias, statistics, beside, activation):
-    mean, factor, offset = (None, None, None) if statistics is None else normalize.affine(*statistics)
+    mean, factor, offset = (None, None, None) if statistics is None else normalize._affine(*statistics)
     return Ending(bias, mean, factor, offset, beside, activation)
 
 
@@ -46,7 +46,7 @@ def ended_conv(inputs, kernel, strides, padding, dilation_rate, *tail):
 
 def ended_conv_transpose(inputs, kernel, strides, padding, output_padding, dilation_rate, *tail):
     how = How(strides, padding, dilation_rate)
-    return convolutions.transposed(inputs, kernel, how, output_padding, _ending(*tail))
+    return convolutions._transposed(inputs, kernel, how, output_padding, _ending(*tail))
 
 
 def ended_dense(x, kernel, *tail):

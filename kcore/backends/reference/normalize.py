@@ -204,7 +204,7 @@ def _(x, scale, axis, epsilon):
 
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
     if axis == (x.ndim - 1,) and _has_kernel(x, mean, variance, offset, scale):
-        return end(np.ascontiguousarray(x), Ending(None, *affine(mean, variance, offset, scale, epsilon)))
+        return end(np.ascontiguousarray(x), Ending(None, *_affine(mean, variance, offset, scale, epsilon)))
     wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
     parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
     y, mean, variance, offset, scale = parts
@@ -220,7 +220,7 @@ def _(*arguments):
     return ops.batch_normalization.op.body(*arguments)
 
 
-def affine(mean, variance, offset, scale, epsilon):
+def _affine(mean, variance, offset, scale, epsilon):
     """(mean, factor, offset), so that normalizing a channel is (x - mean) * factor + offset."""
     return _flat(mean), _factor(_flat(variance), scale, epsilon), _flat(offset)
 
