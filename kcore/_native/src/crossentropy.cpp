@@ -14,7 +14,7 @@ template <class T>
 KCORE_INLINE Shares<T> shares_of(const T* x, index cols) {
   const T peak = largest(x, cols);
   const double total =
-      sum_over<T>(cols, [&](index i, auto part) { return exp_below_0<T>(part.get(x + i) - peak); });
+      sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return exp_below_0<T>(part.get(x + i) - peak); });
   return {peak, static_cast<T>(1 / total), static_cast<T>(-__builtin_log(total))};
 }
 
@@ -49,7 +49,7 @@ void sparse_crossentropy_grad(index rows, index cols, const T* g, const T* x,
       return;
     }
     const T high = peak[r], scale = g[r] * share[r];
-    over_lanes<T>(0, cols, [&](index i, auto part) {
+    over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
       part.put(dx + at + i, exp_below_0<T>(part.get(x + at + i) - high) * scale);
     });
     dx[at + t] -= g[r];
@@ -62,7 +62,7 @@ void dense_crossentropy(index rows, index cols, const T* x, const T* target, T* 
                         T* share, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const Shares<T> s = shares_of(x + at, cols);
-    const double total = sum_over<T>(cols, [&](index i, auto part) {
+    const double total = sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
       return part.get(target + at + i) * (part.get(x + at + i) - s.peak + s.log_share);
     });
     const index r = at / cols;
@@ -79,9 +79,9 @@ void dense_crossentropy_grad(index rows, index cols, const T* g, const T* x, con
   over_rows(rows, cols, threads, [&](index at) {
     const index r = at / cols;
     const double mass =
-        sum_over<T>(cols, [&](index i, auto part) { return part.get(target + at + i); });
+        sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return part.get(target + at + i); });
     const T high = peak[r], scale = static_cast<T>(mass * share[r]), gr = g[r];
-    over_lanes<T>(0, cols, [&](index i, auto part) {
+    over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> e = exp_below_0<T>(part.get(x + at + i) - high);
       part.put(dx + at + i, (e * scale - part.get(target + at + i)) * gr);
     });
@@ -99,7 +99,7 @@ void picked_crossentropy(index rows, index cols, const T* p, const std::int64_t*
       loss[r] = 0;
       return;
     }
-    const double total = sum_over<T>(cols, [&](index i, auto part) { return part.get(p + at + i); });
+    const double total = sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return part.get(p + at + i); });
     double q = p[at + t] / total;
     q = q < epsilon ? epsilon : q > 1 - epsilon ? 1 - epsilon : q;
     loss[r] = static_cast<T>(-__builtin_log(q));
@@ -116,7 +116,7 @@ void picked_crossentropy_grad(index rows, index cols, const T* g, const T* p,
     const double total =
         t < 0 || t >= cols
             ? 0
-            : sum_over<T>(cols, [&](index i, auto part) { return part.get(p + at + i); });
+            : sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return part.get(p + at + i); });
     const double q = total == 0 ? 0 : p[at + t] / total;
     if (!(q >= epsilon && q <= 1 - epsilon)) {
       std::memset(dp + at, 0, cols * sizeof(T));

@@ -134,7 +134,7 @@ KCORE_INLINE Vec<T> joined_rows(index cols, const T* x, Join join, F&& term) {
   Vec<T> all[lanes];
   for (index k = 0; k < lanes; ++k) {
     Vec<T> one = broadcast<T>(Join::none);
-    over_lanes<T>(0, cols, [&](index i, auto part) { one = join(one, term(k, x + k * cols + i, part)); });
+    over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { one = join(one, term(k, x + k * cols + i, part)); });
     all[k] = one;
   }
   return joined_lanes<T>(all, join);
@@ -155,11 +155,11 @@ struct Columns {
 template <class T>
 KCORE_INLINE double sum_of_row(index n, const T* x, bool squares) {
   return squares ? sum_over<T>(n,
-                               [&](index i, auto part) {
+                               [&](index i, auto part) KCORE_INLINE_LAMBDA {
                                  const Vec<T> v = part.get(x + i);
                                  return v * v;
                                })
-                 : sum_over<T>(n, [&](index i, auto part) { return part.get(x + i); });
+                 : sum_over<T>(n, [&](index i, auto part) KCORE_INLINE_LAMBDA { return part.get(x + i); });
 }
 
 }  // namespace KCORE_LEVEL

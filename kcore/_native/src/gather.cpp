@@ -30,7 +30,7 @@ void take_rows(index rows, index cols, const T* x, index count, const std::int64
           for (index j = 0; j < min_of<index>(cols, 512); j += 64 / sizeof(T))
             __builtin_prefetch(x + next * cols + j);
       }
-      over_lanes<T>(0, cols, [&](index j, auto part) {
+      over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
         part.put(y + i * cols + j, part.get(x + r * cols + j));
       });
     }
@@ -72,7 +72,7 @@ KCORE_INLINE void join_rows(index rows, index cols, const T* base, index count,
       if (cols == 1)
         *to = join(broadcast(*to), broadcast(*from))[0];
       else
-        over_lanes<T>(0, cols, [&](index j, auto part) {
+        over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
           part.put(to + j, join(part.get(to + j), part.get(from + j)));
         });
     }

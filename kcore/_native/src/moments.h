@@ -92,7 +92,7 @@ __attribute__((noinline)) void column_moments(index rows, index cols, index size
   const index blocks = ceil_div(rows, chain);
   T *sums = parts, *centres = sums + blocks * cols, *squares = centres + blocks * cols;
   over_row_blocks(rows, cols, threads, [&](index b, index r0, index r1) {
-    over_columns<T>(cols, [&](index j, auto part, auto count) {
+    over_columns<T>(cols, [&](index j, auto part, auto count) KCORE_INLINE_LAMBDA {
       const index at = b * cols + j;
       block_moments(cols, x + j, r0, r1, sums + at, centres + at, squares + at, part, count);
     });
@@ -166,11 +166,11 @@ bool moments(index outer, index fold, index inner, const T* x, T* mean, T* varia
   const auto part_moments = [](index n, const T* x, Moments& all) {
     const T centre = static_cast<T>(sum_of_row(n, x, false) / static_cast<double>(n));
     double sum = 0;
-    const double square = sum_over<T>(n, [&](index i, auto part) {
+    const double square = sum_over<T>(n, [&](index i, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> d = part.get(x + i, centre) - centre;
       return d * d;
     });
-    sum = sum_over<T>(n, [&](index i, auto part) { return part.get(x + i, centre) - centre; });
+    sum = sum_over<T>(n, [&](index i, auto part) KCORE_INLINE_LAMBDA { return part.get(x + i, centre) - centre; });
     all.join(static_cast<double>(n), centre, sum, square);
   };
   if (fold <= short_row<T>) {
@@ -185,14 +185,14 @@ bool moments(index outer, index fold, index inner, const T* x, T* mean, T* varia
         return;
       }
       const Vec<T> centre =
-          joined_rows<T>(fold, row, Add<T>{}, [](index, const T* p, auto part) { return part.get(p); }) / count;
+          joined_rows<T>(fold, row, Add<T>{}, [](index, const T* p, auto part) KCORE_INLINE_LAMBDA { return part.get(p); }) / count;
       T centres[lanes];
       store(centres, centre);
-      const auto away = [&](index k, const T* p, auto part) {
+      const auto away = [&](index k, const T* p, auto part) KCORE_INLINE_LAMBDA {
         return part.get(p, centres[k]) - centres[k];
       };
       const Vec<T> off = joined_rows<T>(fold, row, Add<T>{}, away) / count;
-      const Vec<T> square = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) {
+      const Vec<T> square = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) KCORE_INLINE_LAMBDA {
         const Vec<T> d = away(k, p, part);
         return d * d;
       });
@@ -250,7 +250,7 @@ struct ExpSum {
 template <class T>
 KCORE_INLINE void exp_sum_of_row(index n, const T* x, ExpSum& all) {
   const T peak = largest(x, n), base = static_cast<T>(ExpSum::base_of(peak));
-  all.join(peak, sum_over<T>(n, [&](index i, auto part) { return exp_of<T>(part.get(x + i) - base); }));
+  all.join(peak, sum_over<T>(n, [&](index i, auto part) KCORE_INLINE_LAMBDA { return exp_of<T>(part.get(x + i) - base); }));
 }
 
 template <class T>
@@ -300,7 +300,7 @@ bool logsumexps(index outer, index fold, index inner, const T* x, T* y, int thre
         const index last = min_of(fold, (b + 1) * c.rows);
         const T* from = x + o * fold * inner;
         ExpSum* found = parts + (o * c.blocks + b) * inner;
-        over_lanes<T>(j0, min_of(inner, j0 + c.width), [&](index j, auto part) {
+        over_lanes<T>(j0, min_of(inner, j0 + c.width), [&](index j, auto part) KCORE_INLINE_LAMBDA {
           exp_sums_of_columns(b * c.rows, last, inner, from + j, found + j, part, min_of(lanes, inner - j));
         });
       }
@@ -326,12 +326,12 @@ bool logsumexps(index outer, index fold, index inner, const T* x, T* y, int thre
         y[r] = static_cast<T>(all.log());
         return;
       }
-      const Vec<T> base = finite_or_0<T>(joined_rows<T>(fold, row, Largest<T>{}, [&](index, const T* p, auto part) {
+      const Vec<T> base = finite_or_0<T>(joined_rows<T>(fold, row, Largest<T>{}, [&](index, const T* p, auto part) KCORE_INLINE_LAMBDA {
         return part.get(p, lowest);
       }));
       T bases[lanes];
       store(bases, base);
-      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) {
+      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index k, const T* p, auto part) KCORE_INLINE_LAMBDA {
         return exp_of<T>(part.get(p, lowest) - bases[k]);
       });
       store(y + r, log_of<T>(total) + base);

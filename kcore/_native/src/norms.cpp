@@ -20,7 +20,7 @@ void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
   // The sum of f(row, offset, part) for each row, in chains of at most 64 vectors, then in double.
   const auto sums = [&](auto f) {
     if (count == 1) {
-      total[0] = sum_over<T>(cols, [&](index i, auto part) { return f(0, i, part); });
+      total[0] = sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return f(0, i, part); });
       return;
     }
 #pragma GCC unroll 4
@@ -29,7 +29,7 @@ void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
       Vec<T> sum[count];
 #pragma GCC unroll 4
       for (int k = 0; k < count; ++k) sum[k] = Vec<T>{};
-      over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) {
+      over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) KCORE_INLINE_LAMBDA {
 #pragma GCC unroll 4
         for (int k = 0; k < count; ++k) sum[k] += f(k, i, part);
       });
@@ -40,16 +40,16 @@ void normalize_group(index cols, const T* x, const T* gamma, const T* beta,
 #pragma GCC unroll 4
   for (int k = 0; k < count; ++k) centre[k] = 0;
   if (mean) {
-    sums([&](int k, index i, auto part) { return part.get(x + k * cols + i); });
+    sums([&](int k, index i, auto part) KCORE_INLINE_LAMBDA { return part.get(x + k * cols + i); });
     for (int k = 0; k < count; ++k) mean[k] = centre[k] = static_cast<T>(total[k] / cols);
   }
-  sums([&](int k, index i, auto part) {
+  sums([&](int k, index i, auto part) KCORE_INLINE_LAMBDA {
     const Vec<T> d = part.get(x + k * cols + i, centre[k]) - centre[k];
     return d * d;
   });
   for (int k = 0; k < count; ++k)
     scale[k] = factor[k] = static_cast<T>(1 / __builtin_sqrt(total[k] / cols + epsilon));
-  over_lanes<T>(0, cols, [&](index i, auto part) {
+  over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
     const Vec<T> offset = beta ? part.get(beta + i) : Vec<T>{};
 #pragma GCC unroll 4
@@ -93,7 +93,7 @@ KCORE_INLINE void row_sums(index cols, const T* g, const T* x, const T* gamma, c
     Vec<T> a[count], l[count];
 #pragma GCC unroll 4
     for (int k = 0; k < count; ++k) a[k] = l[k] = Vec<T>{};
-    over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) {
+    over_lanes<T>(i0, min_of(cols, i0 + chain), [&](index i, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
       Vec<T> dg = load(to_gamma + i), db = load(to_beta + i);  // padded to whole vectors
 #pragma GCC unroll 4
@@ -130,7 +130,7 @@ KCORE_INLINE void row_grads(index cols, const T* g, const T* x, const T* gamma, 
     slope[k] = broadcast(static_cast<T>(-along[k] / cols) * factor[k] * factor[k]);
     offset[k] = broadcast(centred ? static_cast<T>(-level[k] / cols) * factor[k] : T(0));
   }
-  over_lanes<T>(0, cols, [&](index i, auto part) {
+  over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     const Vec<T> weight = gamma ? part.get(gamma + i) : broadcast<T>(1);
 #pragma GCC unroll 4
     for (int k = 0; k < count; ++k) {
@@ -231,7 +231,7 @@ template <class T>
 void column_affine_grad(index rows, index cols, const T* g, const T* x, const T* mean,
                         const T* factor, const T* slope, const T* level, T* dx, int threads) {
   over_four_rows(rows, cols, threads, [&](index at, auto count) {
-    over_lanes<T>(0, cols, [&](index j, auto part) {
+    over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> centre = part.get(mean + j), rise = part.get(factor + j);
       const Vec<T> tilt = part.get(slope + j), lift = part.get(level + j);
 #pragma GCC unroll 4
@@ -273,7 +273,7 @@ __attribute__((noinline)) void column_dots(index rows, index cols, const T* g, c
   const index blocks = ceil_div(rows, chain);
   T *part_sums = parts, *part_dots = parts + blocks * cols;
   over_row_blocks(rows, cols, threads, [&](index b, index r0, index r1) {
-    over_columns<T>(cols, [&](index j, auto part, auto count) {
+    over_columns<T>(cols, [&](index j, auto part, auto count) KCORE_INLINE_LAMBDA {
       const index at = b * cols + j;
       block_dots(cols, g + j, x + j, mean + j, r0, r1, part_sums + at, part_dots + at, part, count);
     });

@@ -20,14 +20,14 @@ KCORE_INLINE void add_columns(index rows, index stride, index width, const T* x,
     index r = r0;
     for (; r + 4 <= r1; r += 4) {
       const T* p = x + r * stride;
-      over_lanes<T>(0, width, [&](index j, auto part) {
+      over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
         const Vec<T> near = term(part.get(p + j)) + term(part.get(p + stride + j));
         const Vec<T> far = term(part.get(p + 2 * stride + j)) + term(part.get(p + 3 * stride + j));
         store(sums + j, load(sums + j) + (near + far));
       });
     }
     for (; r < r1; ++r)
-      over_lanes<T>(0, width, [&](index j, auto part) {
+      over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
         store(sums + j, load(sums + j) + term(part.get(x + r * stride + j)));
       });
     for (index j = 0; j < width; ++j) totals[j] += sums[j];
@@ -52,7 +52,7 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
         y[r] = static_cast<T>(sum_of_row(fold, row, squares) / divisor);
         return;
       }
-      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index, const T* p, auto part) {
+      const Vec<T> total = joined_rows<T>(fold, row, Add<T>{}, [&](index, const T* p, auto part) KCORE_INLINE_LAMBDA {
         const Vec<T> v = part.get(p);
         return squares ? v * v : v;
       });
@@ -146,7 +146,7 @@ KCORE_INLINE T peak_of_row(index n, const T* x, Join join) {
     c = Join::quick(c, r);
     d = Join::quick(d, s);
   }
-  over_lanes<T>(i, n, [&](index i, auto part) {
+  over_lanes<T>(i, n, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     const Vec<T> v = part.get(x + i, Join::none);
     nan.see(v, v);
     a = Join::quick(a, v);
@@ -158,11 +158,11 @@ template <class T, class Join>
 KCORE_INLINE void peaks_of_columns(index rows, index stride, index width, const T* x, T* best,
                                    Join join) {
   NanWatch<T> nan;
-  over_lanes<T>(0, width, [&](index j, auto part) { part.put(best + j, broadcast<T>(Join::none)); });
+  over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA { part.put(best + j, broadcast<T>(Join::none)); });
   index r = 0;
   for (; r + 4 <= rows; r += 4) {
     const T* p = x + r * stride;
-    over_lanes<T>(0, width, [&](index j, auto part) {
+    over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> a = part.get(p + j), b = part.get(p + stride + j);
       const Vec<T> c = part.get(p + 2 * stride + j), d = part.get(p + 3 * stride + j);
       nan.see(a, b);
@@ -171,14 +171,14 @@ KCORE_INLINE void peaks_of_columns(index rows, index stride, index width, const 
     });
   }
   for (; r < rows; ++r)
-    over_lanes<T>(0, width, [&](index j, auto part) {
+    over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Vec<T> v = part.get(x + r * stride + j);
       nan.see(v, v);
       part.put(best + j, Join::quick(part.get(best + j), v));
     });
   if (nan.any())
     for (r = 0; r < rows; ++r)
-      over_lanes<T>(0, width, [&](index j, auto part) {
+      over_lanes<T>(0, width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
         part.put(best + j, join(part.get(best + j), part.get(x + r * stride + j)));
       });
 }
@@ -194,7 +194,7 @@ bool joined_peaks(index outer, index fold, index inner, const T* x, T* y, int th
       }
       NanWatch<T> nan;
       const auto found = [&](auto join) {
-        return joined_rows<T>(fold, row, join, [&](index, const T* p, auto part) {
+        return joined_rows<T>(fold, row, join, [&](index, const T* p, auto part) KCORE_INLINE_LAMBDA {
           const Vec<T> v = part.get(p, Join::none);
           nan.see(v, v);
           return v;
@@ -291,7 +291,7 @@ void places(index outer, index fold, index inner, const T* x, std::int32_t* y, i
                       for (index t = begin; t < end; ++t) {
                         const index o = t / pieces, j0 = t % pieces * width;
                         const T* from = x + o * fold * inner;
-                        over_lanes<T>(j0, min_of(inner, j0 + width), [&](index j, auto part) {
+                        over_lanes<T>(j0, min_of(inner, j0 + width), [&](index j, auto part) KCORE_INLINE_LAMBDA {
                           column_places<T, least>(fold, inner, from + j, y + o * inner + j, part,
                                                   min_of(lanes, inner - j));
                         });

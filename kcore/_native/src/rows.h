@@ -38,7 +38,7 @@ KCORE_INLINE double sum_over(index n, F&& f) {
 template <class T>
 KCORE_INLINE T largest(const T* x, index n) {
   Vec<T> best = broadcast<T>(-__builtin_inf());
-  over_lanes<T>(0, n, [&](index i, auto part) {
+  over_lanes<T>(0, n, [&](index i, auto part) KCORE_INLINE_LAMBDA {
     const Vec<T> v = part.get(x + i, static_cast<T>(-__builtin_inf()));
     best = v > best ? v : best;
   });
