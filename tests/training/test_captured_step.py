@@ -287,7 +287,7 @@ def assert_alike(make, fit=None, **options):
 
 def steps(model):
     """The compiled steps of a model, by kind."""
-    return {kind: step for kind, (_, step) in model._steps_compiled.items()}
+    return {kind: step for kind, (_, step, _) in model._steps_compiled.items()}
 
 
 @pytest.mark.parametrize("name", MODELS)
