@@ -239,9 +239,8 @@ def rows():
 
 
 def on_threads(form: Form):
-    builders = forward(inputs(form, 8)[0], **functions(form))
-    own = builders["kcore"]
-    return {"kcore": own, "kcore one thread": own, LAST: builders[LAST], FIRST: builders[FIRST]}
+    own = forward(inputs(form, 8)[0], kcore=in_kcore(form))["kcore"]
+    return {"kcore": own, "kcore one thread": own}
 
 
 ROWS = list(rows())

@@ -65,7 +65,7 @@ TRANSPOSED = Layout(lambda w: w.T.contiguous(), lambda w: w.T)  # as torch.nn.Li
 
 def threads(m, n, k):
     both = product(m, n, k)
-    return {"kcore": both["kcore"], "kcore one thread": both["kcore"], "torch": both["torch"]}
+    return {"kcore": both["kcore"], "kcore one thread": both["kcore"]}
 
 
 ROWS = [

@@ -16,6 +16,7 @@ from .rows import Subject
 ROUNDS = 5
 SHORTEST = 2e-4  # seconds of one sample: a call that is shorter is made several times
 BURST = 3  # samples of one subject in a row: the first finds caches full of another's arrays
+LONG = 0.1  # seconds of a sample to which that matters no more
 HOPELESS = 8  # times slower than the fastest, and slow: timed once
 
 
@@ -63,7 +64,7 @@ def in_turns(subjects: Mapping[str, Subject], seconds: float) -> dict[str, Timin
         samples: dict[str, list[tuple[float, float]]] = {peer: [] for peer in active}
         while True:
             for peer in active:
-                burst = BURST if took[peer] < 0.1 else 1
+                burst = BURST if took[peer] < LONG else 1
                 samples[peer] += [sample(subjects[peer].run, counts[peer]) for _ in range(burst)]
             if time.perf_counter() >= end:
                 break

@@ -12,6 +12,7 @@ from .rows import OWN, Row
 from .worker import Worker, WorkerError
 
 MOST_ROUNDS = 10  # of rows whose peers have processes of their own
+SPUN_OUT = 0.3  # seconds after which idle threads of a peer, which wait for work in a loop, have gone to sleep
 
 
 @dataclass
@@ -165,6 +166,8 @@ def _apart(row: Row, here: list[str], staff: _Staff, result: Result, effort: flo
     for i in range(MOST_ROUNDS):
         for peer, worker in workers.items():
             if i < 2 or first[peer] < measure.HOPELESS * min(first.values()):
+                if row.threads > 1:
+                    time.sleep(SPUN_OUT)
                 timings[peer].add([worker.sample()])
         if i > 1 and time.perf_counter() > end:
             break

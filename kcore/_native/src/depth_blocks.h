@@ -208,7 +208,7 @@ void depth_blocks(const Walk& walk, index channels, const T* in, const DepthKern
       for (index r = 0; r < block.rows; ++r)  // while the block is cached
         for (index i = 0; i < block.columns; ++i) {
           T* row = to + r * walk.out_h + i * walk.out_w;
-          ends.shifted(0, row - out).template rows<1>(channels, row, row);
+          ends.shifted(0, row - out).template rows<1, false>(channels, row, row);
         }
     }
     if (past) stream_fence();

@@ -89,7 +89,7 @@ void depth_convolve(const Walk& walk, index channels, const T* in, const DepthKe
     if (!ends.plain())  // while the row is cached
       for (q = 0; q < walk.ow; ++q) {
         const index at = image * walk.out_n + h * walk.out_h + q * walk.out_w;
-        ends.shifted(0, at).template rows<1>(channels, out + at, out + at);
+        ends.shifted(0, at).template rows<1, false>(channels, out + at, out + at);
       }
   });
 }

@@ -69,15 +69,20 @@ struct Ends {
     return v;
   }
 
-  // to = from ended, for `count` rows of `cols` columns; they may be the same rows.
-  template <int count>
+  // Whether a normalization is all there is.
+  bool affine() const { return factor && !bias && !beside && !low && !high; }
+
+  // to = from ended, for `count` rows of `cols` columns; they may be the same rows. `known`: it is
+  // known to be affine, so nothing is asked for each vector.
+  template <int count, bool known>
   KCORE_INLINE_MEMBER void rows(index cols, const T* from, T* to) const {
     over_lanes<T>(0, cols, [&](index j, auto part) KCORE_INLINE_LAMBDA {
       const Columns c = columns(j, part);
 #pragma GCC unroll 4
       for (int k = 0; k < count; ++k) {
         const index at = k * cols + j;
-        part.put(to + at, of(part.get(from + at), c, at, part));
+        const Vec<T> v = part.get(from + at);
+        part.put(to + at, known ? (v - c.mean) * c.factor + c.offset : of(v, c, at, part));
       }
     });
   }
@@ -88,14 +93,18 @@ template <class T>
 void end_rows(index rows, index cols, const Ends<T>& ends, const T* x, T* out, int threads) {
   if (ends.plain() && out == x) return;
   const index together = max_of<index>(4, (index{1} << 12) / max_of<index>(cols, 1));
-  parallel_blocks(rows, together, threads, [&](index begin, index end) {
-    const auto ended = [&](index r, auto count) {
-      ends.shifted(0, r * cols).template rows<count.value>(cols, x + r * cols, out + r * cols);
-    };
-    index r = begin;
-    for (; r + 4 <= end; r += 4) ended(r, std::integral_constant<int, 4>{});
-    for (; r < end; ++r) ended(r, std::integral_constant<int, 1>{});
-  });
+  const auto all = [&](auto known) {
+    parallel_blocks(rows, together, threads, [&](index begin, index end) {
+      const auto ended = [&](index r, auto count) {
+        const Ends<T> here = ends.shifted(0, r * cols);
+        here.template rows<count.value, known.value>(cols, x + r * cols, out + r * cols);
+      };
+      index r = begin;
+      for (; r + 4 <= end; r += 4) ended(r, std::integral_constant<int, 4>{});
+      for (; r < end; ++r) ended(r, std::integral_constant<int, 1>{});
+    });
+  };
+  ends.affine() ? all(std::true_type{}) : all(std::false_type{});
 }
 
 }  // namespace KCORE_LEVEL
