@@ -689,6 +689,11 @@ class Layer(Owner, Operation):
         self.__dict__.pop("_is_simple", None)  # what the layer holds may have changed
         super().__setattr__(name, value)
 
+    def __delattr__(self, name: str) -> None:
+        state.revise()
+        self.__dict__.pop("_is_simple", None)
+        super().__delattr__(name)
+
     def _backend_adopts(self) -> None:
         """Tells the framework's module about layers kept in lists and dicts, which it does not look into."""
         self._backend.track_layers(self, self._sublayers())

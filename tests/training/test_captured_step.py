@@ -573,14 +573,15 @@ class Blocks(keras.Model):
     def __init__(self):
         super().__init__()
         self.blocks = [layers.Dense(3)]
+        self.last = layers.Dense(3)
 
     def call(self, x):
         for block in self.blocks:
             x = block(x)
-        return x
+        return self.last(x) if hasattr(self, "last") else x
 
 
-@pytest.mark.parametrize("change", ["append", "replace", "pop", "freeze", "set_weights", "attribute"])
+@pytest.mark.parametrize("change", ["append", "replace", "pop", "freeze", "set_weights", "attribute", "delete"])
 def test_predict_sees_what_became_of_a_models_layers(change):
     x = np.ones((2, 3), "float32")
     model = Blocks()
@@ -597,6 +598,8 @@ def test_predict_sees_what_became_of_a_models_layers(change):
         model.blocks[0].trainable = False
     elif change == "set_weights":
         model.set_weights([2 * w for w in model.get_weights()])
+    elif change == "delete":
+        del model.last
     else:
         model.blocks[0].activation = ops.tanh
     for _ in range(3):
