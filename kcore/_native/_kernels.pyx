@@ -245,18 +245,21 @@ cdef class Ending:
     """What becomes of finished sums v[..., column], in this order; None leaves a step out.
 
     v + bias; (v - mean) * factor + offset; v + beside, which has v's shape; relu or relu6 as `activation` has it.
+    `spent` lets a kernel that can write the results over `beside`, and return that.
     """
     cdef tuple columns
     cdef object beside
-    cdef bint low, high
+    cdef bint low, high, spent
 
     def __init__(self, cnp.ndarray bias=None, cnp.ndarray mean=None, cnp.ndarray factor=None, cnp.ndarray offset=None,
-                 cnp.ndarray beside=None, str activation="linear"):
+                 cnp.ndarray beside=None, str activation="linear", bint spent=False):
         if activation not in ("linear", "relu", "relu6"):
             raise ValueError(f"expected 'linear', 'relu' or 'relu6', got {activation!r}.")
         if (mean is None) != (factor is None) or (factor is None and offset is not None):
             raise ValueError("mean and factor go together, and offset with them.")
-        self.columns, self.beside = (bias, mean, factor, offset), beside
+        if spent and (beside is None or not cnp.PyArray_ISWRITEABLE(beside)):
+            raise ValueError("only what lies beside sums, and can be written, can be spent.")
+        self.columns, self.beside, self.spent = (bias, mean, factor, offset), beside, spent
         self.low, self.high = activation != "linear", activation == "relu6"
 
     cdef c_Ending of(self, cnp.ndarray y) except *:

@@ -135,3 +135,34 @@ def test_a_fingerprint_changes_with_any_element_and_with_nothing_else(kernels, r
     if size > 1:
         assert kernels.fingerprint(a[::-1].copy()) != first
         assert kernels.fingerprint(np.zeros(size, dtype)) != kernels.fingerprint(np.zeros(size - 1, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("channels", [5, 96, 1024, 1100])
+@pytest.mark.parametrize("filters", [3, 72])
+def test_what_lies_beside_sums_may_be_written_over(kernels, rng, channels, filters, dtype):
+    how = (1, 1), NONE, (1, 1)
+    x, w = (rng.standard_normal(s).astype(dtype) for s in ((2, 9, 7, channels), (1, 1, channels, filters)))
+    beside = rng.standard_normal((2, 9, 7, filters)).astype(dtype)
+    beside.flat[0] = np.nan
+    ended = kernels.conv(x, w, *how, ending=kernels.Ending(beside=beside, activation="relu"))
+    for threads in (1, 3):
+        given = beside.copy()
+        ending = kernels.Ending(beside=given, activation="relu", spent=True)
+        y = kernels.conv(x, w, *how, 1, threads, ending=ending)
+        np.testing.assert_array_equal(y, ended)
+        assert np.shares_memory(y, given) == (channels <= 1024)  # longer sums are stored in parts
+
+
+def test_only_what_can_be_written_is_spent(kernels, rng):
+    x, w = np.ones((1, 3, 3, 2), "float32"), np.ones((3, 3, 2, 4), "float32")
+    beside = np.ones((1, 3, 3, 4), "float32")
+    y = kernels.conv(x, w, (1, 1), SAME, (1, 1), ending=kernels.Ending(beside=beside, spent=True))
+    assert (beside == 1).all()  # a 3x3 kernel's sums are stored in parts
+    assert y[0, 1, 1, 0] == 19
+    beside.flags.writeable = False
+    for given in (None, beside):
+        with pytest.raises(ValueError, match="spent"):
+            kernels.Ending(beside=given, spent=True)
+    with pytest.raises(ValueError, match=r"reshape|shape"):
+        kernels.conv(x, w[:1, :1], (1, 1), NONE, (1, 1), ending=kernels.Ending(beside=np.ones((1, 4)), spent=True))

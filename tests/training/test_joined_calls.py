@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import kcore as keras
-from kcore import _native, backends, layers, ops
+from kcore import _native, backends, layers, ops, optimizers
 from kcore.backends.reference import joining
 from kcore.backends.reference.plan import StepPlan
 
@@ -23,17 +23,32 @@ def on_reference():
 
 
 @pytest.fixture
-def names(monkeypatch):
-    """The names of the functions that the last captured step calls."""
-    found: list[str] = []
+def plans(monkeypatch):
+    """The plans of the steps that were captured."""
+    found: list[StepPlan] = []
     compiled = StepPlan.compiled
 
     def noted(self):
-        found[:] = [getattr(call.function, "__name__", "") for call in self._calls]
+        found.append(self)
         return compiled(self)
 
     monkeypatch.setattr(StepPlan, "compiled", noted)
     return found
+
+
+class Names:
+    """The names of the functions that the last captured step calls."""
+
+    def __init__(self, plans):
+        self.plans = plans
+
+    def __iter__(self):
+        return (getattr(call.function, "__name__", "") for call in self.plans[-1]._calls if self.plans)
+
+
+@pytest.fixture
+def names(plans):
+    return Names(plans)
 
 
 def settle(model, seed=0):
@@ -245,11 +260,6 @@ def test_without_kernels_nothing_is_joined(names, monkeypatch):
 # -- weights that change ----------------------------------------------------------------
 
 
-def view(variable):
-    """The memory of a variable as a NumPy array, that can be written to behind its back."""
-    return variable.value.view(np.ndarray)
-
-
 def test_changes_of_weights_and_statistics_are_seen(names):
     model, x = settle(residual()), images(12, 13, 3)
     kernel, variance = model.layers[1].kernel, model.layers[2].moving_variance
@@ -257,8 +267,8 @@ def test_changes_of_weights_and_statistics_are_seen(names):
     changes = [
         lambda: kernel.assign(kernel * 2),
         lambda: model.set_weights([w * 0.9 for w in model.get_weights()]),
-        lambda: np.multiply(view(variance), 3, out=view(variance)),
-        lambda: np.multiply(view(kernel), 0.5, out=view(kernel)),
+        lambda: variance.assign_add(variance.value),
+        lambda: optimizers.Adam(0.1).apply([kernel.value], [kernel]),
         lambda: model.fit(x, labels, epochs=3, verbose=0),
         lambda: setattr(model.layers[2], "epsilon", 0.5),
     ]
@@ -291,6 +301,134 @@ def test_a_frozen_convolution_is_joined_in_training_too(names):
     assert "ended_conv" in names
     for a, b in zip(*results, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# -- what is prepared -------------------------------------------------------------------
+
+
+def count(calls, function):
+    def counted(*args):
+        calls.append(args)
+        return function(*args)
+
+    return counted
+
+
+def test_what_depends_on_weights_alone_is_computed_when_they_change(plans, monkeypatch):
+    calls: list = []
+    monkeypatch.setattr(joining, "factor_of", count(calls, joining.factor_of))
+    model, x = settle(residual()), images(12, 13, 3)
+    model.compile("sgd", "mse")
+    model.predict(x, verbose=0)
+    model.predict(x, verbose=0)
+    (plan,) = plans
+    factors = len(plan._prepared)
+    assert factors > 5
+    model.predict(x, verbose=0)
+    calls.clear()
+    model.predict(x, verbose=0)
+    assert not calls
+    norm = next(layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
+    for change in (norm.gamma.assign_add, norm.moving_variance.assign):
+        change(norm.gamma.value)
+        y = model.predict(x, verbose=0)
+        assert len(calls) == factors
+        calls.clear()
+        np.testing.assert_array_equal(y, np.asarray(model(x)))
+    norm.moving_mean.assign(norm.gamma)  # which no factor depends on
+    np.testing.assert_array_equal(model.predict(x, verbose=0), np.asarray(model(x)))
+    assert not calls
+
+
+def test_weights_are_cast_once_in_mixed_precision(plans):
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, layers.Dense(3, dtype="mixed_bfloat16")(inputs))
+    check(settle(model), images(5))
+    assert [call.function.__name__ for call in plans[-1]._prepared] == ["cast", "cast"]
+
+
+def test_a_step_that_returns_what_depends_on_weights_alone_returns_it_fresh():
+    w = keras.Variable(np.arange(3, dtype="float32"))
+
+    def step(x):
+        doubled = w * 2.0
+        return doubled, ops.reshape(ops.exp(w), (3, 1)), x + doubled
+
+    run = backends.active().compile(step, [], [w], jit=True)
+    x = ops.ones((3,))
+    for i in range(6):
+        if i == 4:
+            w.assign_add(np.ones(3, "float32"))
+        found = [np.asarray(y) for y in run(x)]
+        for y, want in zip(found, step(x), strict=True):
+            np.testing.assert_array_equal(y, want)
+        for y in found[::2]:
+            y[...] = 7
+
+
+# -- memory that is used again ----------------------------------------------------------
+
+
+def spent(plan):
+    return [call.args[-1] for call in plan._calls if call.function is joining.ended_conv]
+
+
+def bottlenecks(x):
+    for _ in range(2):
+        y = normalized(x, layers.Conv2D(4, 1), layers.ReLU())
+        x = layers.ReLU()(layers.Add()([normalized(y, layers.Conv2D(8, 1)), x]))
+    return x
+
+
+def around_two(x, conv=layers.Conv2D):
+    y = conv(8, 1)(x)
+    z = layers.ReLU()(conv(8, 1)(y))
+    return y, layers.ReLU()(layers.Add()([conv(8, 1)(z), y]))
+
+
+def of_a_sequence(x):
+    return around_two(layers.Reshape((81, 8))(x), layers.Conv1D)[1]
+
+
+def also_reshaped(x):
+    y, z = around_two(x)
+    return layers.Concatenate()([layers.Flatten()(z), layers.Reshape((81 * 8,))(y)])
+
+
+def also_returned(x):
+    return layers.Concatenate()(around_two(x))
+
+
+def around_one(x):
+    y = layers.Conv2D(8, 1)(x)
+    return layers.ReLU()(layers.Add()([layers.Conv2D(8, 1)(y), y]))
+
+
+def of_the_inputs(x):
+    z = layers.ReLU()(layers.Conv2D(8, 1)(x))
+    return layers.ReLU()(layers.Add()([layers.Conv2D(8, 1)(z), x]))
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (bottlenecks, [False, True, False, True]),
+        (of_a_sequence, [False, True]),
+        (also_reshaped, [False, False]),
+        (also_returned, [False, False]),
+        (around_one, [False]),  # whose tiles read all of it
+        (of_the_inputs, [False, False]),
+    ],
+)
+def test_a_sum_is_written_over_what_nobody_reads_again(build, expected, plans):
+    inputs = keras.Input((9, 9, 8))
+    x = inputs if build is of_the_inputs else layers.ReLU()(layers.Conv2D(8, 3, padding="same")(inputs))
+    model, x = settle(keras.Model(inputs, build(x))), images(9, 9, 8)
+    given = x.copy()
+    check(model, x)
+    np.testing.assert_array_equal(x, given)
+    found = spent(plans[-1])
+    assert found[-len(expected) :] == expected
 
 
 def test_a_thousand_predictions_leave_nothing_behind(names):

@@ -13,7 +13,6 @@ namespace KCORE_LEVEL {
 
 constexpr index block_bytes = 256 << 10;  // of padded input per task: a part of the L2 cache
 constexpr index large_bytes = 1 << 20;    // of weights: as much as the L2 cache has
-constexpr index longest_sum = 1024;       // products summed in one chain of roundings
 constexpr index max_block_rows = 256;
 
 // Copies of the input rows that output rows [r0, r1) and columns [q0, q1) read, zeros around
@@ -216,6 +215,7 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
                 const T* aq = a + q * step_w;
                 T* cq = out + to + q * walk.out_w;
                 const Ends<T> tile_ends = ends.shifted(panels.first(p), to + q * walk.out_w);
+                if (!add) fetch(cq, here, walk.out_w, used);
                 if (ending) tile_ends.fetch(here, walk.out_w, used);
                 if (used == width) {
                   multiply(count, length, aq, step_w, runs.inner_step, b, runs.length * width, cq,

@@ -9,6 +9,14 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
+// Has a tile of memory on its way, that will be read or written soon.
+template <class T>
+KCORE_INLINE_MEMBER void fetch(const T* at, index rows, index row, index cols) {
+  for (index i = 0; i < rows; ++i)
+    for (index j = 0; j < cols; j += 64 / static_cast<index>(sizeof(T)))
+      __builtin_prefetch(at + i * row + j);
+}
+
 template <class T>
 struct Ends {
   const T *bias, *mean, *factor, *offset, *beside;
@@ -37,10 +45,7 @@ struct Ends {
 
   // Has what lies beside a tile on its way while the tile's sums are made.
   KCORE_INLINE_MEMBER void fetch(index rows, index row, index cols) const {
-    if (!beside) return;
-    for (index i = 0; i < rows; ++i)
-      for (index j = 0; j < cols; j += 64 / static_cast<index>(sizeof(T)))
-        __builtin_prefetch(beside + i * row + j);
+    if (beside) kcore::KCORE_LEVEL::fetch(beside, rows, row, cols);
   }
 
   // What a vector of columns shares in all rows.

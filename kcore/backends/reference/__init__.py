@@ -13,7 +13,7 @@ from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import number, to_array
 from kcore.backends.reference import half, tape, tracer
 from kcore.backends.reference.quiet import quiet
-from kcore.backends.reference.tensor import SparseTensor, Tensor, detach, wrap
+from kcore.backends.reference.tensor import SparseTensor, Storage, Tensor, detach, wrap
 from kcore.backends.reference.tracer import Tracer
 
 
@@ -91,11 +91,14 @@ class ReferenceBackend(Backend):
             return outputs, aux, pullback
         return [detach(y) for y in outputs], tree.map_structure(detach, aux), pullback
 
-    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Tensor:
-        return np.array(value, dtypes.to_numpy(dtype), order="C").view(Tensor)
+    def new_storage(self, value: Any, dtype: str, trainable: bool, name: str) -> Storage:
+        return Storage(value, dtypes.to_numpy(dtype))
+
+    def read(self, storage: Any) -> Any:
+        return storage.value
 
     def write(self, storage: Any, value: Any) -> Any:
-        np.copyto(storage.view(np.ndarray), value)
+        np.copyto(storage.changing(), value)
         return storage
 
     def compile(self, step: Callable, assigned: list[Any], read: list[Any], *, jit: bool | str) -> Callable:
@@ -104,14 +107,14 @@ class ReferenceBackend(Backend):
         return CapturedStep(step, self) if jit else step
 
     def increase(self, storage: Any, value: Any) -> bool:
+        array = storage.array
         if value.__class__ is Tensor:
-            if value._node is not None or value.dtype != storage.dtype or value.shape != storage.shape:
+            if value._node is not None or value.dtype != array.dtype or value.shape != array.shape:
                 return False
-        elif value.__class__ is not int or storage.dtype.char not in "ilqfd" or not -(2**31) <= value < 2**31:
+        elif value.__class__ is not int or array.dtype.char not in "ilqfd" or not -(2**31) <= value < 2**31:
             return False
-        plain = storage.view(np.ndarray)
         with quiet():
-            np.add(plain, value, out=plain)
+            np.add(array, value, out=storage.changing())
         return True
 
     def optimizer_step(

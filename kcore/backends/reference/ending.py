@@ -10,6 +10,8 @@ from kcore import _native
 from kcore._native.threads import threads_for
 from kcore.backends.reference.quiet import quiet
 
+ENDS = ("linear", "relu", "relu6")  # the activations that sums may end with
+
 
 class Ending(NamedTuple):
     """v + bias; (v - mean) * factor + offset; v + beside; then the activation. None leaves a step out.
@@ -17,7 +19,8 @@ class Ending(NamedTuple):
     Attributes:
         bias, mean, factor, offset: One for each channel; channels come last.
         beside: Of the shape of v.
-        activation: "linear", "relu" or "relu6".
+        activation: One of `ENDS`.
+        spent: Whether `beside` may be written over: nobody will read it again.
     """
 
     bias: np.ndarray | None = None
@@ -26,19 +29,28 @@ class Ending(NamedTuple):
     offset: np.ndarray | None = None
     beside: np.ndarray | None = None
     activation: str = "linear"
+    spent: bool = False
 
     def compiled(self) -> Any:
         """The same for kernels."""
-        *arrays, activation = self
-        return _native.kernels.Ending(*[None if a is None else np.ascontiguousarray(a) for a in arrays], activation)
+        *arrays, activation, spent = self
+        arrays = [None if a is None else np.ascontiguousarray(a) for a in arrays]
+        return _native.kernels.Ending(*arrays, activation, spent)
 
 
 PLAIN = Ending()
 
 
+def factor_of(variance: np.ndarray, scale: np.ndarray | None, epsilon: float) -> np.ndarray:
+    """What normalizing by this variance multiplies a channel by."""
+    with quiet():
+        factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
+        return factor if scale is None else factor * scale
+
+
 def plain_end(v: np.ndarray, ending: Ending) -> np.ndarray:
     """The definition."""
-    bias, mean, factor, offset, beside, activation = ending
+    bias, mean, factor, offset, beside, activation, _ = ending
     with quiet():
         v = v if bias is None else v + bias
         v = v if factor is None else (v - mean) * factor

@@ -9,9 +9,8 @@ import numpy as np
 from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
-from kcore.backends.reference.ending import Ending, end
+from kcore.backends.reference.ending import Ending, end, factor_of
 from kcore.backends.reference.layouts import from_last, to_last
-from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -204,31 +203,19 @@ def _(x, scale, axis, epsilon):
 
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
     if axis == (x.ndim - 1,) and _has_kernel(x, mean, variance, offset, scale):
-        return end(np.ascontiguousarray(x), Ending(None, *_affine(mean, variance, offset, scale, epsilon)))
+        ending = Ending(None, _flat(mean), factor_of(_flat(variance), _flat(scale), epsilon), _flat(offset))
+        return end(np.ascontiguousarray(x), ending)
     wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
     parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
     y, mean, variance, offset, scale = parts
     with np.errstate(all="ignore"):
-        factor = 1 / np.sqrt(variance + wide.type(epsilon))
-        factor = factor if scale is None else factor * scale
-        y = _scaled(y - _along(mean, y, axis), factor, offset, axis)
+        y = _scaled(y - _along(mean, y, axis), factor_of(variance, scale, epsilon), offset, axis)
     return y.astype(x.dtype, copy=False)
 
 
 @recorded_as(ops.batch_normalization)
 def _(*arguments):
     return ops.batch_normalization.op.body(*arguments)
-
-
-def _affine(mean, variance, offset, scale, epsilon):
-    """(mean, factor, offset), so that normalizing a channel is (x - mean) * factor + offset."""
-    return _flat(mean), _factor(_flat(variance), scale, epsilon), _flat(offset)
-
-
-def _factor(variance, scale, epsilon):
-    with quiet():
-        factor = 1 / np.sqrt(variance + variance.dtype.type(epsilon))
-        return factor if scale is None else factor * _flat(scale)
 
 
 # Batch normalization is group normalization with a group for each channel, and all samples as one.

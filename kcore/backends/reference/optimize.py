@@ -17,7 +17,7 @@ def step(
 ) -> bool:
     """`Backend.optimizer_step`; False where a kernel is missing or an array is not as it needs it."""
     changed = [v for variable, own in zip(variables, slots, strict=True) for v in (variable, *own)]
-    kinds = {a.dtype for a in (*[v._storage for v in changed], *gradients)}
+    kinds = {a.dtype for a in (*[v._storage.array for v in changed], *gradients)}
     if not _native.available or len(kinds) != 1 or kinds.pop().char not in "fd":
         return False
     update = _Update(kind, variables, slots, numbers)
@@ -37,16 +37,20 @@ class _Update:
 
     def __init__(self, kind: str, variables: list[Any], slots: list[list[Any]], numbers: Callable) -> None:
         self.kernel = {"adam": _adam, "sgd": _sgd}[kind]
-        self.values = [v._storage.view(np.ndarray) for v in variables]
-        # For each kind of slot those of all variables.
-        self.slots = [[s._storage.view(np.ndarray) for s in column] for column in zip(*slots, strict=True)]
-        self.size = sum(a.size for a in self.values)
+        # Of the variables, and for each kind of slot those of all variables.
+        columns = [variables, *zip(*slots, strict=True)]
+        self.arrays = [[v._storage.array for v in column] for column in columns]
+        self.memories = [v._storage.memory for column in columns for v in column]
+        self.size = sum(a.size for a in self.arrays[0])
         self.numbers = numbers
 
     def __call__(self, rate: np.ndarray, iterations: np.ndarray, *gradients: np.ndarray) -> None:
         numbers = self.numbers(float(rate), int(iterations))
         whole = [g if g.flags.c_contiguous else np.ascontiguousarray(g) for g in gradients]
-        self.kernel(self.values, whole, *self.slots, threads=threads_for(self.size), **numbers)
+        for memory in self.memories:
+            memory.changes += 1
+        values, *slots = self.arrays
+        self.kernel(values, whole, *slots, threads=threads_for(self.size), **numbers)
 
 
 def _adam(values, gradients, m, v, step_size, beta_1, beta_2, epsilon, decay, threads):

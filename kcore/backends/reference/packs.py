@@ -1,7 +1,8 @@
 """Packed convolution kernels that are kept between calls: weights that stand still are packed once.
 
-What is kept for an array is used only while the array's bits are what they were, by their fingerprint: whoever
-wrote into it, and by whatever path, is noticed. Reading it costs far less than packing would.
+What is kept for an array is used only while the array is what it was. A variable's memory counts how often it was
+written; of other arrays the bits are compared, by their fingerprint: whoever wrote into one, and by whatever path, is
+noticed. Reading it costs far less than packing would.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from kcore import _native
 from kcore._native.threads import threads_for
+from kcore.backends.reference.tensor import Memory, root
 
 SMALLEST = 1 << 14  # bytes of weights; smaller ones are packed in no time
 LIMIT = 1 << 29  # bytes of packed weights that are kept, of all arrays together
@@ -21,11 +23,11 @@ LIMIT = 1 << 29  # bytes of packed weights that are kept, of all arrays together
 class _Kept:
     """What is known of the array at some address."""
 
-    __slots__ = ("changes", "fingerprint", "owner", "packs", "rest")
+    __slots__ = ("changes", "owner", "packs", "rest", "state")
 
     def __init__(self, owner: Any) -> None:
         self.owner = owner
-        self.fingerprint: tuple[int, int] | None = None  # and the address
+        self.state: Any = None  # that it was packed in
         self.packs: Any = None
         self.changes = 0  # between looks, one after the other
         self.rest = 0  # looks to leave out
@@ -37,27 +39,25 @@ _kept: dict[tuple, _Kept] = {}  # the least recently used first
 def packs_for(w: np.ndarray) -> Any:
     """Where to find and keep what `w` packed is, or None: it is new, or has changed since the last call.
 
-    Weights that training changes are looked at ever more rarely.
+    Arrays that are written between calls are looked at ever more rarely.
     """
     if w.nbytes < SMALLEST:
         return None
-    owner = w if w.base is None else w.base
-    key = id(owner), w.shape, w.dtype.char
+    owner = root(w)
+    key = id(owner), w.__array_interface__["data"][0], w.shape, w.dtype.char
     kept = _kept.get(key)
     if kept is None:
-        try:
-            kept = _Kept(weakref.ref(owner, lambda _: _kept.pop(key, None)))
-        except TypeError:  # memory of a kind that has no weak references
-            return None
-        _kept[key] = kept
+        kept = _kept[key] = _Kept(weakref.ref(owner, lambda _: _kept.pop(key, None)))
     elif kept.rest:
         kept.rest -= 1
         return None
-    fingerprint = _native.kernels.fingerprint(w, threads_for(w.size)), w.__array_interface__["data"][0]
-    if fingerprint != kept.fingerprint:
-        kept.rest = (1 << min(kept.changes, 6)) - 1
-        kept.changes += 1
-        kept.fingerprint, kept.packs = fingerprint, None
+    counted = owner.__class__ is Memory
+    state = owner.changes if counted else _native.kernels.fingerprint(w, threads_for(w.size))
+    if state != kept.state:
+        if not counted:
+            kept.rest = (1 << min(kept.changes, 6)) - 1
+            kept.changes += 1
+        kept.state, kept.packs = state, None
         return None
     kept.changes = 0
     if kept.packs is None:
@@ -65,6 +65,11 @@ def packs_for(w: np.ndarray) -> Any:
         _make_room()
     _kept[key] = _kept.pop(key, kept)  # the most recently used
     return kept.packs
+
+
+def packs_of_variable(w: np.ndarray) -> Any:
+    """`packs_for` weights that lie in a variable's memory; None for others, for comparing their bits would take too long."""
+    return packs_for(w) if root(w).__class__ is Memory else None
 
 
 def _make_room() -> None:

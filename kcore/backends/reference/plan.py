@@ -1,6 +1,7 @@
 """A captured step made one Python function: the definitions called in a row, on plain arrays.
 
-No dispatch, no tensors, no tape is left; a value is freed after its last use.
+No dispatch, no tensors, no tape is left; a value is freed after its last use. What depends on nothing but variables that
+the step leaves alone is prepared: computed again only when one of them has been written.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from kcore import tree
-from kcore.backends.reference.joining import joined
-from kcore.backends.reference.tensor import Tensor, wrap
+from kcore.backends.reference.joining import joined, spending
+from kcore.backends.reference.tensor import Memory, Tensor, root, wrap
 from kcore.backends.reference.trace import Call, Capture, Ref, refs
 from kcore.backends.reference.tracer import CannotCapture
 
@@ -33,9 +34,23 @@ class StepPlan:
         self.assigned = capture.assigned
         self._inputs, self._result = inputs, result
         self._constants = capture.constants
-        self._calls = joined(_needed(capture.calls, refs(result)), capture.specs, refs(result))
-        self._dropped = _last_uses(self._calls, {*refs(result), *self._constants})
+        wanted = refs(result)
+        calls = joined(_needed(capture.calls, wanted), capture.specs, wanted)
+        self._prepared, self._calls = _parted(calls, self._still(), wanted)
+        kept = {slot for call in self._prepared for slot in call.results}
+        self._dropped = _last_uses(self._calls, {*wanted, *self._constants, *kept})
+        self._calls = spending(self._calls, self._dropped)
         self._plain: set[int] = set()  # slots whose definitions do not return NumPy's own arrays
+
+    def _still(self) -> set[int]:
+        """The slots of the variables that the step does not assign."""
+        assigned = {id(v._storage.memory) for v in self.assigned}
+        return {slot for slot, array in self._constants.items() if id(root(array)) not in assigned}
+
+    def memories(self) -> list[Memory]:
+        """Of the variables that what is prepared depends on."""
+        read = {slot for call in self._prepared for slot in refs(call.args)}
+        return [root(array) for slot, array in self._constants.items() if slot in read]  # type: ignore[misc]
 
     def first(self, leaves: list[np.ndarray]) -> Any:
         """Runs the calls one by one, and checks that each gives what its rule has promised.
@@ -43,12 +58,12 @@ class StepPlan:
         Raises:
             CannotCapture: One did not. The variables are as they were before.
         """
-        before = [(v, v._storage.view(np.ndarray).copy()) for v in self.assigned]
+        before = [(v._storage, v._storage.array.copy()) for v in self.assigned]
         try:
             result = self._checked(leaves)
         except BaseException:
-            for variable, value in before:
-                np.copyto(variable._storage.view(np.ndarray), value)
+            for storage, value in before:
+                np.copyto(storage.changing(), value)
             raise
         self._count_versions()
         return result
@@ -61,7 +76,8 @@ class StepPlan:
                 return values[a.slot]
             return a.__class__([resolved(e) for e in a]) if a.__class__ in (list, tuple) else a
 
-        for call, dropped in zip(self._calls, self._dropped, strict=True):
+        calls = [*self._prepared, *self._calls]
+        for call, dropped in zip(calls, [[]] * len(self._prepared) + self._dropped, strict=True):
             y = call.function(*[resolved(a) for a in call.args])
             found = tree.flatten(y) if call.many else [y]
             for slot, value, spec in zip(call.results, found, call.specs, strict=bool(call.results)):
@@ -110,6 +126,9 @@ class _Writer:
         for slot, array in plan._constants.items():
             self.scope[f"s{slot}"] = array
         lines = ["def step(leaves):"]
+        if plan._prepared:
+            self.scope |= {"memories": plan.memories(), "seen": []}
+            lines = self.prepare() + lines + ["    if [m.changes for m in memories] != seen:", "        prepare()"]
         if plan._inputs:
             lines.append(f"    {', '.join(f's{i}' for i in plan._inputs)}, = leaves")
         for call, dropped in zip(plan._calls, plan._dropped, strict=True):
@@ -120,6 +139,14 @@ class _Writer:
         lines.append(f"    return {self.packed(plan._result)}")
         exec(compile("\n".join(lines), "<captured step>", "exec"), self.scope)  # as kcore.ops.mechanism does
         return self.scope["step"]
+
+    def prepare(self) -> list[str]:
+        """The function that computes what is prepared, into the scope of the step."""
+        calls = self.plan._prepared
+        slots = ", ".join(f"s{slot}" for call in calls for slot in call.results)
+        # Counted before: whatever is written meanwhile will be seen next time.
+        lines = ["def prepare():", f"    global seen, {slots}", "    now = [m.changes for m in memories]"]
+        return [*lines, *(f"    {self.line(call)}" for call in calls), "    seen = now"]
 
     def line(self, call: Call) -> str:
         made = f"{self.name(call.function)}({', '.join(map(self.text, call.args))})"
@@ -171,6 +198,21 @@ def _needed(calls: list[Call], wanted: set[int]) -> list[Call]:
             wanted |= refs(call.args)
             kept.append(call)
     return kept[::-1]
+
+
+def _parted(calls: list[Call], still: set[int], wanted: set[int]) -> tuple[list[Call], list[Call]]:
+    """(the calls that depend on nothing but the slots in `still`, the others).
+
+    What the step returns is computed each time: it is the caller's, who may write into it.
+    """
+    still, prepared, others = set(still), [], []
+    for call in calls:
+        if call.results and refs(call.args) <= still and wanted.isdisjoint(call.results):
+            still.update(call.results)
+            prepared.append(call)
+        else:
+            others.append(call)
+    return prepared, others
 
 
 def _last_uses(calls: list[Call], kept: set[int]) -> list[list[int]]:

@@ -50,6 +50,50 @@ class Tensor(np.ndarray):
         return self.view(np.ndarray)
 
 
+class Memory(np.ndarray):
+    """What a variable's value lies in. Nobody but its `Storage` writes into it, so what is made of it can be kept.
+
+    Attributes:
+        changes: How often it has been written since it was made.
+    """
+
+    changes = 0
+
+
+class Storage:
+    """A variable's value between calls; to everyone else a tensor that can't be written.
+
+    Attributes:
+        memory: Where it lies.
+        array: The same as a plain array, for `changing` alone.
+        value: The tensor that ops get, read-only.
+    """
+
+    __slots__ = ("array", "memory", "value")
+
+    def __init__(self, value: Any, dtype: Any) -> None:
+        self.memory = Memory(np.shape(value), dtype)  # which owns its data, so it is at the root of every view
+        self.memory[...] = value
+        self.array = self.memory.view(np.ndarray)
+        self.value = self.memory.view(Tensor)
+        self.value.flags.writeable = False
+
+    def __reduce__(self) -> Any:
+        return Storage, (self.array.copy(), self.array.dtype)
+
+    def changing(self) -> np.ndarray:
+        """The array, to be written now."""
+        self.memory.changes += 1
+        return self.array
+
+
+def root(x: np.ndarray) -> np.ndarray:
+    """The array that `x` is a view of, after any number of views: a variable's `Memory`, or what owns the data."""
+    while x.__class__ is not Memory and isinstance(x.base, np.ndarray):
+        x = x.base
+    return x
+
+
 class SparseTensor(Coo):
     """The stored elements of a tensor: NumPy arrays, each element once, in row-major order.
 

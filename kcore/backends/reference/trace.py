@@ -17,7 +17,7 @@ import numpy as np
 
 from kcore import dtypes, state, tree
 from kcore.backends.reference import tape, tracer
-from kcore.backends.reference.tensor import Tensor
+from kcore.backends.reference.tensor import Storage
 from kcore.backends.reference.tracer import CannotCapture, Disturbed, Tracer
 
 # A step of more calls is not captured: the function would take long to compile.
@@ -95,10 +95,10 @@ class Capture(state.StatelessScope):
         found = self._read_before.get(id(variable))
         if found is None:
             storage = variable._storage
-            if storage.__class__ is not Tensor:
+            if storage.__class__ is not Storage:
                 raise self.refusal(f"{variable.path} belongs to another backend")
-            t = self.tracer(storage.shape, storage.dtype)
-            self.constants[t.slot] = storage.view(np.ndarray)
+            t = self.tracer(storage.array.shape, storage.array.dtype)
+            self.constants[t.slot] = storage.value.view(np.ndarray)
             found = self._read_before[id(variable)] = (variable, t)
         return found[1]
 
@@ -127,7 +127,7 @@ class Capture(state.StatelessScope):
     def add_update(self, update: tuple[Any, Any]) -> None:
         variable, value = update
         self._stored(variable)
-        self.effect(np.copyto, (variable._storage, value), [variable])
+        self.effect(_store, (variable._storage, value), [variable])
 
     def note_unrepeatable(self, what: str) -> None:
         raise self.refusal(what)
@@ -168,6 +168,10 @@ class Capture(state.StatelessScope):
             kept = [a if keep or role == "plain" else None for a, keep, role in zip(values, keeps, roles)]
             tape.Node(op.vjp.function, kept, parents, y, op.vjp.keeps_y)
         return y
+
+
+def _store(storage: Storage, value: np.ndarray) -> None:
+    np.copyto(storage.changing(), value)
 
 
 def _differentiable(outputs: Any) -> bool:

@@ -263,7 +263,7 @@ class _Models(_Runs):
 
     def _names(self) -> dict[int, str]:
         self.named.clear()  # the inputs are named as the program makes tensors of them
-        self.named.update({id(v._storage): v.path for v in self.models[self.oracle.name].trainable_variables})
+        self.named.update({id(v.value): v.path for v in self.models[self.oracle.name].trainable_variables})
         return self.named
 
     def _snapshot(self) -> list[np.ndarray]:

@@ -4,6 +4,8 @@
 
 namespace kcore {
 
+constexpr index longest_sum = 1024;  // products summed in one chain of roundings
+
 // Convolutions: x[n, d, h, w, c] with kernel[kd, kh, kw, c / groups, oc] to y[n, od, oh, ow, oc].
 // Padding is what precedes x; what follows it is implied by od, oh and ow.
 struct Conv {
@@ -14,6 +16,11 @@ struct Conv {
 
   // Whether each plane of y is made of the plane of x in its place, and no other.
   bool flat() const { return kd == 1 && sd == 1 && pf == 0 && od == d; }
+
+  // Whether the direct kernel stores each sum once, and has then read what ends it: y may be that.
+  bool stored_once() const {
+    return flat() && kh == 1 && kw == 1 && groups == 1 && c <= longest_sum;
+  }
 };
 // A forward convolution may be given its weights packed beforehand (conv_packed elements, in the
 // layout that conv_layout numbers). `fast` allows algorithms with larger errors, in float32.
