@@ -14,9 +14,10 @@ from kcore.backends.reference.conv import conv_input_grad, conv_kernel_grad
 from kcore.backends.reference.convolution import How
 from kcore.backends.reference.curve import curve_grad
 from kcore.backends.reference.elementwise import tanh
-from kcore.backends.reference.ending import Ending
+from kcore.backends.reference.ending import ENDS, Ending
 from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
+from kcore.backends.reference.product import product_by_kernels
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
@@ -28,8 +29,9 @@ from kcore.ops.symbolic import Spec
 
 def dense(x, kernel, bias, activation):
     rows = x if x.ndim <= 2 else x.reshape(-1, x.shape[-1])  # one product, not one for each of the leading axes
-    y = matmul(rows, kernel)  # a fresh array, that what follows may write into
-    y = _finished(y, bias, activation)
+    y = product_by_kernels(rows, kernel, Ending(bias, activation=activation)) if activation in ENDS else None
+    if y is None:
+        y = _finished(matmul(rows, kernel), bias, activation)  # in place
     return y if x.ndim <= 2 else y.reshape(*x.shape[:-1], kernel.shape[1])
 
 

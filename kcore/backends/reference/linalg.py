@@ -9,26 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kcore import _native, dtypes, ops
+from kcore import dtypes, ops
+from kcore.backends.reference.product import product
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import conj, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 
-_LARGE = 1 << 18  # elements, from which on memory that has been used before is sooner had than fresh pages
-
 
 def matmul(x1, x2):
-    with quiet():
-        return np.matmul(x1, x2, _room(x1, x2))
-
-
-def _room(x1, x2):
-    """Memory from the pool for a large product of matrices; None for others."""
-    if x1.ndim != 2 or x2.ndim != 2 or x1.shape[0] * x2.shape[1] < _LARGE or not _native.available:
-        return None
-    if x1.dtype != x2.dtype or x1.dtype.char not in "fd":
-        return None
-    return _native.kernels.new_array((x1.shape[0], x2.shape[1]), x1.dtype.name)
+    return product(x1, x2)
 
 
 def _adjoint(x):
@@ -122,7 +111,7 @@ class _Contraction(NamedTuple):
 
     def contracted(self, a, b):
         a, b = (_rearranged(x, how).reshape(shape) for x, (how, shape) in ((a, self.left), (b, self.right)))
-        return (np.matmul(a, b) if self.sums else a * b).reshape(self.shape)
+        return (product(a, b) if self.sums else a * b).reshape(self.shape)
 
 
 @functools.lru_cache(maxsize=1024)
