@@ -75,7 +75,6 @@ class Variable:
         self.constraint: Any = None
         self.overwrite_with_gradient = False
         self.autocast = autocast
-        self.version = 0  # counts assignments, for what is derived from the value and cached
         self._trainable = self.declared_trainable = bool(trainable)
         value = self._initial_value(initializer, shape, dtype)
         self._dtype = dtypes.name_of(dtype) if dtype is not None else dtypes.name_of(value.dtype)
@@ -169,7 +168,6 @@ class Variable:
         scope = _scope.get()
         if scope is None:
             self._storage = self.backend.write(self._storage, value)
-            self.version += 1
         else:
             scope.add_update((self, value))
         return value
@@ -177,7 +175,6 @@ class Variable:
     def assign_add(self, value: Any) -> Any:
         """Adds to the value; returns the sum."""
         if _scope.get() is None and _autocast.get() is None and self.backend.increase(self._storage, value):
-            self.version += 1
             return self.value
         return self.assign(self._plus(value, ops.add))
 

@@ -291,6 +291,7 @@ cdef int check_classes(cnp.ndarray target, index rows) except -1:
 
 include "_attention.pxi"
 include "_conv.pxi"
+include "_product.pxi"
 include "_crossentropy.pxi"
 include "_curves.pxi"
 include "_draw.pxi"

@@ -147,7 +147,6 @@ class JaxBackend(Backend):
                 leaves, state = compiled([v._storage for v in assigned], [v._storage for v in read], data)
             for variable, value in zip(assigned, state, strict=True):
                 variable._storage = value
-                variable.version += 1
             return tree.pack_sequence_as(shell, leaves)
 
         return run

@@ -27,8 +27,6 @@ def step(
         capture.effect(update, (*at, *gradients), changed)
         return True
     update(*at, *[g.view(np.ndarray) for g in gradients])
-    for variable in changed:
-        variable.version += 1
     return True
 
 

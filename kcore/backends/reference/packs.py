@@ -69,7 +69,7 @@ def packs_for(w: np.ndarray) -> Any:
 
 def packs_of_variable(w: np.ndarray) -> Any:
     """`packs_for` weights that lie in a variable's memory; None for others, for comparing their bits would take too long."""
-    return packs_for(w) if root(w).__class__ is Memory else None
+    return packs_for(w) if w.nbytes >= SMALLEST and root(w).__class__ is Memory else None
 
 
 def _make_room() -> None:

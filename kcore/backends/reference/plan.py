@@ -60,13 +60,11 @@ class StepPlan:
         """
         before = [(v._storage, v._storage.array.copy()) for v in self.assigned]
         try:
-            result = self._checked(leaves)
+            return self._checked(leaves)
         except BaseException:
             for storage, value in before:
                 np.copyto(storage.changing(), value)
             raise
-        self._count_versions()
-        return result
 
     def _checked(self, leaves: list[np.ndarray]) -> Any:
         values = {**self._constants, **dict(zip(self._inputs, leaves, strict=True))}
@@ -104,10 +102,6 @@ class StepPlan:
         # Ref is a tuple itself, of another class.
         return packed(self._result)
 
-    def _count_versions(self) -> None:
-        for variable in self.assigned:
-            variable.version += 1
-
     def compiled(self) -> Callable[[list[np.ndarray]], Any]:
         """The step as a function of the data's leaves."""
         return _Writer(self).function()
@@ -135,7 +129,6 @@ class _Writer:
             lines.append("    " + self.line(call))
             if dropped:
                 lines.append(f"    del {', '.join(f's{i}' for i in dropped)}")
-        lines += [f"    {self.name(v)}.version += 1" for v in plan.assigned]
         lines.append(f"    return {self.packed(plan._result)}")
         exec(compile("\n".join(lines), "<captured step>", "exec"), self.scope)  # as kcore.ops.mechanism does
         return self.scope["step"]

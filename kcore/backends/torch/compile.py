@@ -44,7 +44,6 @@ class CompiledStep:
             count = len(results) - len(self._assigned)
             for variable, value in zip(self._assigned, results[count:]):
                 variable._storage.copy_(value)
-                variable.version += 1
         return tree.pack_sequence_as(shell, results[:count])
 
     def _traced(self, data: Any, leaves: list[Any], values: list[Any], tensors: list[Any]) -> tuple[Callable, Any]:

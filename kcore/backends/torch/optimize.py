@@ -25,8 +25,6 @@ def step(
             _adam(values, gradients, *([s[i]._storage for s in slots] for i in range(2)), **given)
         else:
             _sgd(values, gradients, [s[0]._storage for s in slots if s], **given)
-    for changed in (*variables, *(s for own in slots for s in own)):
-        changed.version += 1
     return True
 
 
