@@ -44,7 +44,7 @@ def packs_for(w: np.ndarray) -> Any:
     if w.nbytes < SMALLEST:
         return None
     owner = root(w)
-    key = id(owner), w.__array_interface__["data"][0], w.shape, w.dtype.char
+    key = id(owner), w.nbytes == owner.nbytes or w.__array_interface__["data"], w.shape, w.dtype.char
     kept = _kept.get(key)
     if kept is None:
         kept = _kept[key] = _Kept(weakref.ref(owner, lambda _: _kept.pop(key, None)))
