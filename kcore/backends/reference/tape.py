@@ -83,7 +83,7 @@ class Node:
                     y._node = self
         else:
             gs = [
-                incoming[i] if i in incoming else np.zeros(shape, dtype).view(Tensor)
+                incoming[i] if i in incoming else np.broadcast_to(np.zeros((), dtype), shape).view(Tensor)
                 for i, (shape, dtype) in enumerate(self.outputs)
             ]
             if y is not None:
