@@ -54,6 +54,23 @@ def test_two_axes_at_once_are_one_after_the_other(kernels, rng, inner, most, dty
         np.testing.assert_array_equal(got.reshape(want.shape), want)
 
 
+@both_dtypes
+def test_a_result_beyond_the_caches_is_that_of_one_axis_after_the_other(kernels, rng, dtype):
+    n, m, inner = 300, 400, 8 if dtype == "float64" else 16
+    spans, weights = (
+        (np.arange(600)[:, None] // [2, 600] + [0, 1]).astype("int32"),
+        rng.standard_normal((600, 1)).astype(dtype),
+    )
+    x = rng.standard_normal((1, n, m, inner)).astype(dtype)
+    next_spans = np.concatenate([spans[:400] * [2, 1]] * 2).astype("int32")  # all even pixels, twice
+    next_weights = np.concatenate([weights[:400]] * 2)
+    between = kernels.banded(x, 1, m * inner, spans, weights)
+    want = kernels.banded(between, 600, inner, next_spans, next_weights)
+    for threads in (1, 2):
+        got = kernels.banded_planes(x, n, m, inner, spans, weights, next_spans, next_weights, threads)
+        np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+
 def test_rows_cut_into_pieces_give_the_same(kernels, rng):
     x, out = rng.standard_normal((2, 50, 900), "float32"), 120
     spans = np.stack([np.arange(out) * 48 // out, np.full(out, 2)], 1).astype("int32")

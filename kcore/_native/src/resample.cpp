@@ -1,37 +1,49 @@
 // An axis resampled: each new element is a weighted sum of a few neighbouring ones.
 #include "api/resample.h"
 
-#include "simd.h"
+#include "fill.h"
 
 namespace kcore {
 namespace KCORE_LEVEL {
 
-// to[j] = sum over k < count of w[k] * from[k * stride + j].
+// Whole vectors that go past the caches.
+struct Past : Whole {
+  template <class T>
+  KCORE_INLINE_MEMBER void put(T* p, Vec<T> v) const {
+    stream(p, v);
+  }
+};
+
+// to[j] = sum over k < count of w[k] * from[k * stride + j]; whole vectors, past the caches, if `streamed`.
 template <class T, index count>
-KCORE_INLINE void mix_few(index width, const T* from, index stride, const T* w, T* to) {
+KCORE_INLINE void mix_few(index width, const T* from, index stride, const T* w, T* to, bool streamed) {
   Vec<T> weight[count];
 #pragma GCC unroll 6
   for (index k = 0; k < count; ++k) weight[k] = broadcast(w[k]);
-  over_lanes<T>(0, width, [&](index j, auto part) {
+  const auto one = [&](index j, auto part) KCORE_INLINE_LAMBDA {
     Vec<T> sum = part.get(from + j) * weight[0];
 #pragma GCC unroll 6
     for (index k = 1; k < count; ++k) sum += part.get(from + k * stride + j) * weight[k];
     part.put(to + j, sum);
-  });
+  };
+  if (streamed)
+    for (index j = 0; j < width; j += Simd<T>::lanes) one(j, Past{});
+  else
+    over_lanes<T>(0, width, one);
 }
 template <class T>
-void mix(index count, index width, const T* from, index stride, const T* w, T* to) {
+void mix(index count, index width, const T* from, index stride, const T* w, T* to, bool streamed = false) {
   switch (count) {
     case 1:
-      return mix_few<T, 1>(width, from, stride, w, to);
+      return mix_few<T, 1>(width, from, stride, w, to, streamed);
     case 2:
-      return mix_few<T, 2>(width, from, stride, w, to);
+      return mix_few<T, 2>(width, from, stride, w, to, streamed);
     case 3:
-      return mix_few<T, 3>(width, from, stride, w, to);
+      return mix_few<T, 3>(width, from, stride, w, to, streamed);
     case 4:
-      return mix_few<T, 4>(width, from, stride, w, to);
+      return mix_few<T, 4>(width, from, stride, w, to, streamed);
     case 6:
-      return mix_few<T, 6>(width, from, stride, w, to);
+      return mix_few<T, 6>(width, from, stride, w, to, streamed);
   }
   over_lanes<T>(0, width, [&](index j, auto part) {
     Vec<T> sum{};
@@ -53,7 +65,7 @@ KCORE_INLINE void mix_narrow(index count, const T* from, const T* w, T* to) {
 
 // Rows [first, last) of the band, for an axis of pixels of `inner` elements.
 template <class T>
-void mix_pixels(index first, index last, index inner, const T* from, const Band<T>& band, T* to) {
+void mix_pixels(index first, index last, index inner, const T* from, const Band<T>& band, T* to, bool streamed = false) {
   for (index i = first; i < last; ++i) {
     const index start = band.spans[2 * i], count = band.spans[2 * i + 1];
     const T* w = band.weights + i * band.taps;
@@ -62,7 +74,7 @@ void mix_pixels(index first, index last, index inner, const T* from, const Band<
     else if (inner == 3)
       mix_narrow<T, 3>(count, from + 3 * start, w, to + 3 * i);
     else
-      mix(count, inner, from + start * inner, inner, w, to + i * inner);
+      mix(count, inner, from + start * inner, inner, w, to + i * inner, streamed);
   }
 }
 
@@ -103,6 +115,8 @@ bool banded_planes(index outer, index n, index m, index out, index out_m, index 
   Scratch scratch(room<T>(apart * team));
   if (!scratch) return false;
   T* mixed = take<T>(scratch, apart * team);
+  // A result that takes half of a last-level cache, beside x, would not stay in it.
+  const bool streamed = inner % Simd<T>::lanes == 0 && is_streamed(2 * outer * out * out_row, y);
   const index together = max_of<index>(1, resampled_block / out_row);
   parallel_for(ceil_div(outer * out, together), threads, [&](index task, int slot) {
     T* const one = mixed + slot * apart;
@@ -114,8 +128,9 @@ bool banded_planes(index outer, index n, index m, index out, index out_m, index 
         mix(count, row, from, row, w, one);
         from = one;
       }
-      mix_pixels(0, out_m, inner, from, across, y + r * out_row);
+      mix_pixels(0, out_m, inner, from, across, y + r * out_row, streamed);
     }
+    stream_fence();
   });
   return true;
 }
