@@ -52,7 +52,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     shapes = [(backend.shape(o), backend.dtype(o)) for o in outputs]
 
     def pullback(g: Any) -> tuple:
-        tree.assert_same_structure(structure, _skeleton(g))
+        tree.assert_same_structure(structure, g)
         gs = []
         for e, (shape, dtype) in zip(tree.flatten(g), shapes, strict=True):
             e = backend.convert(e, dtype)
@@ -288,9 +288,16 @@ class Leaves:
 
     def like(self, tensors: list[Any]) -> list[Any]:
         """Of other tensors, dense or sparse, what stands where these have their values."""
-        from kcore.ops import stored
+        return [
+            x if c is None and not is_sparse(x) else _values_at(x, c)
+            for x, c in zip(tensors, self._patterns, strict=True)
+        ]
 
-        return [stored.dense(x) if c is None else stored.values_at(x, c) for x, c in zip(tensors, self._patterns)]
+
+def _values_at(x: Any, pattern: Any) -> Any:
+    from kcore.ops import stored
+
+    return stored.dense(x) if pattern is None else stored.values_at(x, pattern)
 
 
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:

@@ -120,11 +120,11 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 def _assert_same(a: Any, b: Any, where: str) -> None:
+    if not (is_nested(a) or is_nested(b)):
+        return
     kinds = [Mapping if isinstance(s, Mapping) else type(s) if is_nested(s) else None for s in (a, b)]
     if kinds[0] is not kinds[1]:
         raise ValueError(f"The structures differ at {where}: {type(a).__name__} and {type(b).__name__}.")
-    if kinds[0] is None:
-        return
     names = [_keys(s) if isinstance(s, Mapping) else list(range(len(s))) for s in (a, b)]
     if names[0] != names[1]:
         raise ValueError(f"The structures differ at {where}: it holds {names[0]} and {names[1]}.")

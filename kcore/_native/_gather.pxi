@@ -6,8 +6,8 @@ cdef extern from "levels.h" namespace "kcore" nogil:
 
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_take_rows "kcore::call::take_rows"(cbool, index, index, void*, index, const int64_t*, void*, int)
-    void c_scatter_rows "kcore::call::scatter_rows"(cbool, index, index, void*, index, const int64_t*, void*, int, void*,
-        int)
+    void c_scatter_rows "kcore::call::scatter_rows"(cbool, index, index, void*, index, const int64_t*, cbool, void*, int,
+        void*, int)
 
 
 def take_rows(cnp.ndarray x not None, cnp.ndarray at not None, int threads=1):
@@ -28,9 +28,12 @@ _SCATTERS = {"add": scatter_add, "mul": scatter_mul, "max": scatter_max, "min": 
 
 
 def scatter_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndarray updates not None, str how="add",
-                 int threads=1):
-    """base[rows, c], or zeros for None, with updates[i] joined to row at[i], one after the other; where there is
-    no such row, nothing. `how` is "add", "mul", "max" or "min", where nan wins."""
+                 int threads=1, bint from_end=True):
+    """base[rows, c] with updates[i] joined to row at[i], one after the other; where there is no such row, nothing.
+
+    `how` is "add", "mul", "max" or "min", where nan wins. Without a base, rows begin with 0, 1, -inf or inf.
+    With `from_end`, negative numbers count from the end.
+    """
     cdef int kind = cnp.PyArray_TYPE(updates)
     check(updates, 2, kind)
     cdef index count = updates.shape[0], cols = updates.shape[1]
@@ -48,6 +51,6 @@ def scatter_rows(cnp.ndarray base, index rows, cnp.ndarray at not None, cnp.ndar
     cdef cnp.ndarray y = allocated(2, dims, kind)
     threads = team(threads)
     with nogil:
-        c_scatter_rows(single(updates), rows, cols, start, count, <const int64_t*>data(at), data(updates), code,
-                       data(y), threads)
+        c_scatter_rows(single(updates), rows, cols, start, count, <const int64_t*>data(at), from_end, data(updates),
+                       code, data(y), threads)
     return y

@@ -149,8 +149,8 @@ cdef class Block:
         give_block(self.base, self.bytes)
 
 
-cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind):
-    """A new array, not filled."""
+cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind, type subtype=np.ndarray):
+    """A new array, not filled; of a subtype if it is large."""
     cdef size_t bytes = 2 if kind == cnp.NPY_UINT16 else 4 if kind == cnp.NPY_FLOAT32 else 8
     cdef int i
     for i in range(ndim):
@@ -161,7 +161,7 @@ cdef cnp.ndarray allocated(int ndim, cnp.npy_intp* dims, int kind):
     block.base = take_block(bytes, &block.bytes)
     if block.base == NULL:
         raise MemoryError(f"no memory for a result of {bytes} bytes.")
-    cdef cnp.ndarray array = cnp.PyArray_SimpleNewFromData(ndim, dims, kind, block.base)
+    cdef cnp.ndarray array = cnp.PyArray_New(subtype, ndim, dims, kind, NULL, block.base, 0, cnp.NPY_ARRAY_CARRAY, None)
     cnp.set_array_base(array, block)
     return array
 
@@ -178,8 +178,8 @@ cdef inline cnp.ndarray empty_like(cnp.ndarray a):
     return allocated(cnp.PyArray_NDIM(a), cnp.PyArray_DIMS(a), cnp.PyArray_TYPE(a))
 
 
-def new_array(tuple shape not None, str dtype not None):
-    """An array of float32 or float64, not filled, from the pool if it is large."""
+def new_array(tuple shape not None, str dtype not None, type subtype=np.ndarray):
+    """An array of float32 or float64, not filled; if it is large, from the pool, and of the subtype."""
     cdef cnp.npy_intp dims[32]
     cdef int i
     if len(shape) > 32 or (len(shape) and min(shape) < 0):
@@ -188,7 +188,7 @@ def new_array(tuple shape not None, str dtype not None):
         raise TypeError(f"expected float32 or float64, got {dtype}.")
     for i in range(len(shape)):
         dims[i] = shape[i]
-    return allocated(len(shape), dims, cnp.NPY_FLOAT32 if dtype == "float32" else cnp.NPY_FLOAT64)
+    return allocated(len(shape), dims, cnp.NPY_FLOAT32 if dtype == "float32" else cnp.NPY_FLOAT64, subtype)
 
 
 def pool_state():

@@ -17,7 +17,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.ops import rules, windows
 from kcore.ops.mechanism import Plan, Shape, Tensor, op
-from kcore.ops.resample_axis import by_matrix, filter_weights, growth, mixed, resized_axis
+from kcore.ops.resample_axis import by_matrix, filter_weights, growth, mixed, resized_axes
 from kcore.ops.symbolic import Spec
 
 # -- pieces -----------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def resize(
     Tensor([1. , 1.5, 2.5, 3. ], dtype=float32)
     """
     x = framed(images, size, crop_to_aspect_ratio, pad_to_aspect_ratio, fill_value, data_format)
-    return resized(x, size, interpolation, antialias, data_format, resized_axis)
+    return resized(x, size, interpolation, antialias, data_format, resized_axes)
 
 
 def framed(x: Tensor, size: tuple[int, int], crop: bool, pad: bool, fill_value: float, layout: str) -> Tensor:
@@ -163,7 +163,7 @@ def framed(x: Tensor, size: tuple[int, int], crop: bool, pad: bool, fill_value: 
 def resized(
     x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool, layout: str, along: Callable
 ) -> Tensor:
-    """Images in another size, with along(x, axis, out, interpolation, antialias) for an axis that a filter resizes."""
+    """Images in another size, with along(x, pairs, interpolation, antialias) for what a filter does: (axis, out) one by one."""
     axes, dtype = frame_of(layout), dtypes.name_of(x.dtype)
     sizes = ops.shape(x)
     pairs = sorted(zip(axes, size, strict=False), key=lambda pair: growth(sizes[pair[0]], pair[1]))
@@ -172,10 +172,12 @@ def resized(
             x = ops.take(x, nearest(sizes[axis], out), axis)
         return x
     x = ops.cast(x, computing_dtype(dtype))
-    for axis, out in pairs:
-        if by_matrix(sizes[axis], out, interpolation, antialias) or growth(sizes[axis], out) != 1:
-            x = along(x, axis, out, interpolation, antialias)
-    return restored(x, dtype)
+    changed = [
+        (axis, out)
+        for axis, out in pairs
+        if by_matrix(sizes[axis], out, interpolation, antialias) or growth(sizes[axis], out) != 1
+    ]
+    return restored(along(x, changed, interpolation, antialias), dtype)
 
 
 def nearest(n: Any, out: int) -> Any:

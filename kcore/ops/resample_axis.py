@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -152,7 +152,14 @@ def by_matrix(n: Any, out: int, interpolation: str, antialias: bool) -> bool:
     return interpolation == "area" or (antialias and growth(n, out) < 1)
 
 
-def resized_axis(x: Tensor, axis: int, out: int, interpolation: str, antialias: bool) -> Tensor:
+def resized_axes(x: Tensor, pairs: Sequence[tuple[int, int]], interpolation: str, antialias: bool) -> Tensor:
+    """x with each axis of (axis, out) resized by a filter, one after the other."""
+    for axis, out in pairs:
+        x = _resized_axis(x, axis, out, interpolation, antialias)
+    return x
+
+
+def _resized_axis(x: Tensor, axis: int, out: int, interpolation: str, antialias: bool) -> Tensor:
     n, dtype = ops.shape(x)[axis], dtypes.name_of(x.dtype)
     if by_matrix(n, out, interpolation, antialias):
         return mixed(x, _weights(n, out, interpolation, dtype), axis)

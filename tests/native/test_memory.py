@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 
+import kcore
 from kcore import _native
 
 pytestmark = pytest.mark.skipif(not _native.available, reason=str(_native.reason))
@@ -43,6 +44,16 @@ def test_a_view_keeps_its_block(pool):
     b = pool.new_array(LARGE, "float32")
     b[:] = 1
     assert (view == 7).all()
+
+
+@pytest.mark.parametrize(("shape", "pooled"), [((1000, 1000), True), ((600, 1000), False), ((3, 5), False)])
+def test_a_variable_lies_in_huge_pages_where_it_nearly_fills_them(pool, shape, pooled):
+    before = pool.pool_state()["in_use"]
+    with kcore.backend("reference"):
+        value = np.arange(np.prod(shape), dtype="float32").reshape(shape)
+        variable = kcore.Variable(value)
+    np.testing.assert_array_equal(variable.numpy(), value)
+    assert (pool.pool_state()["in_use"] > before) == pooled
 
 
 def test_arrays_are_writable_aligned_and_as_asked(pool):

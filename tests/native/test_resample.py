@@ -28,6 +28,49 @@ def test_a_band_is_a_matrix(kernels, rng, inner, most, dtype):
     np.testing.assert_array_equal(got, kernels.banded(x, outer, inner, spans, weights, 3))
 
 
+def drawn_band(rng, n, most, dtype):
+    """Spans and weights, some of which leave an element as it is."""
+    out = int(rng.integers(1, 50))
+    spans = np.zeros((out, 2), "int32")
+    spans[:, 1] = np.minimum(rng.integers(0, most + 1, out), n)
+    spans[:, 0] = rng.integers(0, n - spans[:, 1] + 1)
+    weights = rng.standard_normal((out, most)).astype(dtype)
+    weights[::3] = 1
+    return spans, weights
+
+
+@both_dtypes
+@pytest.mark.parametrize("inner", [1, 3, 4, 33, 200])
+@pytest.mark.parametrize("most", [1, 2, 5])
+def test_two_axes_at_once_are_one_after_the_other(kernels, rng, inner, most, dtype):
+    outer, n, m = (int(d) for d in rng.integers(1, [5, 40, 50]))
+    first, second = drawn_band(rng, n, most, dtype), drawn_band(rng, m, most, dtype)
+    x = rng.standard_normal((outer, n, m, inner)).astype(dtype)
+    x[0, n // 2, m // 2] = np.nan
+    between = kernels.banded(x, outer, m * inner, *first)
+    want = kernels.banded(between, outer * len(first[0]), inner, *second)
+    for threads in (1, 3):
+        got = kernels.banded_planes(x, n, m, inner, *first, *second, threads)
+        np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+
+@both_dtypes
+def test_a_result_beyond_the_caches_is_that_of_one_axis_after_the_other(kernels, rng, dtype):
+    n, m, inner = 300, 400, 8 if dtype == "float64" else 16
+    spans, weights = (
+        (np.arange(600)[:, None] // [2, 600] + [0, 1]).astype("int32"),
+        rng.standard_normal((600, 1)).astype(dtype),
+    )
+    x = rng.standard_normal((1, n, m, inner)).astype(dtype)
+    next_spans = np.concatenate([spans[:400] * [2, 1]] * 2).astype("int32")  # all even pixels, twice
+    next_weights = np.concatenate([weights[:400]] * 2)
+    between = kernels.banded(x, 1, m * inner, spans, weights)
+    want = kernels.banded(between, 600, inner, next_spans, next_weights)
+    for threads in (1, 2):
+        got = kernels.banded_planes(x, n, m, inner, spans, weights, next_spans, next_weights, threads)
+        np.testing.assert_array_equal(got.reshape(want.shape), want)
+
+
 def test_rows_cut_into_pieces_give_the_same(kernels, rng):
     x, out = rng.standard_normal((2, 50, 900), "float32"), 120
     spans = np.stack([np.arange(out) * 48 // out, np.full(out, 2)], 1).astype("int32")
@@ -44,8 +87,13 @@ def test_spans_that_leave_the_axis_are_errors(kernels):
             kernels.banded(x, 1, 2, np.array([span], "int32"), weights)
     with pytest.raises(TypeError, match="int32 spans"):
         kernels.banded(x, 1, 2, np.array([[0, 1]]), weights)
+    one = np.array([[0, 1]], "int32"), weights
     with pytest.raises(ValueError, match="sizes that x"):
-        kernels.banded(x, 3, 2, np.array([[0, 1]], "int32"), weights)
+        kernels.banded(x, 3, 2, *one)
+    with pytest.raises(ValueError, match="sizes that x"):
+        kernels.banded_planes(x, 3, 2, 1, *one, *one)
+    with pytest.raises(ValueError, match="of 2 elements"):
+        kernels.banded_planes(x, 4, 2, 1, *one, np.array([[1, 2]], "int32"), weights)
 
 
 SIZES = [((5, 7), (9, 7)), ((8, 6), (3, 11)), ((1, 3), (4, 1)), ((6, 6), (6, 6)), ((12, 5), (4, 15))]

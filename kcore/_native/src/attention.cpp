@@ -14,6 +14,10 @@ namespace KCORE_LEVEL {
 // So few queries, as in a decoder's step, meet keys and values where they lie.
 constexpr index few_rows = 4;
 
+// Elements of keys and values that a core's own cache holds.
+template <class T>
+constexpr index cached = (index{1} << 20) / sizeof(T);
+
 // What masked logits become: finite, so that a row that sees nothing has weights all alike.
 constexpr float far = -2e38f;
 
@@ -196,13 +200,20 @@ KCORE_INLINE void add_weighted(index features, index count, const T* weights, co
   });
 }
 
+// Asks for the i-th of so many parts of [p, p + size).
+template <class T>
+KCORE_INLINE void ask_for(const T* p, index size, index i, index parts) {
+  for (index c = size * i / parts; c < size * (i + 1) / parts; c += 64 / sizeof(T)) __builtin_prefetch(p + c, 0, 2);
+}
+
 // Few queries: packing keys and values would cost more than it saves. All heads of a block of them are met
-// together, as they lie in memory. A task has the keys of a chunk, by the shape alone, and what chunks
-// find is joined at the end.
+// together, as they lie in memory, while the block after the next is asked for: a head's rows lie too far apart for
+// the processor to foresee. A task has the keys of a chunk, by the shape alone, and what chunks find is joined at the end.
 template <class T>
 bool attend_few(const Attention& s, const T* q, const T* k, const T* v, const T* bias,
                 const unsigned char* mask, T* y, T* peak, T* total, int threads) {
-  constexpr index keys = 64, chunk = 512;
+  constexpr index keys = 16, chunk = 512;
+  const bool far_away = s.batch * s.columns * s.key_heads * (s.depth + s.value_depth) >= cached<T>;
   const index chunks = ceil_div(s.columns, chunk), each = s.heads * s.rows;
   const index width = round_up(s.value_depth, Simd<T>::lanes), found = s.batch * chunks * each;
   const index depth = max_of<index>(s.depth, 1);
@@ -228,12 +239,18 @@ bool attend_few(const Attention& s, const T* q, const T* k, const T* v, const T*
           .copy_queries(0, s.rows, depth, queries + h * s.rows * depth);
     for (index j = begin; j < end; j += keys) {
       const index count = min_of(end, j + keys) - j;
+      const index coming = b * s.columns + j + 2 * keys;
+      const bool asks = far_away && coming + keys <= s.batch * s.columns;
+      const T* coming_k = k + coming * s.key_heads * s.depth;
+      const T* coming_v = v + coming * s.key_heads * s.value_depth;
       for (index i = 0; i < each; ++i) {
         const index h = i / s.rows, r = i % s.rows;
         const Head<T> head(s, b, h, q, k, v, bias, mask);
         T* sum = sums + i * width;
+        if (asks) ask_for(coming_k, keys * head.k_row, i, each);
         dots_with<T>(s.depth, count, queries + i * depth, head.k + j * head.k_row, head.k_row, scores);
         head.finish_logits(r, j, count, scores, nullptr);
+        if (asks) ask_for(coming_v, keys * head.v_row, i, each);
         make_weights<T>(count, scores, width, sum, peaks[i], totals[i]);
         add_weighted<T>(s.value_depth, count, scores, head.v + j * head.v_row, head.v_row, sum);
       }

@@ -221,11 +221,12 @@ bool lstm_grad(index steps, index batch, index units, const T* recurrent, const 
                T* dgates, T* dh, T* dc, int threads) {
   const index size = batch * units;
   StateProducts<T> products(units, 4 * units);
-  const index width = products.width();
-  Scratch scratch(room<T>(products.room_needed()) + room<T>(batch * width));
+  const index width = products.width(), apart = 4 * units + Simd<T>::lanes;
+  Scratch scratch(room<T>(products.room_needed()) + room<T>(batch * width) + room<T>(batch * apart));
   if (!scratch) return false;
   products.pack_from(recurrent, 4 * units, 0, take<T>(scratch, products.room_needed()));
   T* carry = take<T>(scratch, batch * width);  // the gradient by the state before
+  T* now = take<T>(scratch, batch * apart);    // a step's gates' gradients, no power of 2 apart: those would share cache sets
   const Course course{steps, reverse};
   over_batch(batch, threads, [&](index begin, index end) {
     for (index row = begin; row < end; ++row) {
@@ -246,10 +247,14 @@ bool lstm_grad(index steps, index batch, index units, const T* recurrent, const 
           T* dh_at = carry + row * width + u;
           fetch(gate + next * batch * 4 * units, 4, units);
           fetch(d + next * batch * 4 * units, 4, units);
+          const auto give = [&](index j, Vec<T> v) KCORE_INLINE_LAMBDA {
+            part.put(d + j * units, v);
+            part.put(now + row * apart + j * units + u, v);
+          };
           Vec<T> dh_now = part.get(dh_at);
           if (g) dh_now += part.get(g + t * size + at);
           if (skipped) {
-            for (int j = 0; j < 4; ++j) part.put(d + j * units, Vec<T>{});
+            for (int j = 0; j < 4; ++j) give(j, Vec<T>{});
             part.put(dh_at, dh_now);
             return;
           }
@@ -258,15 +263,15 @@ bool lstm_grad(index steps, index batch, index units, const T* recurrent, const 
           const Vec<T> shown = tanh_of(part.get(cells + t * size + at));
           const Vec<T> dc_now =
               part.get(dc + at) + dh_now * out * (T(1) - shown * shown);
-          part.put(d, dc_now * candidate * in * (T(1) - in));
-          part.put(d + units, dc_now * part.get(c_old + at) * forget * (T(1) - forget));
-          part.put(d + 2 * units, dc_now * in * (T(1) - candidate * candidate));
-          part.put(d + 3 * units, dh_now * shown * out * (T(1) - out));
+          give(0, dc_now * candidate * in * (T(1) - in));
+          give(1, dc_now * part.get(c_old + at) * forget * (T(1) - forget));
+          give(2, dc_now * in * (T(1) - candidate * candidate));
+          give(3, dh_now * shown * out * (T(1) - out));
           part.put(dc + at, dc_now * forget);
           part.put(dh_at, Vec<T>{});
         });
       }
-      products.add(dgates + t * batch * 4 * units, 4 * units, begin, end, carry);
+      products.add(now, apart, begin, end, carry);
     }
     for (index row = begin; row < end; ++row)
       for (index u = 0; u < units; ++u) dh[row * units + u] = carry[row * width + u];

@@ -353,7 +353,7 @@ KCORE_INLINE double joined(double a, double b, bool products) { return products 
 // Calls f(offset of the first column in x[outer, fold, inner], columns, totals) for pieces of the columns.
 template <class F>
 KCORE_INLINE bool over_totals(index outer, index fold, index inner, int threads, F&& f) {
-  const index width = min_of<index>(inner, 2048), pieces = ceil_div(inner, width);
+  const index width = min_of<index>(inner, 4096), pieces = ceil_div(inner, width);
   const index row = static_cast<index>(room<double>(width) / sizeof(double));
   const int team = threads < 1 ? 1 : threads;
   Scratch scratch(room<double>(width) * team);
@@ -442,14 +442,29 @@ KCORE_INLINE double product_of_row(index n, const T* x) {
   return total;
 }
 
+// totals[j] *= the product of x[r * stride + j] over r < rows.
+template <index rows, class T>
+KCORE_INLINE void multiply_rows(index width, const T* x, index stride, double* totals) {
+#pragma GCC ivdep
+  for (index j = 0; j < width; ++j) {
+    double product = x[j];
+#pragma GCC unroll 4
+    for (index r = 1; r < rows; ++r) product *= static_cast<double>(x[r * stride + j]);
+    totals[j] *= product;
+  }
+}
+
 // In double: each is rounded once.
 template <class T>
 bool products(index outer, index fold, index inner, const T* x, T* y, int threads) {
   if (inner > 1)
     return over_totals(outer, fold, inner, threads, [&](index o, index j0, index n, double* totals) {
       for (index j = 0; j < n; ++j) totals[j] = 1;
-      for (index r = 0; r < fold; ++r)
-        for (index j = 0; j < n; ++j) totals[j] *= x[(o * fold + r) * inner + j0 + j];
+      const T* from = x + o * fold * inner + j0;
+      index r = 0;
+      for (; r + 4 <= fold; r += 4)  // four rows at a time, whose products no double is too small for
+        multiply_rows<4>(n, from + r * inner, inner, totals);
+      for (; r < fold; ++r) multiply_rows<1>(n, from + r * inner, inner, totals);
       for (index j = 0; j < n; ++j) y[o * inner + j0 + j] = static_cast<T>(totals[j]);
     });
   const index most = 2 * block_elements, blocks = ceil_div(fold, most);

@@ -106,13 +106,12 @@ def take(x, indices, axis):
 def _(g, y, x, indices, axis):
     # Rows of g are added up where they come from.
     if axis is None:
-        return ops.reshape(sum_rows(ops.ravel(g), ops.ravel(indices), x.size), x.shape), None
+        return ops.reshape(sum_rows(g, indices, x.size), x.shape), None
+    if axis == 0:
+        return sum_rows(g, indices, x.shape[0]), None
     picked = tuple(range(axis, axis + indices.ndim))
     others = [a for a in range(g.ndim) if a not in picked]
-    rest = tuple(d for a, d in enumerate(x.shape) if a != axis)
-    updates = ops.reshape(ops.transpose(g, (*picked, *others)), (indices.size, *rest))
-    rows = sum_rows(updates, ops.ravel(indices), x.shape[axis])
-    return (rows if axis == 0 else ops.moveaxis(rows, 0, axis)), None
+    return ops.moveaxis(sum_rows(ops.transpose(g, (*picked, *others)), indices, x.shape[axis]), 0, axis), None
 
 
 def take_along_axis(x, indices, axis):
@@ -233,33 +232,40 @@ def _has_kernel(x):
     return _native.available and x.dtype.char in "fd" and x.size > 0
 
 
+_UINT64 = np.dtype("uint64")
+
+
 def _numbers(indices, count):
     """Flat int64; a uint64 that has no such number is out of range as it is."""
-    if indices.dtype == "uint64":
+    if indices.dtype == _UINT64:
         indices = np.minimum(indices, count)
-    return np.ascontiguousarray(indices, "int64").reshape(-1)
+    return np.ascontiguousarray(indices, np.int64).reshape(-1)
 
 
-def _scattered(base, count, indices, updates, reduction):
-    """`base`, or zeros for None, of `count` rows, with the updates joined to the rows that the indices name."""
-    rows = np.ascontiguousarray(updates).reshape(len(indices), math.prod(updates.shape[1:]))
+def _scattered(base, count, indices, updates, reduction, from_end=True):
+    """`base` of `count` rows, or what changes nothing for None, with the updates joined to the rows that the indices name."""
+    shape = updates.shape[indices.ndim :]
+    rows = np.ascontiguousarray(updates).reshape(indices.size, math.prod(shape))
     start = None if base is None else np.ascontiguousarray(base).reshape(count, -1)
     numbers = _numbers(indices, count)
-    y = _native.kernels.scatter_rows(start, count, numbers, rows, reduction, threads_for(rows.size))
-    return y.reshape(count, *updates.shape[1:])
+    y = _native.kernels.scatter_rows(start, count, numbers, rows, reduction, threads_for(rows.size), from_end)
+    return y.reshape(count, *shape)
 
 
-@private_op(rule=lambda updates, indices, count: Plan((count, *updates.shape[1:]), updates.dtype))
+@private_op(rule=lambda updates, indices, count: Plan((count, *updates.shape[len(indices.shape) :]), updates.dtype))
 def sum_rows(updates: Tensor, indices: Tensor, count):
     """Zeros of `count` rows with each update added to the row that its index names: the gradient of `take`."""
     if _has_kernel(updates):
         return _scattered(None, count, indices, updates, "add")
-    return scatter_rows(np.zeros((count, *updates.shape[1:]), updates.dtype), indices, updates, "add")
+    shape = updates.shape[indices.ndim :]
+    start = np.zeros((count, *shape), updates.dtype)
+    return scatter_rows(start, indices.reshape(-1), updates.reshape(indices.size, *shape), "add")
 
 
 @vjp(sum_rows)
 def _(g, y, updates, indices, count):
-    return inside_rows(g, indices, updates), None
+    rows = ops.reshape(updates, (indices.size, *g.shape[1:]))
+    return ops.reshape(inside_rows(g, ops.ravel(indices), rows), updates.shape), None
 
 
 MANY = 4096  # elements from which on a sparse matrix pays for being made

@@ -1,4 +1,4 @@
-"""Resizing by kernels: an axis at a time, by a banded matrix; the gradient is by its transpose."""
+"""Resizing by kernels: an axis, or two, by banded matrices; the gradient is by their transposes."""
 
 from __future__ import annotations
 
@@ -73,9 +73,35 @@ def _(g, y, x, axis, n, out, method, antialias, transposed):
     )
 
 
-def _resized_axis(x, axis, out, method, antialias):
-    axis %= len(x.shape)
-    return resize_axis(x, axis, x.shape[axis], out, method, antialias, False)
+def _planes(x: Any, axis: int, n: Any, out: tuple[int, int], *rest: Any) -> Plan:
+    return Plan((*x.shape[:axis], *out, *x.shape[axis + 2 :]), x.dtype)
+
+
+@private_op(rule=_planes)
+def resize_planes(x: Tensor, axis, n, out, method, antialias, transposed):
+    """`resize_axis` of an axis and of the next one, without what would lie between; n and `out` are pairs."""
+    sizes = zip(out, n) if transposed else zip(n, out)
+    bands = [_bands(*pair, method, antialias, x.dtype.name)[transposed] for pair in sizes]
+    outer, inner = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 2 :])
+    threads = threads_for(x.size + outer * math.prod(out) * inner)
+    y = _native.kernels.banded_planes(np.ascontiguousarray(x), *n, inner, *bands[0], *bands[1], threads)
+    return y.reshape(*x.shape[:axis], *out, *x.shape[axis + 2 :])
+
+
+@vjp(resize_planes)
+def _(g, y, x, axis, n, out, method, antialias, transposed):
+    g = g if g.shape == y.shape else ops.broadcast_to(g, y.shape)
+    return resize_planes(g, axis, out, n, method, antialias, not transposed)
+
+
+def _resized_axes(x, pairs, method, antialias):
+    pairs = [(axis % len(x.shape), out) for axis, out in pairs]
+    if len(pairs) == 2 and pairs[0][0] + 1 == pairs[1][0]:
+        (axis, high), (_, wide) = pairs
+        return resize_planes(x, axis, x.shape[axis : axis + 2], (high, wide), method, antialias, False)
+    for axis, out in pairs:
+        x = resize_axis(x, axis, x.shape[axis], out, method, antialias, False)
+    return x
 
 
 def _resize(images, size, interpolation, antialias, crop, pad, fill_mode, fill_value, data_format):
@@ -86,11 +112,9 @@ def _resize(images, size, interpolation, antialias, crop, pad, fill_mode, fill_v
         )
     x = resample.framed(images, size, crop, pad, fill_value, data_format)
     if not nearest:
-        return resample.resized(x, size, interpolation, antialias, data_format, _resized_axis)
-    for axis, out in zip(resample.frame_of(data_format), size, strict=False):
-        if x.shape[axis] != out:
-            x = _resized_axis(x, axis, out, interpolation, False)
-    return x
+        return resample.resized(x, size, interpolation, antialias, data_format, _resized_axes)
+    pairs = zip(resample.frame_of(data_format), size, strict=False)
+    return _resized_axes(x, [(axis, out) for axis, out in pairs if x.shape[axis] != out], interpolation, False)
 
 
 def resize(images, *rest):

@@ -83,7 +83,7 @@ class Node:
                     y._node = self
         else:
             gs = [
-                incoming[i] if i in incoming else np.zeros(shape, dtype).view(Tensor)
+                incoming[i] if i in incoming else np.broadcast_to(np.zeros((), dtype), shape).view(Tensor)
                 for i, (shape, dtype) in enumerate(self.outputs)
             ]
             if y is not None:
@@ -269,7 +269,8 @@ def backward(outputs: list, gs: list, leaves: list[Tensor], once: bool = False) 
     nodes: dict[int, Node] = {}
     pending: dict[int, dict[int, Any]] = {}
     queue: list[int] = []
-    first = min((x._node.serial for x in leaves), default=0)
+    serials = [x._node.serial for x in leaves]
+    first = min(serials, default=0)
 
     def add(node: Node, output: int, g: Any) -> None:
         serial = node.serial
@@ -287,7 +288,7 @@ def backward(outputs: list, gs: list, leaves: list[Tensor], once: bool = False) 
     y = None
     if once:
         outputs.clear()
-    ends = {x._node.serial for x in leaves}
+    ends = set(serials)
     found: dict[int, dict[int, Any]] = {}
     while queue:
         serial = -heapq.heappop(queue)
@@ -306,7 +307,7 @@ def backward(outputs: list, gs: list, leaves: list[Tensor], once: bool = False) 
                 up, output, shape, dtype = parent
                 if up.serial >= first:  # an older one can't depend on a leaf
                     add(up, output, g if g.shape == shape and g.dtype is dtype else fitted(g, shape, dtype))
-    grads = [found.get(x._node.serial, {}).get(x._output) for x in leaves]
+    grads = [found.get(s, {}).get(x._output) for s, x in zip(serials, leaves, strict=True)]
     return [ops.zeros(x.shape, dtypes.name_of(x.dtype)) if g is None else g for g, x in zip(grads, leaves, strict=True)]
 
 
