@@ -42,15 +42,6 @@ struct Codes {
     return __builtin_convertvector(codes, Wide);
   }
 };
-template <class T>
-KCORE_INLINE index lanes_of(Whole) {
-  return Simd<T>::lanes;
-}
-template <class T>
-KCORE_INLINE index lanes_of(Part part) {
-  return part.n;
-}
-
 // The elements of one axis in a window, and where it starts before it is cut.
 struct Span {
   index start, first, last;
@@ -197,17 +188,30 @@ struct Cover {
   }
 };
 
-// Calls f(plane, row and column of the window, its columns, the first and the last of them) for the
-// windows over the elements [begin, end) of row h of plane d.
-template <class F>
-KCORE_INLINE void over_holders(const Pool& s, const Holders& holders, index d, index h, index begin,
-                               index end, F&& f) {
-  for (index a = holders.first[0][d]; a < holders.last[0][d]; ++a)
-    for (index o = holders.first[1][h]; o < holders.last[1][h]; ++o)
-      for (index q = holders.first[2][begin]; q < holders.last[2][end - 1]; ++q) {
-        const Span columns(s, 2, q);
-        f(a, o, q, columns, max_of(begin, columns.first), min_of(end, columns.last));
+// Calls f(row of dx, window's pixel in y, its elements, the place in it of the row's element 0, first column, last one) for
+// pieces of the rows of dx and the windows over each, in order. What no window holds, or several do, is 0 before: then f
+// adds.
+template <class T, class F>
+KCORE_INLINE bool over_holders(const Pool& s, const Cover& cover, T* dx, int threads, F&& f) {
+  const Holders holders(s);
+  if (!holders) return false;
+  over_pieces(s.n, s.size, threads, [&](index n, index d, index h, index begin, index end) {
+    T* line = dx + ((n * s.size[0] + d) * s.size[1] + h) * s.size[2] * s.c;
+    if (!cover.all) std::memset(line + begin * s.c, 0, (end - begin) * s.c * sizeof(T));
+    for (index a = holders.first[0][d]; a < holders.last[0][d]; ++a)
+      for (index o = holders.first[1][h]; o < holders.last[1][h]; ++o) {
+        const Span planes(s, 0, a), rows(s, 1, o);
+        const index pixel = ((n * s.out[0] + a) * s.out[1] + o) * s.out[2];
+        const index place = ((d - planes.start) * s.window[1] + h - rows.start) * s.window[2];
+        const index area = planes.length() * rows.length();
+        for (index q = holders.first[2][begin]; q < holders.last[2][end - 1]; ++q) {
+          const Span columns(s, 2, q);
+          f(line, pixel + q, area * columns.length(), place - columns.start, max_of(begin, columns.first),
+            min_of(end, columns.last));
+        }
       }
+  });
+  return true;
 }
 
 // Each window gives its elements of dx what is theirs.
@@ -216,38 +220,30 @@ bool max_pool_grad_as(const Pool& s, const T* g, const Code* places, T* dx, int 
   typedef typename Bits<T>::V Index;
   constexpr index lanes = Simd<T>::lanes;
   const Cover cover(s);
-  const Holders holders(s);
-  if (!holders) return false;
-  over_pieces(s.n, s.size, threads, [&](index n, index d, index h, index begin, index end) {
-    T* line = dx + ((n * s.size[0] + d) * s.size[1] + h) * s.size[2] * s.c;
-    if (!cover.all) std::memset(line + begin * s.c, 0, (end - begin) * s.c * sizeof(T));
-    over_holders(s, holders, d, h, begin, end, [&](index a, index o, index q, const Span& columns,
-                                                   index first, index last) {
-      const index at = (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
-      const index plane = d - s.bounds[0][2 * a], row = h - s.bounds[1][2 * o];
-      const index place = (plane * s.window[1] + row) * s.window[2] - columns.start;
-      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
-        constexpr int count = decltype(vectors)::count;
-        Vec<T> pull[count];
-        Index where[count];
+  const bool apart = cover.apart;
+  const index channels = s.c;
+  return over_holders(s, cover, dx, threads, [=](T* line, index pixel, index size, index place, index first, index last) {
+    const index at = pixel * channels;
+    over_vectors<T, 4>(channels, [&](index c, auto vectors, auto part) {
+      constexpr int count = decltype(vectors)::count;
+      Vec<T> pull[count];
+      Index where[count];
+#pragma GCC unroll 4
+      for (int j = 0; j < count; ++j) {
+        pull[j] = part.get(g + at + c + j * lanes);
+        where[j] = Codes<T, Code>::get(places + at + c + j * lanes, lanes_of<T>(part));
+      }
+      for (index w = first; w < last; ++w) {
+        const Index mine = Index{} + static_cast<typename Bits<T>::Word>(place + w);
 #pragma GCC unroll 4
         for (int j = 0; j < count; ++j) {
-          pull[j] = part.get(g + at + c + j * lanes);
-          where[j] = Codes<T, Code>::get(places + at + c + j * lanes, lanes_of<T>(part));
+          T* p = line + w * channels + c + j * lanes;
+          const Vec<T> share = where[j] == mine ? pull[j] : Vec<T>{};
+          part.put(p, apart ? share : part.get(p) + share);
         }
-        for (index w = first; w < last; ++w) {
-          const Index mine = Index{} + static_cast<typename Bits<T>::Word>(place + w);
-#pragma GCC unroll 4
-          for (int j = 0; j < count; ++j) {
-            T* p = line + w * s.c + c + j * lanes;
-            const Vec<T> share = where[j] == mine ? pull[j] : Vec<T>{};
-            part.put(p, cover.apart ? share : part.get(p) + share);
-          }
-        }
-      });
+      }
     });
   });
-  return true;
 }
 
 template <class T>
@@ -298,31 +294,24 @@ template <class T>
 bool avg_pool_grad(const Pool& s, const T* g, T* dx, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const Cover cover(s);
-  const Holders holders(s);
-  if (!holders) return false;
-  over_pieces(s.n, s.size, threads, [&](index n, index d, index h, index begin, index end) {
-    T* line = dx + ((n * s.size[0] + d) * s.size[1] + h) * s.size[2] * s.c;
-    if (!cover.all) std::memset(line + begin * s.c, 0, (end - begin) * s.c * sizeof(T));
-    over_holders(s, holders, d, h, begin, end, [&](index a, index o, index q, const Span& columns,
-                                                   index first, index last) {
-      const index outer = Span(s, 0, a).length() * Span(s, 1, o).length();
-      const T* from = g + (((n * s.out[0] + a) * s.out[1] + o) * s.out[2] + q) * s.c;
-      const T count = static_cast<T>(outer * columns.length());
-      over_vectors<T, 4>(s.c, [&](index c, auto vectors, auto part) {
-        constexpr int n = decltype(vectors)::count;
-        Vec<T> share[n];
+  const bool apart = cover.apart;
+  const index channels = s.c;
+  return over_holders(s, cover, dx, threads, [=](T* line, index pixel, index size, index place, index first, index last) {
+    const T* from = g + pixel * channels;
+    const T count = static_cast<T>(size);
+    over_vectors<T, 4>(channels, [&](index c, auto vectors, auto part) {
+      constexpr int n = decltype(vectors)::count;
+      Vec<T> share[n];
 #pragma GCC unroll 4
-        for (int j = 0; j < n; ++j) share[j] = part.get(from + c + j * lanes) / count;
-        for (index w = first; w < last; ++w) {
-          T* p = line + w * s.c + c;
+      for (int j = 0; j < n; ++j) share[j] = part.get(from + c + j * lanes) / count;
+      for (index w = first; w < last; ++w) {
+        T* p = line + w * channels + c;
 #pragma GCC unroll 4
-          for (int j = 0; j < n; ++j)
-            part.put(p + j * lanes, cover.apart ? share[j] : part.get(p + j * lanes) + share[j]);
-        }
-      });
+        for (int j = 0; j < n; ++j)
+          part.put(p + j * lanes, apart ? share[j] : part.get(p + j * lanes) + share[j]);
+      }
     });
   });
-  return true;
 }
 
 KCORE_EXPORT(pool, PoolKernels, KCORE_POOL_KERNELS)
