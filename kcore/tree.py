@@ -120,7 +120,7 @@ def assert_same_paths(a: Any, b: Any) -> None:
 
 
 def _assert_same(a: Any, b: Any, where: str) -> None:
-    kinds = [Mapping if isinstance(s, Mapping) else type(s) if is_nested(s) else None for s in (a, b)]
+    kinds = [None if not is_nested(s) else Mapping if isinstance(s, Mapping) else type(s) for s in (a, b)]
     if kinds[0] is not kinds[1]:
         raise ValueError(f"The structures differ at {where}: {type(a).__name__} and {type(b).__name__}.")
     if kinds[0] is None:
