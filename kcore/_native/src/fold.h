@@ -54,12 +54,12 @@ struct Quick {
 template <class T>
 struct NanWatch {
 #if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-  unsigned bits = 0;
+  __mmask16 bits = 0;
   KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
-    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+    bits = _kor_mask16(bits, _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q));
   }
   KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
-    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
+    bits = _kor_mask16(bits, _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q));
   }
   KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
 #else
