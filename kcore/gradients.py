@@ -50,6 +50,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     structure, ends = shell
     outputs = ends.filled(values)
     shapes = [(backend.shape(o), backend.dtype(o)) for o in outputs]
+    arguments = _skeleton(primals)
 
     def pullback(g: Any) -> tuple:
         tree.assert_same_structure(structure, g)
@@ -59,7 +60,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
             if backend.shape(e) != shape:
                 raise ValueError(f"vjp: a gradient has shape {backend.shape(e)}, its output {shape}.")
             gs.append(e)
-        return tree.pack_sequence_as(primals, leaves.filled(pull(ends.like(gs))))
+        return tree.pack_sequence_as(arguments, leaves.filled(pull(ends.like(gs))))
 
     y = tree.pack_sequence_as(structure, outputs)
     return (y, pullback, aux) if has_aux else (y, pullback)

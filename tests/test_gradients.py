@@ -374,3 +374,60 @@ def test_remat_scopes_nest():
     assert current_scope() is None
     with pytest.raises(ValueError, match="mode='some' should be one of 'full'"):
         RematScope("some")
+
+
+# -- what forward leaves for backward ---------------------------------------------------
+
+ACTIVATIONS = {
+    "relu": ops.relu,
+    "elu": ops.elu,
+    "selu": ops.selu,
+    "silu": ops.silu,
+    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu tanh": ops.gelu,
+    "softplus": ops.softplus,
+    "log_sigmoid": ops.log_sigmoid,
+}
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_large_tensors_have_the_derivatives_of_small_ones(name):
+    # Large ones keep slopes or bits for their gradient, unless there may be a second derivative.
+    f = ACTIVATIONS[name]
+    rng = np.random.default_rng(3)
+    x, g = (rng.standard_normal(6000).astype("float32") for _ in range(2))
+
+    def first(x, g):
+        return vjp(f, x)[1](g)[0]
+
+    def pushed(x, g):
+        return jvp(f, (x,), (g,))[1]
+
+    def second(x, g):
+        return grad(lambda x: ops.sum(first(x, g) * g))(x)
+
+    with backends.use("reference"):
+        for derivative in (first, pushed, second):
+            small = [derivative(x[i : i + 1000], g[i : i + 1000]) for i in range(0, 6000, 1000)]
+            np.testing.assert_allclose(derivative(x, g), np.concatenate(small), rtol=1e-6, atol=1e-6)
+
+
+def test_sparse_crossentropy_has_the_same_gradient_from_exponentials_and_logits():
+    rng = np.random.default_rng(4)
+    x, g, h = (rng.standard_normal(s).astype("float32") for s in ((3, 5, 7), (3, 5), (3, 5, 7)))
+    target = rng.integers(-1, 8, (3, 5))  # some are no class
+
+    def loss(x):
+        return ops.sparse_categorical_crossentropy(target, x, from_logits=True)
+
+    with backends.use("reference"):
+        dx = vjp(loss, x)[1](g)[0]  # from exponentials
+        nested = vjp(lambda x: vjp(loss, x)[1](ops.convert_to_tensor(g))[0], x)
+        np.testing.assert_allclose(dx, nested[0], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            jvp(loss, (x,), (h,))[1], np.sum(vjp(loss, x)[1](np.ones_like(g))[0] * h, -1), 1e-4, 1e-5
+        )
+        p = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+        inside = ((target >= 0) & (target < 7))[..., None]
+        want = np.where(inside, g[..., None] * p * (h - np.sum(p * h, -1, keepdims=True)), 0)
+        np.testing.assert_allclose(nested[1](h)[0], want, 1e-4, 1e-6)

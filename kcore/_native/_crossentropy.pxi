@@ -3,7 +3,7 @@
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_sparse_crossentropy "kcore::call::sparse_crossentropy"(cbool, index, index, void*, const int64_t*, void*,
         void*, void*, int)
-    void c_sparse_crossentropy_grad "kcore::call::sparse_crossentropy_grad"(cbool, index, index, void*, void*,
+    void c_sparse_crossentropy_grad "kcore::call::sparse_crossentropy_grad"(cbool, index, index, void*,
         const int64_t*, void*, void*, void*, int)
     void picked_crossentropy(cbool, index, index, void*, const int64_t*, void*, double, int)
     void picked_crossentropy_grad(cbool, index, index, void*, void*, const int64_t*, void*, double, int)
@@ -13,40 +13,44 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
         void*, void*, void*, void*, int)
 
 
-def sparse_crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, int threads=1):
-    """(loss, peak, share): -log(softmax(x[r]))[target[r]] for each row, 0 where target[r] is no column; and what the
-    gradient takes, softmax(x[r]) = exp(x[r] - peak[r]) * share[r]."""
+def sparse_crossentropy_rows(cnp.ndarray x not None, cnp.ndarray target not None, bint kept=False, int threads=1):
+    """(loss, exps, share): -log(softmax(x[r]))[target[r]] for each row, 0 where target[r] is no column.
+
+    With `kept` also what the gradient takes, else None: softmax(x[r]) = exps[r] * share[r], of rows with a target.
+    """
     cdef int kind = cnp.PyArray_TYPE(x)
     check(x, 2, kind)
     cdef index rows = x.shape[0], cols = x.shape[1]
     check_classes(target, rows)
-    cdef cnp.ndarray loss = vector(rows, kind), peak = vector(rows, kind), share = vector(rows, kind)
+    cdef cnp.ndarray loss = vector(rows, kind)
+    cdef cnp.ndarray exps = empty_like(x) if kept else None, share = vector(rows, kind) if kept else None
+    cdef void* exps_data = data_or_null(exps)
+    cdef void* share_data = data_or_null(share)
     threads = team(threads)
     if cols == 0:
-        for part in (loss, peak, share):
-            part.fill(0)
+        loss.fill(0)
     else:
         with nogil:
-            c_sparse_crossentropy(single(x), rows, cols, data(x), <const int64_t*>data(target), data(loss),
-                                  data(peak), data(share), threads)
-    return loss, peak, share
+            c_sparse_crossentropy(single(x), rows, cols, data(x), <const int64_t*>data(target), data(loss), exps_data,
+                                  share_data, threads)
+    return loss, exps, share
 
 
-def sparse_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray x not None, cnp.ndarray target not None,
-                                  cnp.ndarray peak not None, cnp.ndarray share not None, int threads=1):
+def sparse_crossentropy_rows_grad(cnp.ndarray g not None, cnp.ndarray target not None, cnp.ndarray exps not None,
+                                  cnp.ndarray share not None, int threads=1):
     """The gradient of sum(g * loss), with the results of `sparse_crossentropy_rows`, by x."""
-    cdef int kind = cnp.PyArray_TYPE(x)
-    check(x, 2, kind)
-    cdef index rows = x.shape[0], cols = x.shape[1]
-    for part in (g, peak, share):
+    cdef int kind = cnp.PyArray_TYPE(exps)
+    check(exps, 2, kind)
+    cdef index rows = exps.shape[0], cols = exps.shape[1]
+    for part in (g, share):
         check_flat(part, kind, rows, False)
     check_classes(target, rows)
-    cdef cnp.ndarray dx = empty_like(x)
+    cdef cnp.ndarray dx = empty_like(exps)
     threads = team(threads)
     if cols:
         with nogil:
-            c_sparse_crossentropy_grad(single(x), rows, cols, data(g), data(x), <const int64_t*>data(target),
-                                       data(peak), data(share), data(dx), threads)
+            c_sparse_crossentropy_grad(single(exps), rows, cols, data(g), <const int64_t*>data(target), data(exps),
+                                       data(share), data(dx), threads)
     return dx
 
 

@@ -7,6 +7,10 @@ cdef extern from "levels.h" namespace "kcore" nogil:
 cdef extern from "levels.h" namespace "kcore::call" nogil:
     void c_relu "kcore::call::relu"(cbool, index, void*, void*, int)
     void c_relu_grad "kcore::call::relu_grad"(cbool, index, void*, void*, void*, int)
+    void c_relu_with_bits "kcore::call::relu_with_bits"(cbool, index, void*, void*, unsigned char*, int)
+    void c_relu_bits_grad "kcore::call::relu_bits_grad"(cbool, index, void*, const unsigned char*, void*, int)
+    void c_curve_with_slope "kcore::call::curve_with_slope"(
+        cbool, int, index, void*, void*, void*, double, double, int)
     void c_curve "kcore::call::curve"(cbool, int, index, void*, void*, double, double, int)
     void c_curve_grad "kcore::call::curve_grad"(cbool, int, index, void*, void*, void*, double, double, int)
     void c_bias_curve "kcore::call::bias_curve"(cbool, int, index, index, void*, void*, void*, int)
@@ -35,6 +39,29 @@ def relu_grad(cnp.ndarray g not None, cnp.ndarray y not None, int threads=1):
     threads = team(threads)
     with nogil:
         c_relu_grad(single(g), size, data(g), data(y), data(dx), threads)
+    return dx
+
+
+def relu_with_bits(cnp.ndarray x not None, int threads=1):
+    """`relu`, and where it is not 0, in bits: uint8[ceil(size / 8)], lowest first."""
+    cdef index size = cnp.PyArray_SIZE(x)
+    check_flat(x, cnp.PyArray_TYPE(x), size, False)
+    cdef cnp.ndarray y = empty_like(x), bits = new_mask_bits(size)
+    threads = team(threads)
+    with nogil:
+        c_relu_with_bits(single(x), size, data(x), data(y), <unsigned char*>data(bits), threads)
+    return y, bits
+
+
+def relu_bits_grad(cnp.ndarray g not None, cnp.ndarray bits not None, int threads=1):
+    """g where the bits of `relu_with_bits` are set, else 0."""
+    cdef index size = cnp.PyArray_SIZE(g)
+    check_flat(g, cnp.PyArray_TYPE(g), size, False)
+    check_mask_bits(bits, size)
+    cdef cnp.ndarray dx = empty_like(g)
+    threads = team(threads)
+    with nogil:
+        c_relu_bits_grad(single(g), size, data(g), <unsigned char*>data(bits), data(dx), threads)
     return dx
 
 
@@ -67,6 +94,18 @@ def curve(str name not None, cnp.ndarray x not None, double a=0, double b=0, int
     with nogil:
         c_curve(single(x), which, size, data(x), data(y), a, b, threads)
     return y
+
+
+def curve_with_slope(str name not None, cnp.ndarray x not None, double a=0, double b=0, int threads=1):
+    """`curve`, and the slope that `curve_grad` multiplies by."""
+    cdef index size = cnp.PyArray_SIZE(x)
+    cdef int which = _curve_numbers[name]
+    check_flat(x, cnp.PyArray_TYPE(x), size, False)
+    cdef cnp.ndarray y = empty_like(x), slope = empty_like(x)
+    threads = team(threads)
+    with nogil:
+        c_curve_with_slope(single(x), which, size, data(x), data(y), data(slope), a, b, threads)
+    return y, slope
 
 
 def curve_grad(str name not None, cnp.ndarray g not None, cnp.ndarray given not None, double a=0, double b=0,

@@ -46,7 +46,7 @@ def dropout(uint32_t k0, uint32_t k1, cnp.ndarray x not None, uint32_t threshold
     """x / divisor where `draw_below` is true, else 0; and which those are, in bits: uint8[ceil(size / 8)], lowest first."""
     cdef index size = cnp.PyArray_SIZE(x)
     check_flat(x, cnp.PyArray_TYPE(x), size, False)
-    cdef cnp.ndarray y = empty_like(x), bits = np.empty((size + 7) // 8, "uint8")
+    cdef cnp.ndarray y = empty_like(x), bits = new_mask_bits(size)
     threads = team(threads)
     with nogil:
         c_dropout(single(x), k0, k1, size, threshold, divisor, data(x), data(y), <unsigned char*>data(bits), threads)
@@ -57,10 +57,7 @@ def dropout_grad(cnp.ndarray g not None, cnp.ndarray bits not None, double divis
     """The gradient of `dropout` by x: g / divisor where the bits are set, else 0."""
     cdef index size = cnp.PyArray_SIZE(g)
     check_flat(g, cnp.PyArray_TYPE(g), size, False)
-    if cnp.PyArray_TYPE(bits) != cnp.NPY_UINT8 or not cnp.PyArray_IS_C_CONTIGUOUS(bits):
-        raise TypeError(f"expected C-contiguous uint8, got {(<object>bits).dtype}.")
-    if cnp.PyArray_SIZE(bits) != (size + 7) // 8:
-        raise ValueError(f"expected bits for {size} elements, got {8 * cnp.PyArray_SIZE(bits)}.")
+    check_mask_bits(bits, size)
     cdef cnp.ndarray dx = empty_like(g)
     threads = team(threads)
     with nogil:

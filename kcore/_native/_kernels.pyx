@@ -279,6 +279,19 @@ cdef class Ending:
 cdef Ending nothing = Ending()
 
 
+cdef cnp.ndarray new_mask_bits(index size):
+    """Room for a bit for each of so many elements."""
+    return np.empty((size + 7) // 8, "uint8")
+
+
+cdef int check_mask_bits(cnp.ndarray bits, index size) except -1:
+    if cnp.PyArray_TYPE(bits) != cnp.NPY_UINT8 or not cnp.PyArray_IS_C_CONTIGUOUS(bits):
+        raise TypeError(f"expected C-contiguous uint8, got {(<object>bits).dtype}.")
+    if cnp.PyArray_SIZE(bits) != (size + 7) // 8:
+        raise ValueError(f"expected bits for {size} elements, got {8 * cnp.PyArray_SIZE(bits)}.")
+    return 0
+
+
 cdef int check_classes(cnp.ndarray target, index rows) except -1:
     if cnp.PyArray_TYPE(target) != cnp.NPY_INT64 or not cnp.PyArray_ISCARRAY_RO(target):
         raise TypeError(f"expected C-contiguous int64 numbers, got {target.dtype}.")

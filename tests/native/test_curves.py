@@ -213,6 +213,19 @@ def test_every_size_and_number_of_threads_gives_the_same_bits(kernels, rng, size
         np.testing.assert_array_equal(dx, kernels.curve_grad(name, g, x, 0.5, 1.5, 2))
 
 
+@both_dtypes
+@pytest.mark.parametrize("size", [0, 1, 16, 100, 20_000])
+def test_a_slope_that_comes_with_the_value_is_that_of_the_gradient(kernels, rng, size, dtype):
+    x, g = (rng.standard_normal(size).astype(dtype) * 4 for _ in range(2))
+    x[: min(size, 4)] = [np.nan, np.inf, -np.inf, -0.0][: min(size, 4)]
+    for name in kernels.curves():
+        for threads in (1, 2):
+            y, slope = kernels.curve_with_slope(name, x, 0.7, 1.3, threads)
+            np.testing.assert_array_equal(y, kernels.curve(name, x, 0.7, 1.3))
+            given = y if name in ("tanh", "sigmoid", "exp") else x
+            np.testing.assert_array_equal(g * slope, kernels.curve_grad(name, g, given, 0.7, 1.3))
+
+
 def test_large_results_that_go_past_the_caches_are_the_same(kernels):
     x = np.linspace(-5, 5, 7_000_001, dtype="float32")
     y = kernels.curve("silu", x)

@@ -34,6 +34,30 @@ def test_relu_keeps_the_shape_passes_nan_and_has_no_negative_zero(kernels, dtype
     g = np.full_like(x, 2)
     g[0, 4] = np.nan
     np.testing.assert_array_equal(kernels.relu_grad(g, y), np.where((y > 0) | np.isnan(y), g, 0))
+    np.testing.assert_array_equal(kernels.relu_bits_grad(g, kernels.relu_with_bits(x)[1]), kernels.relu_grad(g, y))
+
+
+@both_dtypes
+@pytest.mark.parametrize("size", [*SIZES, 8, 8_199, 16_401])
+def test_relu_with_bits_is_relu_and_a_bit_for_what_is_not_0(kernels, rng, size, dtype):
+    x, g = made(rng, size, dtype), made(rng, size, dtype)
+    x[::7] = np.nan
+    x[3::11] = -0.0
+    x.flags.writeable = g.flags.writeable = False
+    for threads in (1, 2):
+        y, bits = kernels.relu_with_bits(x, threads)
+        np.testing.assert_array_equal(y, kernels.relu(x))
+        assert not np.signbit(y[~np.isnan(y)]).any()
+        np.testing.assert_array_equal(bits, np.packbits(y != 0, bitorder="little"))
+        np.testing.assert_array_equal(kernels.relu_bits_grad(g, bits, threads), kernels.relu_grad(g, y))
+
+
+def test_bits_that_do_not_fit_are_errors(kernels):
+    g = np.zeros(9, "float32")
+    with pytest.raises(ValueError, match="bits for 9 elements"):
+        kernels.relu_bits_grad(g, np.zeros(1, "uint8"))
+    with pytest.raises(TypeError, match="uint8"):
+        kernels.relu_bits_grad(g, np.zeros(2, "int8"))
 
 
 @both_dtypes

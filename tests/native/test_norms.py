@@ -180,9 +180,10 @@ def test_sparse_crossentropy_of_rows(kernels, rng, shape, dtype):
     want = np.where(inside, -log_p[np.arange(rows), at], 0)
     hot = (np.arange(cols) == target[:, None]).astype(LONG)
     for threads in (1, 2):
-        loss, *kept = kernels.sparse_crossentropy_rows(x, target, threads)
+        loss, *kept = kernels.sparse_crossentropy_rows(x, target, True, threads)
         close(loss, want, EPS[dtype])
-        dx = kernels.sparse_crossentropy_rows_grad(g, x, target, *kept, threads)
+        np.testing.assert_array_equal(loss, kernels.sparse_crossentropy_rows(x, target, False, threads)[0])
+        dx = kernels.sparse_crossentropy_rows_grad(g, target, *kept, threads)
         close(dx, np.where(inside, g, 0)[:, None] * (np.exp(log_p) - hot), EPS[dtype])
 
 
@@ -235,9 +236,9 @@ def test_crossentropy_of_rows(kernels, rng, shape, dtype):
 def test_crossentropies_of_rows_without_a_distribution_are_nan(kernels):
     x = np.array([[0.0, np.inf], [np.nan, 0.0], [-np.inf, -np.inf]], "float32")
     target, g = np.zeros(3, "int64"), np.ones(3, "float32")
-    loss, *kept = kernels.sparse_crossentropy_rows(x, target)
+    loss, *kept = kernels.sparse_crossentropy_rows(x, target, True)
     assert np.isnan(loss).all()
-    assert np.isnan(kernels.sparse_crossentropy_rows_grad(g, x, target, *kept)).all()
+    assert np.isnan(kernels.sparse_crossentropy_rows_grad(g, target, *kept)).all()
     loss, *kept = kernels.crossentropy_rows(x, np.ones_like(x))
     assert np.isnan(loss).all()
     assert np.isnan(kernels.crossentropy_rows_grad(g, x, np.ones_like(x), *kept)).all()

@@ -187,6 +187,16 @@ def test_nan_wins_a_max_and_padding_never_does(kernels, rng, dtype, channels):
     assert np.isneginf(y[0, 0, 0]).all()
 
 
+@pytest.mark.parametrize("place", [0, 8, 200])
+def test_places_that_no_pooling_gives_stay_inside_the_image(kernels, rng, place):
+    # What the sanitizers would see, too: a write beside the image.
+    shape, bounds = (2, 1, 5, 5, 3), bounds_of([(0, 1)], [(-1, 2), (2, 5)], [(-1, 2), (3, 6)])
+    g = rng.integers(1, 9, (2, 1, 2, 2, 3)).astype("float32")
+    dx = kernels.max_pool_grad(g, np.full(g.shape, place, "uint8"), shape, bounds)
+    assert np.isin(dx[dx != 0], g).all()
+    assert dx.sum() <= g.sum()
+
+
 def test_a_window_of_more_than_65536_elements_has_int32_places(kernels):
     x = np.zeros((1, 260, 260, 2), "float32")
     x[0, 259, 258, 1] = 1

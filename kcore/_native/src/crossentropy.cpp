@@ -11,36 +11,37 @@ struct Shares {
   T peak, share, log_share;
 };
 template <class T>
-KCORE_INLINE Shares<T> shares_of(const T* x, index cols) {
+KCORE_INLINE Shares<T> shares_of(const T* x, index cols, T* exps = nullptr) {
   const T peak = largest(x, cols);
-  const double total =
-      sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { return exp_below_0<T>(part.get(x + i) - peak); });
+  const double total = sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+    const Vec<T> e = exp_below_0<T>(part.get(x + i) - peak);
+    if (exps) part.put(exps + i, e);
+    return e;
+  });
   return {peak, static_cast<T>(1 / total), static_cast<T>(-__builtin_log(total))};
 }
 
-// -log(softmax(x)) at the target; 0 where the target is no class. peak and share are kept for the gradient.
+// -log(softmax(x)) at the target; 0 where the target is no class, and then nothing is kept.
 template <class T>
 void sparse_crossentropy(index rows, index cols, const T* x, const std::int64_t* target, T* loss,
-                         T* peak, T* share, int threads) {
+                         T* exps, T* share, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const index r = at / cols;
     const std::int64_t t = target[r];
     if (t < 0 || t >= cols) {
-      loss[r] = peak[r] = share[r] = 0;
+      loss[r] = 0;
       return;
     }
-    const Shares<T> s = shares_of(x + at, cols);
+    const Shares<T> s = exps ? shares_of(x + at, cols, exps + at) : shares_of(x + at, cols);
     loss[r] = -(x[at + t] - s.peak + s.log_share);
-    peak[r] = s.peak;
-    share[r] = s.share;
+    if (exps) share[r] = s.share;
   });
 }
 
 // g * (softmax(x) - 1 at the target); 0 where the target is no class.
 template <class T>
-void sparse_crossentropy_grad(index rows, index cols, const T* g, const T* x,
-                              const std::int64_t* target, const T* peak, const T* share, T* dx,
-                              int threads) {
+void sparse_crossentropy_grad(index rows, index cols, const T* g, const std::int64_t* target,
+                              const T* exps, const T* share, T* dx, int threads) {
   over_rows(rows, cols, threads, [&](index at) {
     const index r = at / cols;
     const std::int64_t t = target[r];
@@ -48,10 +49,8 @@ void sparse_crossentropy_grad(index rows, index cols, const T* g, const T* x,
       std::memset(dx + at, 0, cols * sizeof(T));
       return;
     }
-    const T high = peak[r], scale = g[r] * share[r];
-    over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
-      part.put(dx + at + i, exp_below_0<T>(part.get(x + at + i) - high) * scale);
-    });
+    const T scale = g[r] * share[r];
+    over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA { part.put(dx + at + i, part.get(exps + at + i) * scale); });
     dx[at + t] -= g[r];
   });
 }

@@ -9,7 +9,15 @@ namespace KCORE_LEVEL {
 
 namespace curves {
 
-struct exp {
+// What `slope` is given.
+struct from_x {
+  static constexpr bool by_value = false;
+};
+struct from_value {
+  static constexpr bool by_value = true;
+};
+
+struct exp : from_value {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return exp_of<T>(x);
@@ -20,7 +28,7 @@ struct exp {
   }
 };
 
-struct expm1 {
+struct expm1 : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return expm1_of<T>(x);
@@ -31,7 +39,7 @@ struct expm1 {
   }
 };
 
-struct log {
+struct log : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return log_of<T>(x);
@@ -42,7 +50,7 @@ struct log {
   }
 };
 
-struct tanh {
+struct tanh : from_value {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return tanh_of(x);
@@ -53,7 +61,7 @@ struct tanh {
   }
 };
 
-struct sigmoid {
+struct sigmoid : from_value {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return sigmoid_of<T>(x);
@@ -64,7 +72,7 @@ struct sigmoid {
   }
 };
 
-struct softplus {
+struct softplus : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return softplus_of<T>(x);
@@ -75,7 +83,7 @@ struct softplus {
   }
 };
 
-struct log_sigmoid {
+struct log_sigmoid : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return -softplus_of<T>(-x);
@@ -86,7 +94,7 @@ struct log_sigmoid {
   }
 };
 
-struct silu {
+struct silu : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return x * sigmoid_of<T>(x);
@@ -99,7 +107,7 @@ struct silu {
 };
 
 // x P(Z < x)
-struct gelu {
+struct gelu : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return x * normal_of<T>(x).below;
@@ -112,7 +120,7 @@ struct gelu {
 };
 
 // x sigmoid(u) with u = sqrt(8 / pi) (x + 0.044715 x^3)
-struct gelu_tanh {
+struct gelu_tanh : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return x * sigmoid_of<T>(x * (T(1.5957691216057308) + T(0.07135481627260025) * (x * x)));
@@ -126,7 +134,7 @@ struct gelu_tanh {
   }
 };
 
-struct erf {
+struct erf : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return erf_of(x);
@@ -139,7 +147,7 @@ struct erf {
 };
 
 // b x above 0, else a (e^x - 1)
-struct elu {
+struct elu : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T a, T b) {
     return x > 0 ? b * x : a * expm1_of<T>(x);
@@ -150,7 +158,7 @@ struct elu {
   }
 };
 
-struct leaky_relu {
+struct leaky_relu : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T a, T) {
     return x > 0 ? x : a * x;
@@ -170,7 +178,7 @@ KCORE_INLINE Vec<T> relu6_slope(Vec<T> x, T inside) {
   return x <= 0 ? Vec<T>{} : x >= 6 ? Vec<T>{} : broadcast(inside);
 }
 
-struct relu6 {
+struct relu6 : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return relu6_of<T>(x);
@@ -181,7 +189,7 @@ struct relu6 {
   }
 };
 
-struct hard_sigmoid {
+struct hard_sigmoid : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return relu6_of<T>(x + T(3)) / T(6);
@@ -192,7 +200,7 @@ struct hard_sigmoid {
   }
 };
 
-struct hard_silu {
+struct hard_silu : from_x {
   template <class T>
   static KCORE_INLINE_MEMBER Vec<T> value(Vec<T> x, T, T) {
     return x * (relu6_of<T>(x + T(3)) / T(6));
@@ -222,10 +230,55 @@ void relu_grad(index size, const T* g, const T* y, T* dx, int threads) {
   });
 }
 
+// relu of the elements of a `part`; and the bits of those that are not 0.
+template <class T, class P>
+KCORE_INLINE std::uint32_t relu_of_part(const T* x, T* y, P part) {
+  const Vec<T> v = part.get(x);
+  part.put(y, v <= 0 ? Vec<T>{} : v);
+  return bits_of<T>(~(v <= 0));
+}
+
+template <class T>
+void relu_with_bits(index size, const T* x, T* y, unsigned char* bits, int threads) {
+  constexpr index lanes = Simd<T>::lanes, step = max_of<index>(8, lanes);  // whole bytes of bits
+  parallel_blocks(size, fill_block, threads, [&](index begin, index end) {
+    // In registers: bytes that are stored might be a pointer that is captured, for all the compiler knows.
+    const T* from = x + begin;
+    T* to = y + begin;
+    unsigned char* marks = bits + begin / 8;
+    for (index left = end - begin; left > 0; left -= step, from += step, to += step, marks += step / 8) {
+      std::uint32_t word = 0;
+      if (left >= step) {
+#pragma GCC unroll 4
+        for (index i = 0; i < step; i += lanes) word |= relu_of_part(from + i, to + i, Whole{}) << i;
+      } else {
+        over_lanes<T>(0, left, [&](index i, auto part) { word |= relu_of_part(from + i, to + i, part) << i; });
+      }
+      for (index k = 0; k < min_of(step, left); k += 8) marks[k / 8] = static_cast<unsigned char>(word >> k);
+    }
+  });
+}
+
+template <class T>
+void relu_bits_grad(index size, const T* g, const unsigned char* bits, T* dx, int threads) {
+  fill_flat<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+    return where_bits<T>(bits, i, part, part.get(g + i));
+  });
+}
+
 template <class C, class T>
 void values(index size, const T* x, T* y, T a, T b, int threads) {
   fill_flat<T>(size, y, threads,
                 [&](index i, auto part) KCORE_INLINE_LAMBDA { return C::template value<T>(part.get(x + i), a, b); });
+}
+
+template <class C, class T>
+void values_and_slopes(index size, const T* x, T* y, T* slope, T a, T b, int threads) {
+  fill_flat<T>(size, y, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+    const Vec<T> v = part.get(x + i), value = C::template value<T>(v, a, b);
+    part.put(slope + i, C::template slope<T>(C::by_value ? value : v, a, b));
+    return value;
+  });
 }
 
 template <class C, class T>
@@ -238,11 +291,12 @@ void slopes(index size, const T* g, const T* given, T* dx, T a, T b, int threads
 template <class T>
 struct CurveEntry {
   void (*values)(index size, const T* x, T* y, T a, T b, int threads);
+  void (*both)(index size, const T* x, T* y, T* slope, T a, T b, int threads);
   void (*slopes)(index size, const T* g, const T* given, T* dx, T a, T b, int threads);
 };
 template <class T>
 constexpr CurveEntry<T> curve_entries[] = {
-#define KCORE_CURVE(name) {values<curves::name, T>, slopes<curves::name, T>},
+#define KCORE_CURVE(name) {values<curves::name, T>, values_and_slopes<curves::name, T>, slopes<curves::name, T>},
     KCORE_CURVES(KCORE_CURVE)
 #undef KCORE_CURVE
 };
@@ -250,6 +304,11 @@ constexpr CurveEntry<T> curve_entries[] = {
 template <class T>
 void curve(int which, index size, const T* x, T* y, double a, double b, int threads) {
   curve_entries<T>[which].values(size, x, y, static_cast<T>(a), static_cast<T>(b), threads);
+}
+
+template <class T>
+void curve_with_slope(int which, index size, const T* x, T* y, T* slope, double a, double b, int threads) {
+  curve_entries<T>[which].both(size, x, y, slope, static_cast<T>(a), static_cast<T>(b), threads);
 }
 
 template <class T>

@@ -126,23 +126,6 @@ KCORE_INLINE unsigned char packed(const unsigned char* bytes) {
   return static_cast<unsigned char>((all * 0x0102040810204080u) >> 56);
 }
 
-KCORE_INLINE index lanes_of(Part part, index) { return part.n; }
-KCORE_INLINE index lanes_of(Whole, index lanes) { return lanes; }
-
-// x[i...] / divisor where bits i... are set, else 0; `i` is a multiple of the lanes.
-template <class T, class P>
-KCORE_INLINE Vec<T> kept(const T* x, const unsigned char* bits, index i, T divisor, P part) {
-  typedef typename Bits<T>::U Uint;
-  typedef typename Bits<T>::Word Word;
-  Word word = 0;
-  for (index at = 0; at < lanes_of(part, Simd<T>::lanes); at += 8)
-    word |= static_cast<Word>(bits[(i + at) / 8]) << at;
-  Uint mine;
-  for (index lane = 0; lane < Simd<T>::lanes; ++lane) mine[lane] = Word{1} << lane;
-  const Uint found = ((word >> i % 8) - Uint{}) & mine;
-  return (Vec<T>)((Uint)(part.get(x + i) / divisor) & (Uint)(found != 0));
-}
-
 template <class T>
 void dropout(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t threshold,
              double divisor, const T* x, T* y, unsigned char* bits, int threads) {
@@ -154,7 +137,7 @@ void dropout(std::uint32_t k0, std::uint32_t k1, index size, std::uint32_t thres
     for (index i = count; i % 8 != 0; ++i) below[i] = 0;
     for (index i = 0; i < count; i += 8) bits[(from + i) / 8] = packed(below + i);
     fill_vectors<T>(from, from + count, y, streamed, [&](index i, auto part) KCORE_INLINE_LAMBDA {
-      return kept<T>(x, bits, i, by, part);
+      return where_bits<T>(bits, i, part, part.get(x + i) / by);
     });
   });
 }
@@ -164,7 +147,7 @@ void dropout_grad(index size, double divisor, const unsigned char* bits, const T
                   int threads) {
   const T by = static_cast<T>(divisor);
   fill_flat<T>(size, dx, threads, [&](index i, auto part) KCORE_INLINE_LAMBDA {
-    return kept<T>(g, bits, i, by, part);
+    return where_bits<T>(bits, i, part, part.get(g + i) / by);
   });
 }
 

@@ -54,12 +54,12 @@ struct Quick {
 template <class T>
 struct NanWatch {
 #if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
-  unsigned bits = 0;
+  __mmask16 bits = 0;
   KCORE_INLINE_MEMBER void see(Vec<float> a, Vec<float> b) {
-    bits |= _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q);
+    bits = _kor_mask16(bits, _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_UNORD_Q));
   }
   KCORE_INLINE_MEMBER void see(Vec<double> a, Vec<double> b) {
-    bits |= _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q);
+    bits = _kor_mask16(bits, _mm512_cmp_pd_mask((__m512d)a, (__m512d)b, _CMP_UNORD_Q));
   }
   KCORE_INLINE_MEMBER bool any() const { return bits != 0; }
 #else
@@ -142,15 +142,46 @@ KCORE_INLINE Vec<T> joined_rows(index cols, const T* x, Join join, F&& term) {
 
 // How columns are shared out: pieces of them, and blocks of rows.
 struct Columns {
-  index width, pieces, rows, blocks;
-  Columns(index outer, index fold, index inner) {
+  index outer, fold, inner, width, pieces, rows, blocks;
+  Columns(index outer, index fold, index inner) : outer(outer), fold(fold), inner(inner) {
     width = min_of<index>(max_of<index>(inner, 1), 4096);
     pieces = ceil_div(inner, width);
     rows = max_of<index>(round_up(ceil_div(block_elements, width), chain), chain);
     if (outer * pieces >= 64) rows = max_of<index>(fold, 1);
     blocks = max_of<index>(1, ceil_div(fold, rows));
   }
+  // Calls f(o, block, its first row, its rows, first column, columns, slot), with several small ones as one piece of work.
+  template <class F>
+  KCORE_INLINE_MEMBER void over(int threads, F&& f) const {
+    const index each = blocks * pieces, count = outer * each;
+    const index together = max_of<index>(1, block_elements / (min_of(rows, max_of<index>(fold, 1)) * width));
+    parallel_for(ceil_div(count, together), threads, [&](index p, int slot) {
+      for (index t = p * together; t < min_of(count, (p + 1) * together); ++t) {
+        const index b = t % each / pieces, r0 = b * rows, j0 = t % pieces * width;
+        f(t / each, b, r0, min_of(fold, r0 + rows) - r0, j0, min_of(inner, j0 + width) - j0, slot);
+      }
+    });
+  }
 };
+
+constexpr index longest_block = 2 * block_elements;
+// Folds the rows of x[outer, fold], long ones in blocks: found(n, x) is a Part of a block, and done(r, parts, blocks) is
+// called for each row.
+template <class Part, class T, class F, class G>
+KCORE_INLINE bool fold_rows(index outer, index fold, const T* x, int threads, F&& found, G&& done) {
+  const index blocks = ceil_div(fold, longest_block);
+  Scratch scratch(room<Part>(outer * blocks));
+  if (!scratch) return false;
+  Part* parts = take<Part>(scratch, outer * blocks);
+  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads, [&](index begin, index end) {
+    for (index t = begin; t < end; ++t) {
+      const index first = t % blocks * longest_block;
+      parts[t] = found(min_of(longest_block, fold - first), x + t / blocks * fold + first);
+    }
+  });
+  for (index r = 0; r < outer; ++r) done(r, parts + r * blocks, blocks);
+  return true;
+}
 
 template <class T>
 KCORE_INLINE double sum_of_row(index n, const T* x, bool squares) {

@@ -6,6 +6,13 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
+// Calls f(i, count) for the parts of n elements, at most 4096: few enough to stay in the L1 cache from pass to pass.
+template <class F>
+KCORE_INLINE void over_parts(index n, F&& f) {
+  constexpr index most = 4096;
+  for (index i = 0; i < n; i += most) f(i, min_of(most, n - i));
+}
+
 // -- mean and variance ----------------------------------------------------------------------------
 
 // Some elements: how many, their mean, and the sum of squares about it.
@@ -31,7 +38,9 @@ struct Count {
   static constexpr int n = count;
 };
 
-// Of each of n vectors of columns: a mean in T, the sum of what is off it, and of its squares.
+// Of each of n vectors of columns, for at most 64 rows: a number near the mean, the sum of what is off it, and of its
+// squares. The number c is the mean of eight rows. With m the mean of all, and S the sum of squares about it,
+// 8 (c - m)^2 <= S, so that the squares about c are 9 S at most: they are as good as those about m, and x is read once.
 template <class T, class Part, int n>
 KCORE_INLINE void block_moments(index stride, const T* x, index r0, index r1, T* sums, T* centres,
                                 T* squares, Part part, Count<n>) {
@@ -39,11 +48,12 @@ KCORE_INLINE void block_moments(index stride, const T* x, index r0, index r1, T*
   Vec<T> centre[n], sum[n], square[n];
 #pragma GCC unroll 4
   for (int k = 0; k < n; ++k) centre[k] = sum[k] = square[k] = Vec<T>{};
-  for (index r = r0; r < r1; ++r)
+  const index few = min_of(r1, r0 + 8);
+  for (index r = r0; r < few; ++r)
 #pragma GCC unroll 4
     for (int k = 0; k < n; ++k) centre[k] += part.get(x + r * stride + k * lanes);
 #pragma GCC unroll 4
-  for (int k = 0; k < n; ++k) centre[k] /= static_cast<T>(r1 - r0);
+  for (int k = 0; k < n; ++k) centre[k] /= static_cast<T>(few - r0);
   for (index r = r0; r < r1; ++r)
 #pragma GCC unroll 4
     for (int k = 0; k < n; ++k) {
@@ -139,24 +149,36 @@ KCORE_INLINE void share_out(index n, index size, int threads, F&& f) {
   });
 }
 
+// Calls f(o, parts, first, second, threads) for each matrix x[o] of outer, many at the same time or one after the other,
+// and then done(first) if that succeeded. `parts` has `size` elements of T, and first and second a double for each column:
+// those of x[o] alone if they are `kept`, side by side in the order of o.
+template <class T, class F, class G>
+KCORE_INLINE bool over_samples(index outer, index rows, index cols, index size, bool kept, int threads, F&& f, G&& done) {
+  const int slots = slots_of(outer, threads);
+  const index pairs = kept ? outer : slots;
+  Scratch scratch(room<T>(size * slots) + room<double>(2 * cols * pairs));
+  if (!scratch) return false;
+  T* parts = take<T>(scratch, size * slots);
+  double* both = take<double>(scratch, 2 * cols * pairs);
+  share_out(outer, rows * cols, threads, [&](index o, int slot, int team) {
+    double* first = both + 2 * cols * (kept ? o : slot);
+    f(o, parts + slot * size, first, first + cols, team);
+  });
+  done(both);
+  return true;
+}
+
 template <class T>
 bool column_moments_of(index outer, index fold, index inner, const T* x, T* mean, T* variance,
                        int threads) {
-  const int slots = slots_of(outer, threads);
-  const index size = column_parts(fold, inner);
-  Scratch scratch(room<T>(size * slots) + room<double>(2 * inner * slots));
-  if (!scratch) return false;
-  T* parts = take<T>(scratch, size * slots);
-  double* both = take<double>(scratch, 2 * inner * slots);
-  share_out(outer, fold * inner, threads, [&](index o, int slot, int team) {
-    double *middle = both + slot * 2 * inner, *square = middle + inner;
-    column_moments(fold, inner, 1, x + o * fold * inner, parts + slot * size, middle, square, team);
+  const auto of_sample = [&](index o, T* parts, double* middle, double* square, int team) {
+    column_moments(fold, inner, 1, x + o * fold * inner, parts, middle, square, team);
     for (index j = 0; j < inner; ++j) {
       mean[o * inner + j] = static_cast<T>(middle[j]);
       variance[o * inner + j] = static_cast<T>(square[j] / static_cast<double>(fold));
     }
-  });
-  return true;
+  };
+  return over_samples<T>(outer, fold, inner, column_parts(fold, inner), false, threads, of_sample, [](double*) {});
 }
 
 template <class T>
@@ -201,31 +223,17 @@ bool moments(index outer, index fold, index inner, const T* x, T* mean, T* varia
     });
     return true;
   }
-  constexpr index part = 4096, most = 16 * part;
-  const index blocks = ceil_div(fold, most);
-  Scratch scratch(room<Moments>(outer * blocks));
-  if (!scratch) return false;
-  Moments* parts = take<Moments>(scratch, outer * blocks);
-  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
-                  [&](index begin, index end) {
-                    for (index t = begin; t < end; ++t) {
-                      Moments all;
-                      const index last = min_of(fold, (t % blocks + 1) * most);
-                      for (index i = t % blocks * most; i < last; i += part)
-                        part_moments(min_of(part, last - i), x + t / blocks * fold + i, all);
-                      parts[t] = all;
-                    }
-                  });
-  for (index r = 0; r < outer; ++r) {
-    Moments all = parts[r * blocks];
-    for (index b = 1; b < blocks; ++b) {
-      const Moments& m = parts[r * blocks + b];
-      all.join(m.count, m.mean, 0, m.squares);
-    }
+  const auto found = [&](index n, const T* x) {
+    Moments all;
+    over_parts(n, [&](index i, index count) { part_moments(count, x + i, all); });
+    return all;
+  };
+  return fold_rows<Moments>(outer, fold, x, threads, found, [&](index r, const Moments* parts, index blocks) {
+    Moments all = parts[0];
+    for (index b = 1; b < blocks; ++b) all.join(parts[b].count, parts[b].mean, 0, parts[b].squares);
     mean[r] = static_cast<T>(all.mean);
     variance[r] = static_cast<T>(all.squares / all.count);
-  }
-  return true;
+  });
 }
 
 // -- log of a sum of exponentials -----------------------------------------------------------------
@@ -291,19 +299,12 @@ bool logsumexps(index outer, index fold, index inner, const T* x, T* y, int thre
     Scratch scratch(room<ExpSum>(outer * c.blocks * inner));
     if (!scratch) return false;
     ExpSum* parts = take<ExpSum>(scratch, outer * c.blocks * inner);
-    const index each = c.blocks * c.pieces;
-    const index together =
-        max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
-    parallel_blocks(outer * each, together, threads, [&](index begin, index end) {
-      for (index t = begin; t < end; ++t) {
-        const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
-        const index last = min_of(fold, (b + 1) * c.rows);
-        const T* from = x + o * fold * inner;
-        ExpSum* found = parts + (o * c.blocks + b) * inner;
-        over_lanes<T>(j0, min_of(inner, j0 + c.width), [&](index j, auto part) KCORE_INLINE_LAMBDA {
-          exp_sums_of_columns(b * c.rows, last, inner, from + j, found + j, part, min_of(lanes, inner - j));
-        });
-      }
+    c.over(threads, [&](index o, index b, index r0, index rows, index j0, index width, int) {
+      const T* from = x + o * fold * inner;
+      ExpSum* found = parts + (o * c.blocks + b) * inner;
+      over_lanes<T>(j0, j0 + width, [&](index j, auto part) KCORE_INLINE_LAMBDA {
+        exp_sums_of_columns(r0, r0 + rows, inner, from + j, found + j, part, min_of(lanes, inner - j));
+      });
     });
     for (index o = 0; o < outer; ++o)
       for (index j = 0; j < inner; ++j) {
@@ -338,27 +339,16 @@ bool logsumexps(index outer, index fold, index inner, const T* x, T* y, int thre
     });
     return true;
   }
-  constexpr index part = 4096, most = 16 * part;
-  const index blocks = ceil_div(fold, most);
-  Scratch scratch(room<ExpSum>(outer * blocks));
-  if (!scratch) return false;
-  ExpSum* parts = take<ExpSum>(scratch, outer * blocks);
-  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
-                  [&](index begin, index end) {
-                    for (index t = begin; t < end; ++t) {
-                      ExpSum all;
-                      const index last = min_of(fold, (t % blocks + 1) * most);
-                      for (index i = t % blocks * most; i < last; i += part)
-                        exp_sum_of_row(min_of(part, last - i), x + t / blocks * fold + i, all);
-                      parts[t] = all;
-                    }
-                  });
-  for (index r = 0; r < outer; ++r) {
-    ExpSum all = parts[r * blocks];
-    for (index b = 1; b < blocks; ++b) all.join(parts[r * blocks + b].peak, parts[r * blocks + b].total);
+  const auto found = [&](index n, const T* x) {
+    ExpSum all;
+    over_parts(n, [&](index i, index count) { exp_sum_of_row(count, x + i, all); });
+    return all;
+  };
+  return fold_rows<ExpSum>(outer, fold, x, threads, found, [&](index r, const ExpSum* parts, index blocks) {
+    ExpSum all = parts[0];
+    for (index b = 1; b < blocks; ++b) all.join(parts[b].peak, parts[b].total);
     y[r] = static_cast<T>(all.log());
-  }
-  return true;
+  });
 }
 
 }  // namespace KCORE_LEVEL

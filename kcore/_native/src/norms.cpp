@@ -286,13 +286,12 @@ __attribute__((noinline)) void column_dots(index rows, index cols, const T* g, c
     }
 }
 
-// One o of normalize_columns. `parts` and `sums` are working memory.
+// One o of normalize_columns. `parts`, `middle` and `square` are working memory.
 template <class T>
 __attribute__((noinline)) void normalize_sample(index rows, index cols, index groups, const T* x,
                                                 const T* gamma, const T* beta, double epsilon,
-                                                T* y, T* mean, T* variance, T* parts, double* sums,
-                                                int threads) {
-  double *middle = sums, *square = sums + cols;
+                                                T* y, T* mean, T* variance, T* parts,
+                                                double* middle, double* square, int threads) {
   const index size = cols / groups;
   column_moments(rows, cols, size, x, parts, middle, square, threads);
   T *centre = parts, *factor = parts + cols;  // the parts are summed up
@@ -319,18 +318,12 @@ template <class T>
 bool normalize_columns(index outer, index rows, index cols, index groups, const T* x,
                        const T* gamma, const T* beta, double epsilon, T* y, T* mean, T* variance,
                        int threads) {
-  const int slots = slots_of(outer, threads);
-  const index size = column_parts(rows, cols);
-  Scratch scratch(room<T>(size * slots) + room<double>(2 * cols * slots));
-  if (!scratch) return false;
-  T* parts = take<T>(scratch, size * slots);
-  double* sums = take<double>(scratch, 2 * cols * slots);
-  share_out(outer, rows * cols, threads, [&](index o, int slot, int team) {
+  const auto of_sample = [&](index o, T* parts, double* middle, double* square, int team) {
     const index at = o * rows * cols, q = o * groups;
     normalize_sample(rows, cols, groups, x + at, gamma, beta, epsilon, y + at, mean + q,
-                     variance + q, parts + slot * size, sums + slot * 2 * cols, team);
-  });
-  return true;
+                     variance + q, parts, middle, square, team);
+  };
+  return over_samples<T>(outer, rows, cols, column_parts(rows, cols), false, threads, of_sample, [](double*) {});
 }
 
 // One o of normalize_columns_grad: dx, and its shares of dbeta and dgamma.
@@ -375,29 +368,25 @@ bool normalize_columns_grad(index outer, index rows, index cols, index groups, c
                             const T* x, const T* gamma, const T* mean, const T* variance,
                             const T* g_mean, const T* g_variance, double epsilon, T* dx, T* dgamma,
                             T* dbeta, int threads) {
-  const int slots = slots_of(outer, threads);
-  const index size = column_parts(rows, cols) + 4 * cols;
-  Scratch scratch(room<T>(size * slots) + room<double>(2 * cols * outer));
-  if (!scratch) return false;
-  T* parts = take<T>(scratch, size * slots);
-  double* shares = take<double>(scratch, 2 * cols * outer);
-  share_out(outer, rows * cols, threads, [&](index o, int slot, int team) {
+  const auto of_sample = [&](index o, T* parts, double* to_beta, double* to_gamma, int team) {
     const index at = o * rows * cols, q = o * groups;
-    double *to_beta = shares + 2 * cols * o, *to_gamma = to_beta + cols;
     normalize_sample_grad(rows, cols, groups, g + at, x + at, gamma, mean + q, variance + q,
                           g_mean ? g_mean + q : nullptr, g_variance ? g_variance + q : nullptr,
-                          epsilon, dx + at, to_beta, to_gamma, parts + slot * size, team);
-  });
-  for (index j = 0; j < cols; ++j) {
-    double to_beta = 0, to_gamma = 0;
-    for (index o = 0; o < outer; ++o) {
-      to_beta += shares[2 * cols * o + j];
-      to_gamma += shares[2 * cols * o + cols + j];
+                          epsilon, dx + at, to_beta, to_gamma, parts, team);
+  };
+  const auto joined = [&](const double* shares) {
+    for (index j = 0; j < cols; ++j) {
+      double to_beta = 0, to_gamma = 0;
+      for (index o = 0; o < outer; ++o) {
+        to_beta += shares[2 * cols * o + j];
+        to_gamma += shares[2 * cols * o + cols + j];
+      }
+      dbeta[j] = static_cast<T>(to_beta);
+      dgamma[j] = static_cast<T>(to_gamma);
     }
-    dbeta[j] = static_cast<T>(to_beta);
-    dgamma[j] = static_cast<T>(to_gamma);
-  }
-  return true;
+  };
+  const index size = column_parts(rows, cols) + 4 * cols;
+  return over_samples<T>(outer, rows, cols, size, true, threads, of_sample, joined);
 }
 
 KCORE_EXPORT(norms, NormKernels, KCORE_NORMS_KERNELS)

@@ -60,26 +60,14 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
     });
     return true;
   }
-  if (inner == 1) {
-    const index most = 2 * block_elements, blocks = ceil_div(fold, most);
-    Scratch scratch(room<double>(outer * blocks));
-    if (!scratch) return false;
-    double* parts = take<double>(scratch, outer * blocks);
-    parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
-                    [&](index begin, index end) {
-                      for (index t = begin; t < end; ++t) {
-                        const index first = t % blocks * most;
-                        parts[t] = sum_of_row(min_of(most, fold - first),
-                                              x + t / blocks * fold + first, squares);
-                      }
-                    });
-    for (index r = 0; r < outer; ++r) {
-      double total = 0;
-      for (index b = 0; b < blocks; ++b) total += parts[r * blocks + b];
-      y[r] = static_cast<T>(total / divisor);
-    }
-    return true;
-  }
+  if (inner == 1)
+    return fold_rows<double>(
+        outer, fold, x, threads, [&](index n, const T* x) { return sum_of_row(n, x, squares); },
+        [&](index r, const double* parts, index blocks) {
+          double total = 0;
+          for (index b = 0; b < blocks; ++b) total += parts[b];
+          y[r] = static_cast<T>(total / divisor);
+        });
   const Columns c(outer, fold, inner);
   const int team = threads < 1 ? 1 : threads;
   const index most = c.width + 4 * lanes;  // of columns, with several rows as one
@@ -88,11 +76,7 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
   double* parts = take<double>(scratch, outer * c.blocks * inner);
   T* rows_of_sums = take<T>(scratch, static_cast<index>(room<T>(most) / sizeof(T)) * team);
   double* rows_of_totals = take<double>(scratch, static_cast<index>(room<double>(most) / sizeof(double)) * team);
-  const index each = c.blocks * c.pieces;
-  const auto task = [&](index t, int slot) {
-    const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
-    const index r0 = b * c.rows, rows = min_of(fold, r0 + c.rows) - r0;
-    const index width = min_of(inner, j0 + c.width) - j0;
+  c.over(threads, [&](index o, index b, index r0, index rows, index j0, index width, int slot) {
     const T* from = x + (o * fold + r0) * inner + j0;
     double* totals = parts + (o * c.blocks + b) * inner + j0;
     T* sums = rows_of_sums + slot * static_cast<index>(room<T>(most) / sizeof(T));
@@ -113,11 +97,6 @@ bool sums(index outer, index fold, index inner, const T* x, bool squares, double
     add(groups, group * inner, group * inner, from, wide);
     add(rows - groups * group, inner, inner, from + groups * group * inner, totals);
     for (index j = 0; j < group * inner; ++j) totals[j % inner] += wide[j];
-  };
-  // Several small ones make one piece of work.
-  const index together = max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
-  parallel_for(ceil_div(outer * each, together), threads, [&](index p, int slot) {
-    for (index t = p * together; t < min_of(outer * each, (p + 1) * together); ++t) task(t, slot);
   });
   for (index o = 0; o < outer; ++o) {
     double* total = parts + o * c.blocks * inner;
@@ -205,39 +184,25 @@ bool joined_peaks(index outer, index fold, index inner, const T* x, T* y, int th
     });
     return true;
   }
-  const Columns c = inner == 1 ? Columns(1, 1, 1) : Columns(outer, fold, inner);
-  const index most = 2 * block_elements, blocks = inner == 1 ? ceil_div(fold, most) : c.blocks;
-  Scratch scratch(room<T>(outer * blocks * inner));
-  if (!scratch) return false;
-  T* parts = take<T>(scratch, outer * blocks * inner);
   if (inner == 1)
-    parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
-                    [&](index begin, index end) {
-                      for (index t = begin; t < end; ++t) {
-                        const index first = t % blocks * most;
-                        parts[t] = peak_of_row(min_of(most, fold - first),
-                                               x + t / blocks * fold + first, join);
-                      }
-                    });
-  else {
-    const index each = c.blocks * c.pieces;
-    const index together =
-        max_of<index>(1, block_elements / (min_of(c.rows, max_of<index>(fold, 1)) * c.width));
-    parallel_blocks(outer * each, together, threads, [&](index begin, index end) {
-      for (index t = begin; t < end; ++t) {
-        const index o = t / each, b = t % each / c.pieces, j0 = t % c.pieces * c.width;
-        const index r0 = b * c.rows, rows = min_of(fold, r0 + c.rows) - r0;
-        const index width = min_of(inner, j0 + c.width) - j0;
-        const T* from = x + (o * fold + r0) * inner + j0;
-        T* best = parts + (o * c.blocks + b) * inner + j0;
-        peaks_of_columns(rows, inner, width, from, best, join);
-      }
-    });
-  }
+    return fold_rows<T>(
+        outer, fold, x, threads, [&](index n, const T* x) { return peak_of_row(n, x, join); },
+        [&](index r, const T* parts, index blocks) {
+          y[r] = parts[0];
+          for (index b = 1; b < blocks; ++b) y[r] = join(y[r], parts[b]);
+        });
+  const Columns c(outer, fold, inner);
+  Scratch scratch(room<T>(outer * c.blocks * inner));
+  if (!scratch) return false;
+  T* parts = take<T>(scratch, outer * c.blocks * inner);
+  c.over(threads, [&](index o, index b, index r0, index rows, index j0, index width, int) {
+    const T* from = x + (o * fold + r0) * inner + j0;
+    peaks_of_columns(rows, inner, width, from, parts + (o * c.blocks + b) * inner + j0, join);
+  });
   for (index o = 0; o < outer; ++o) {
-    const T* found = parts + o * blocks * inner;
+    const T* found = parts + o * c.blocks * inner;
     for (index j = 0; j < inner; ++j) y[o * inner + j] = found[j];
-    for (index b = 1; b < blocks; ++b)
+    for (index b = 1; b < c.blocks; ++b)
       for (index j = 0; j < inner; ++j)
         y[o * inner + j] = join(y[o * inner + j], found[b * inner + j]);
   }
@@ -467,8 +432,7 @@ bool products(index outer, index fold, index inner, const T* x, T* y, int thread
       for (; r < fold; ++r) multiply_rows<1>(n, from + r * inner, inner, totals);
       for (index j = 0; j < n; ++j) y[o * inner + j0 + j] = static_cast<T>(totals[j]);
     });
-  const index most = 2 * block_elements, blocks = ceil_div(fold, most);
-  if (blocks == 1) {
+  if (fold <= longest_block) {
     parallel_blocks(outer, rows_together(fold), threads, [&](index begin, index end) {
       index r = begin;
       if (fold <= short_row<T>)  // four chains at a time
@@ -483,18 +447,9 @@ bool products(index outer, index fold, index inner, const T* x, T* y, int thread
     });
     return true;
   }
-  Scratch scratch(room<double>(outer * blocks));
-  if (!scratch) return false;
-  double* parts = take<double>(scratch, outer * blocks);
-  parallel_blocks(outer * blocks, max_of<index>(1, block_elements / fold), threads,
-                  [&](index begin, index end) {
-                    for (index t = begin; t < end; ++t) {
-                      const index first = t % blocks * most;
-                      parts[t] = product_of_row(min_of(most, fold - first), x + t / blocks * fold + first);
-                    }
-                  });
-  for (index r = 0; r < outer; ++r) y[r] = static_cast<T>(product_of_row(blocks, parts + r * blocks));
-  return true;
+  return fold_rows<double>(
+      outer, fold, x, threads, [](index n, const T* x) { return product_of_row(n, x); },
+      [&](index r, const double* parts, index blocks) { y[r] = static_cast<T>(product_of_row(blocks, parts)); });
 }
 
 KCORE_EXPORT(reduce, ReduceKernels, KCORE_REDUCE_KERNELS)

@@ -23,27 +23,60 @@ void softmax(index rows, index cols, const T* x, T* y, int threads) {
   });
 }
 
+// Calls f(Vectors<n>) and is true if n = count for a n from 1 to `most`.
+template <int most, class F>
+KCORE_INLINE bool counted(index count, F&& f) {
+  if constexpr (most > 0) {
+    if (count != most) return counted<most - 1>(count, f);
+    f(Vectors<most>{});
+    return true;
+  }
+  return false;
+}
+
+// softmax_grad of a row of n vectors, which stay in registers; the last of them is a `part`.
+template <int n, class T, class P>
+KCORE_INLINE void short_softmax_grad(const T* g, const T* y, T* dx, P part) {
+  constexpr index lanes = Simd<T>::lanes;
+  Vec<T> gs[n], ys[n], sum{};
+#pragma GCC unroll 8
+  for (int k = 0; k < n; ++k) {
+    gs[k] = k == n - 1 ? part.get(g + k * lanes) : load(g + k * lanes);
+    ys[k] = k == n - 1 ? part.get(y + k * lanes) : load(y + k * lanes);
+    sum += gs[k] * ys[k];
+  }
+  const T mean = static_cast<T>(sum_lanes<T>(sum));
+#pragma GCC unroll 8
+  for (int k = 0; k < n; ++k) {
+    const Vec<T> v = ys[k] * (gs[k] - mean);
+    if (k == n - 1)
+      part.put(dx + k * lanes, v);
+    else
+      store(dx + k * lanes, v);
+  }
+}
+
 // y * (g - sum(g * y))
 template <class T>
 void softmax_grad(index rows, index cols, const T* g, const T* y, T* dx, int threads) {
-  const auto row = [&](index at, T mean) {
+  constexpr index lanes = Simd<T>::lanes;
+  const auto each_short = [&](auto count) {
+    constexpr int n = decltype(count)::count;
+    over_rows(rows, cols, threads, [&](index at) {
+      if (cols == n * lanes)
+        short_softmax_grad<n>(g + at, y + at, dx + at, Whole{});
+      else
+        short_softmax_grad<n>(g + at, y + at, dx + at, Part{cols - (n - 1) * lanes});
+    });
+  };
+  if (counted<KCORE_VECTOR_BYTES / 8>(ceil_div(cols, lanes), each_short)) return;  // two of each for half of the registers
+  over_rows(rows, cols, threads, [&](index at) {
+    const T mean = static_cast<T>(sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
+      return part.get(g + at + i) * part.get(y + at + i);
+    }));
     over_lanes<T>(0, cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
       part.put(dx + at + i, part.get(y + at + i) * (part.get(g + at + i) - mean));
     });
-  };
-  const auto one = [&](index at) {
-    row(at, static_cast<T>(sum_over<T>(cols, [&](index i, auto part) KCORE_INLINE_LAMBDA {
-          return part.get(g + at + i) * part.get(y + at + i);
-        })));
-  };
-  if (cols > short_row<T>) return over_rows(rows, cols, threads, one);
-  over_short_rows<T>(rows, cols, threads, [&](index r, index n) {
-    if (n == 1) return one(r * cols);
-    T means[Simd<T>::lanes];
-    store(means, joined_rows<T>(cols, g + r * cols, Add<T>{}, [&](index, const T* p, auto part) KCORE_INLINE_LAMBDA {
-            return part.get(p) * part.get(y + (p - g));
-          }));
-    for (index k = 0; k < n; ++k) row((r + k) * cols, means[k]);
   });
 }
 

@@ -158,11 +158,63 @@ struct Part {
     store_part(p, n, v);
   }
 };
+template <class T>
+KCORE_INLINE index lanes_of(Whole) {
+  return Simd<T>::lanes;
+}
+template <class T>
+KCORE_INLINE index lanes_of(Part part) {
+  return part.n;
+}
 template <class T, class F>
 KCORE_INLINE void over_lanes(index begin, index end, F&& f) {
   index i = begin;
   for (; i + Simd<T>::lanes <= end; i += Simd<T>::lanes) f(i, Whole{});
   if (i < end) f(i, Part{end - i});
+}
+
+// Bit k says whether lane k of a comparison is true.
+template <class T>
+KCORE_INLINE std::uint32_t bits_of(typename Bits<T>::V found) {
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512DQ__)
+  if constexpr (sizeof(T) == 4)
+    return _mm512_movepi32_mask((__m512i)found);
+  else
+    return _mm512_movepi64_mask((__m512i)found);
+#elif KCORE_VECTOR_BYTES == 32 && defined(__AVX__)
+  if constexpr (sizeof(T) == 4)
+    return _mm256_movemask_ps((__m256)found);
+  else
+    return _mm256_movemask_pd((__m256d)found);
+#elif KCORE_VECTOR_BYTES == 16 && defined(__SSE2__)
+  if constexpr (sizeof(T) == 4)
+    return _mm_movemask_ps((__m128)found);
+  else
+    return _mm_movemask_pd((__m128d)found);
+#else
+  std::uint32_t bits = 0;
+  for (index k = 0; k < Simd<T>::lanes; ++k) bits |= static_cast<std::uint32_t>(found[k] & 1) << k;
+  return bits;
+#endif
+}
+// v where the bits from bit i on are set, else 0, for a lane each; `i` is a multiple of the lanes.
+template <class T, class P>
+KCORE_INLINE Vec<T> where_bits(const unsigned char* bits, index i, P part, Vec<T> v) {
+  typedef typename Bits<T>::Word Word;
+  Word word = 0;
+  for (index at = 0; at < lanes_of<T>(part); at += 8) word |= static_cast<Word>(bits[(i + at) / 8]) << at;
+  word >>= i % 8;
+#if KCORE_VECTOR_BYTES == 64 && defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (Vec<T>)_mm512_maskz_mov_ps(static_cast<__mmask16>(word), (__m512)v);
+  else
+    return (Vec<T>)_mm512_maskz_mov_pd(static_cast<__mmask8>(word), (__m512d)v);
+#else
+  typedef typename Bits<T>::U Uint;
+  Uint mine;
+  for (index lane = 0; lane < Simd<T>::lanes; ++lane) mine[lane] = Word{1} << lane;
+  return (Vec<T>)((Uint)v & (Uint)(((word - Uint{}) & mine) != 0));
+#endif
 }
 
 // Walks [0, end) `most` vectors at a time, so that memory is read and written in longer pieces, and the

@@ -293,14 +293,13 @@ struct Sigmoid {
 };
 template <class T>
 KCORE_INLINE Sigmoid<T> sigmoid_and_slope(Vec<T> x) {
-  const Vec<T> e = exp_below_0<T>(-magnitude<T>(x)), one = broadcast<T>(1);
-  const Vec<T> part = one / (e + one);
-  return {(x < 0 ? e : one) * part, e * part * part};
+  const Vec<T> e = exp_below_0<T>(-magnitude<T>(x));
+  const Vec<T> value = (x < 0 ? e : broadcast<T>(1)) / (e + T(1));
+  return {value, value * (x < 0 ? T(1) - value : e * value)};
 }
 template <class T>
 KCORE_INLINE Vec<T> sigmoid_of(Vec<T> x) {
-  const Vec<T> e = exp_below_0<T>(-magnitude<T>(x));
-  return (x < 0 ? e : broadcast<T>(1)) / (e + T(1));
+  return sigmoid_and_slope<T>(x).value;
 }
 
 template <class T>

@@ -152,7 +152,7 @@ def _specialized(
     scope: dict[str, Any] = {"definition": definition, "slowly": slowly, "tape": tape, "tracer": tracer}
     scope |= {"Node": tape.Node}
     tensors: list[str] = []  # statements: while recording, an argument is asked for its node before it is used
-    call, recorded, kept, parents, found = [], [], [], [], []
+    call, recorded, values, kept, parents, found = [], [], [], [], [], []
     for i, (source, step, role) in enumerate(zip(sources, steps, op.roles.values(), strict=True)):
         a, value, parent = f"a{i}", f"a{i}", "None"
         scope |= {f"step{i}": step, f"v{i}": source.value}
@@ -179,6 +179,7 @@ def _specialized(
             recorded.append(f"{x}.view(ndarray)")
             found.append(f"{n} is not None")
             value, parent = x, f"({n}, {x}._output, {x}.shape, {x}.dtype) if {n} is not None else None"
+        values.append(value)
         if role != "plain":
             parents.append(parent)
         if rule is not None and i < len(rule.keeps):
@@ -195,11 +196,13 @@ def _specialized(
     if differentiable and (rule is None or not found):
         lines += ["    if tape.active:", f"        return slowly({args})"]
     elif differentiable:
-        scope |= {"rule": rule.function}  # type: ignore[union-attr]
+        scope |= {"rule": rule.function, "rather": rule.rather}  # type: ignore[union-attr]
+        tried = [f"y = rather({', '.join(values)})", "if y is not None:", "    return y"]
         lines += [
             "    if tape.active:",
             *(f"        {line}" for line in tensors),
             f"        if {' or '.join(found)}:",
+            *(f"            {line}" for line in tried if rule.rather),  # type: ignore[union-attr]
             # A definition may hand an argument back; a node must not end up on the caller's tensor.
             f"            y = asarray(definition({', '.join(recorded)})).view(Tensor)",
             f"            Node(rule, [{', '.join(kept)}], [{', '.join(parents)}], y, {rule.keeps_y})",  # type: ignore[union-attr]

@@ -9,13 +9,12 @@ import numpy as np
 
 from kcore import _native, ops
 from kcore._native.threads import threads_for
-from kcore.backends.reference.curve import curve, curve_grad
-from kcore.backends.reference.tape import vjp
+from kcore.backends.reference.curve import FEW, curve, curve_grad, with_slope_kept
+from kcore.backends.reference.layouts import contiguous
+from kcore.backends.reference.tape import recorded_rather_as, vjp
 from kcore.ops.activate import _SELU_ALPHA, _SELU_SCALE
 from kcore.ops.mechanism import Plan, Tensor, private_op
-
-# Below this many elements a NumPy call is as fast as a kernel with its checks.
-_FEW = 1 << 12
+from kcore.ops.symbolic import Spec
 
 
 def _has_kernel(x: np.ndarray) -> bool:
@@ -26,12 +25,12 @@ def _over_rows(kernel: Callable, axis: tuple[int, ...], *arrays: np.ndarray) -> 
     """A kernel on matrices, whose rows are the elements along `axis`."""
     shape = arrays[0].shape
     if axis == (len(shape) - 1,):  # nearly all
-        rows = [np.ascontiguousarray(a).reshape(-1, shape[-1]) for a in arrays]
+        rows = [contiguous(a).reshape(-1, shape[-1]) for a in arrays]
         return kernel(*rows, threads_for(arrays[0].size)).reshape(shape)
     last = tuple(range(len(shape) - len(axis), len(shape)))
     columns = math.prod(shape[a] for a in axis)
     moved = arrays if axis == last else [np.moveaxis(a, axis, last) for a in arrays]
-    y = kernel(*(np.ascontiguousarray(a).reshape(-1, columns) for a in moved), threads_for(arrays[0].size))
+    y = kernel(*(contiguous(a).reshape(-1, columns) for a in moved), threads_for(arrays[0].size))
     y = y.reshape(moved[0].shape)
     return y if axis == last else np.moveaxis(y, last, axis)
 
@@ -44,7 +43,7 @@ def _relu_definition(x):
 
 
 def relu(x):
-    if x.size > _FEW and _has_kernel(x) and x.flags.c_contiguous:
+    if x.size > FEW and _has_kernel(x) and x.flags.c_contiguous:
         return _native.kernels.relu(x, threads_for(x.size))
     return _relu_definition(x)
 
@@ -56,7 +55,7 @@ def _relu_grad_definition(g, y):
 @private_op(rule=lambda g, y: Plan(g.shape, g.dtype))
 def relu_grad(g: Tensor, y: Tensor):
     """0 where y is 0, else g: the gradient of `relu`."""
-    if g.size > _FEW // 8 and _has_kernel(g) and g.flags.c_contiguous and y.flags.c_contiguous and g.dtype == y.dtype:
+    if g.size > FEW // 8 and _has_kernel(g) and g.flags.c_contiguous and y.flags.c_contiguous and g.dtype == y.dtype:
         return _native.kernels.relu_grad(g, y, threads_for(g.size))
     return _relu_grad_definition(g, y)
 
@@ -69,6 +68,36 @@ def _(g, y, x):
 @vjp(relu_grad)
 def _(g, dx, g0, y):
     return relu_grad(g, y), None
+
+
+# What is large leaves its gradient a bit for each element: that is read faster than y.
+
+
+@recorded_rather_as(ops.relu)
+def _(x):
+    return relu_with_bits(x)[0] if x.size > FEW and _has_kernel(x) else None
+
+
+@private_op(rule=lambda x: Plan.many((Spec(x.shape, x.dtype), Spec(((math.prod(x.shape) + 7) // 8,), "uint8"))))
+def relu_with_bits(x: Tensor):
+    """`relu` by a kernel; and where it is not 0, a bit for each element, the lowest first."""
+    return _native.kernels.relu_with_bits(contiguous(x), threads_for(x.size))
+
+
+@vjp(relu_with_bits)
+def _(gs, ys, x):
+    return relu_bits_grad(gs[0], ys[1])
+
+
+@private_op(rule=lambda g, bits: Plan(g.shape, g.dtype))
+def relu_bits_grad(g: Tensor, bits: Tensor):
+    """g where the bits of `relu_with_bits` are set, else 0."""
+    return _native.kernels.relu_bits_grad(contiguous(g), bits, threads_for(g.size))
+
+
+@vjp(relu_bits_grad)
+def _(h, dx, g, bits):
+    return relu_bits_grad(h, bits), None
 
 
 def relu6(x):
@@ -111,6 +140,11 @@ def _(g, y, x, alpha):
     return curve_grad(g, x, "elu", float(alpha), 1.0)
 
 
+@recorded_rather_as(ops.elu)
+def _(x, alpha):
+    return with_slope_kept(x, "elu", float(alpha), 1.0)
+
+
 def selu(x):
     return _elu(x, _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE)
 
@@ -118,6 +152,11 @@ def selu(x):
 @vjp(ops.selu)
 def _(g, y, x):
     return curve_grad(g, x, "elu", _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE)
+
+
+@recorded_rather_as(ops.selu)
+def _(x):
+    return with_slope_kept(x, "elu", _SELU_SCALE * _SELU_ALPHA, _SELU_SCALE)
 
 
 # -- sigmoids ---------------------------------------------------------------------------
@@ -152,6 +191,11 @@ def _(g, y, x):
     return curve_grad(g, x, "softplus")
 
 
+@recorded_rather_as(ops.softplus)
+def _(x):
+    return with_slope_kept(x, "softplus")
+
+
 def log_sigmoid(x):
     return curve("log_sigmoid", x, lambda x: -_softplus_definition(-x))
 
@@ -159,6 +203,11 @@ def log_sigmoid(x):
 @vjp(ops.log_sigmoid)
 def _(g, y, x):
     return curve_grad(g, x, "log_sigmoid")
+
+
+@recorded_rather_as(ops.log_sigmoid)
+def _(x):
+    return with_slope_kept(x, "log_sigmoid")
 
 
 def _silu_definition(x):
@@ -173,6 +222,11 @@ def silu(x):
 @vjp(ops.silu)
 def _(g, y, x):
     return curve_grad(g, x, "silu")
+
+
+@recorded_rather_as(ops.silu)
+def _(x):
+    return with_slope_kept(x, "silu")
 
 
 def _gelu_tanh_definition(x):
@@ -198,6 +252,11 @@ def gelu(x, approximate):
 @vjp(ops.gelu)
 def _(g, y, x, approximate):
     return curve_grad(g, x, "gelu_tanh" if approximate else "gelu")
+
+
+@recorded_rather_as(ops.gelu)
+def _(x, approximate):
+    return with_slope_kept(x, "gelu_tanh" if approximate else "gelu")
 
 
 def _hard_sigmoid_definition(x):

@@ -9,10 +9,9 @@ import numpy as np
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import activate, convolution, half, reduce
-from kcore.backends.reference.activate import _FEW
 from kcore.backends.reference.conv import conv_input_grad, conv_kernel_grad
 from kcore.backends.reference.convolution import How
-from kcore.backends.reference.curve import curve_grad
+from kcore.backends.reference.curve import FEW, curve_grad
 from kcore.backends.reference.elementwise import tanh
 from kcore.backends.reference.ending import ENDS, Ending
 from kcore.backends.reference.layouts import from_last, to_last
@@ -39,7 +38,7 @@ def _finished(y, bias, activation):
     """activation(y + bias), in y itself where there are kernels for it."""
     if bias is None and activation == "linear":
         return y
-    if y.size > _FEW and _native.available and y.dtype.char in "fd" and y.ndim == 2:
+    if y.size > FEW and _native.available and y.dtype.char in "fd" and y.ndim == 2:
         return _activated(y, bias, activation, y)
     if bias is not None:
         with quiet():

@@ -10,6 +10,11 @@ from kcore import _native
 from kcore._native.threads import threads_for
 
 
+def contiguous(x: np.ndarray) -> np.ndarray:
+    """x, or a copy whose elements lie side by side, as kernels take them."""
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
 def to_last(x: np.ndarray, layout: str) -> np.ndarray:
     """Images as channels-last; a view where there is no kernel to move them."""
     if layout == "channels_last":

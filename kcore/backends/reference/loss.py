@@ -14,6 +14,7 @@ from kcore._native.threads import threads_for
 from kcore.backends.reference import tape
 from kcore.backends.reference.activate import log_softmax as _log_softmax
 from kcore.backends.reference.activate import softmax as _softmax
+from kcore.backends.reference.layouts import contiguous
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.loss import _without
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -41,11 +42,11 @@ def _score_rows(output, from_logits, axis) -> bool:
 
 
 def _matrix(x):
-    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+    return contiguous(x).reshape(-1, x.shape[-1])
 
 
 def _spread(g, shape):
-    return np.ascontiguousarray(g if g.shape == shape else np.broadcast_to(g, shape))
+    return contiguous(g if g.shape == shape else np.broadcast_to(g, shape))
 
 
 def _numbers(target):
@@ -54,7 +55,7 @@ def _numbers(target):
 
 def sparse_categorical_crossentropy(target, output, from_logits, axis):
     if _logit_rows(output, from_logits, axis):
-        return labelled_crossentropy.op.definition(target, output)[0]
+        return _labelled(target, output, False)[0]
     if _score_rows(output, from_logits, axis):
         loss = _native.kernels.picked_crossentropy_rows(
             _matrix(output), _numbers(target), config.epsilon(), threads_for(output.size)
@@ -112,12 +113,16 @@ def _(g, y, target, output, from_logits, axis):
     return None, sparse_crossentropy_grad(g, target, output, from_logits, axis)
 
 
-@recorded_as(sparse_crossentropy_grad)
-def _sparse_gradient(g, target, output, from_logits, axis):
+def _hot(target, output, axis):
+    """1 at each target, in the shape of the output: zeros for a number that is no class."""
     if target.ndim < output.ndim:
         target = ops.expand_dims(target, axis)
-    # A number that is no class has a row of zeros here, and so no gradient.
-    hot = ops.one_hot(ops.squeeze(target, axis), output.shape[axis], axis=axis, dtype=dtypes.name_of(output.dtype))
+    return ops.one_hot(ops.squeeze(target, axis), output.shape[axis], axis=axis, dtype=dtypes.name_of(output.dtype))
+
+
+@recorded_as(sparse_crossentropy_grad)
+def _(g, target, output, from_logits, axis):
+    hot = _hot(target, output, axis)
     g = ops.expand_dims(g, axis)
     if from_logits:
         return g * (ops.softmax(output, axis) * ops.sum(hot, axis, keepdims=True) - hot)
@@ -130,43 +135,51 @@ def _sparse_gradient(g, target, output, from_logits, axis):
     return rise - fall * hot
 
 
-# Kernels of logits keep two numbers of each row: softmax = exp(logits - peak) * share. So a gradient is one pass.
+# A kernel of logits keeps their exponentials instead of them, so that the gradient is a product, and a number for each row:
+# softmax = exps * share. These have no gradient of their own: where there may be a second derivative, logits are kept.
 
 
-def _with_shares(target: Spec, output: Spec) -> Plan:
-    rows = Spec((math.prod(output.shape[:-1]),), output.dtype)
-    return Plan.many((Spec(output.shape[:-1], output.dtype), rows, rows))
+def _with_exponentials(target: Spec, output: Spec) -> Plan:
+    loss = Spec(output.shape[:-1], output.dtype)
+    return Plan.many((loss, Spec(output.shape, output.dtype), Spec((math.prod(loss.shape),), output.dtype)))
 
 
-@private_op(rule=_with_shares)
+@private_op(rule=_with_exponentials)
 def labelled_crossentropy(target: Tensor, output: Tensor):
     """`sparse_categorical_crossentropy` of logits along the last axis, by a kernel; and what it keeps."""
+    loss, exps, share = _labelled(target, output, True)
+    return loss, exps.reshape(output.shape), share
+
+
+def _labelled(target, output, kept):
     rows = _matrix(output), _numbers(target)
-    loss, *kept = _native.kernels.sparse_crossentropy_rows(*rows, threads_for(output.size))
+    loss, *kept = _native.kernels.sparse_crossentropy_rows(*rows, kept, threads_for(output.size))
     return loss.reshape(output.shape[:-1]), *kept
 
 
-@private_op(rule=lambda g, target, output, peak, share: Plan(output.shape, output.dtype, cast={"g": output.dtype}))
-def labelled_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, peak: Tensor, share: Tensor):
-    """The gradient of `labelled_crossentropy` by its output, for its first result; peak and share are its others."""
-    given = _spread(g, output.shape[:-1]), _matrix(output), _numbers(target), peak, share
-    return _native.kernels.sparse_crossentropy_rows_grad(*given, threads_for(output.size)).reshape(output.shape)
+@private_op(rule=lambda g, target, exps, share: Plan(exps.shape, exps.dtype, cast={"g": exps.dtype}))
+def labelled_crossentropy_grad(g: Tensor, target: Tensor, exps: Tensor, share: Tensor):
+    """The gradient of `labelled_crossentropy` by its output, for its first result; exps and share are its others."""
+    given = _spread(g, exps.shape[:-1]), _numbers(target), _matrix(exps), share
+    return _native.kernels.sparse_crossentropy_rows_grad(*given, threads_for(exps.size)).reshape(exps.shape)
 
 
 @vjp(labelled_crossentropy)
 def _(gs, ys, target, output):
-    # What is kept has no gradient of its own: a second derivative takes it from the logits again.
-    return None, labelled_crossentropy_grad(gs[0], target, output, *ys[1:])
+    return None, labelled_crossentropy_grad(gs[0], target, *ys[1:])
 
 
 @recorded_as(labelled_crossentropy_grad)
-def _(g, target, output, peak, share):
-    return _sparse_gradient(g, target, output, True, len(output.shape) - 1)
+def _(g, target, exps, share):
+    hot = _hot(target, exps, len(exps.shape) - 1)
+    inside = ops.greater(ops.sum(hot, -1, keepdims=True), 0)  # the exponentials of other rows are not set
+    p = ops.where(inside, exps * ops.reshape(share, (*exps.shape[:-1], 1)), 0)
+    return ops.expand_dims(g, -1) * (p - hot)
 
 
 @recorded_as(ops.sparse_categorical_crossentropy)
 def _(target, output, from_logits, axis):
-    if _logit_rows(output, from_logits, axis):
+    if _logit_rows(output, from_logits, axis) and not tape.nested():
         return labelled_crossentropy(target, output)[0]
     return sparse_crossentropy(target, output, from_logits, axis)
 
@@ -182,6 +195,14 @@ def categorical_crossentropy(target, output, from_logits, axis):
             q = np.clip(p / np.sum(p, axis, keepdims=True), p.dtype.type(epsilon), p.dtype.type(1 - epsilon))
             total = np.sum(target * np.log(q), axis)
     return np.negative(total).astype(output.dtype)
+
+
+# A kernel keeps two numbers of each row: softmax = exp(logits - peak) * share. So a gradient is one pass.
+
+
+def _with_shares(target: Spec, output: Spec) -> Plan:
+    rows = Spec((math.prod(output.shape[:-1]),), output.dtype)
+    return Plan.many((Spec(output.shape[:-1], output.dtype), rows, rows))
 
 
 @private_op(rule=_with_shares)

@@ -10,7 +10,7 @@ from kcore import _native, config, dtypes, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference import half
 from kcore.backends.reference.ending import Ending, end, factor_of
-from kcore.backends.reference.layouts import from_last, to_last
+from kcore.backends.reference.layouts import contiguous, from_last, to_last
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.normalize import _along, _narrow, _wide
@@ -95,11 +95,11 @@ def _shaped(gradient, part):
 
 
 def _flat(part):
-    return None if part is None else np.ascontiguousarray(part).reshape(-1)
+    return None if part is None else contiguous(part).reshape(-1)
 
 
 def _rows_of(x, axis):
-    return np.ascontiguousarray(x).reshape(-1, math.prod(x.shape[a] for a in axis))
+    return contiguous(x).reshape(-1, math.prod(x.shape[a] for a in axis))
 
 
 def _normalized(x: Spec, gamma, beta, axis, epsilon, centre) -> Plan:
@@ -204,7 +204,7 @@ def _(x, scale, axis, epsilon):
 def batch_normalization(x, mean, variance, axis, offset, scale, epsilon):
     if axis == (x.ndim - 1,) and _has_kernel(x, mean, variance, offset, scale):
         ending = Ending(None, _flat(mean), factor_of(_flat(variance), _flat(scale), epsilon), _flat(offset))
-        return end(np.ascontiguousarray(x), ending)
+        return end(contiguous(x), ending)
     wide = dtypes.to_numpy(_dtype(x, mean, variance, offset, scale))
     parts = (None if t is None else t.astype(wide, copy=False) for t in (x, mean, variance, offset, scale))
     y, mean, variance, offset, scale = parts
@@ -225,7 +225,7 @@ def _columns(x, axis, samples):
     """x as (samples, rows, channels), of channels along `axis`."""
     if axis != x.ndim - 1:
         x = to_last(x, "channels_first") if axis == 1 else np.moveaxis(x, axis, -1)
-    return np.ascontiguousarray(x).reshape(samples, -1, x.shape[-1])
+    return contiguous(x).reshape(samples, -1, x.shape[-1])
 
 
 def _uncolumned(y, axis, shape):
@@ -270,7 +270,7 @@ def normalize_columns_grad(
 ):
     """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results."""
     columns = _columns(g, axis, samples), _columns(x, axis, samples)
-    parts = _flat(gamma), mean, variance, g_mean, g_variance
+    parts = _flat(gamma), mean, variance, _flat(g_mean), _flat(g_variance)
     dx, *rest = _native.kernels.normalize_columns_grad(*columns, *parts, groups, epsilon, threads_for(x.size))
     return _uncolumned(dx, axis, x.shape), *rest
 

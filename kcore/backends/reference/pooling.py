@@ -15,6 +15,7 @@ import numpy as np
 
 from kcore import _native
 from kcore._native.threads import threads_for
+from kcore.backends.reference.layouts import contiguous
 
 Bounds = tuple[np.ndarray, ...]
 
@@ -205,7 +206,7 @@ def _volume_shape(shape: tuple) -> tuple:
 
 
 def _volume(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x).reshape(_volume_shape(x.shape))
+    return contiguous(x).reshape(_volume_shape(x.shape))
 
 
 def _three(bounds: Bounds) -> Bounds:

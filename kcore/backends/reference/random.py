@@ -9,6 +9,7 @@ import numpy as np
 from kcore import _native
 from kcore._native.threads import threads_for
 from kcore.backends import threefry
+from kcore.backends.reference.layouts import contiguous
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -60,7 +61,7 @@ def _dropped(x, key, rate):
     """(x after dropout, which elements were kept: a bit for each)."""
     threshold = threefry.threshold(1 - rate)
     if _native.available and x.dtype.char in "fd" and threshold < threefry.COUNTERS:
-        x = np.ascontiguousarray(x).reshape(x.shape)
+        x = contiguous(x)
         return _native.kernels.dropout(*threefry.words_of(key), x, threshold, 1 - rate, threads_for(x.size))
     kept = threefry.below(key, x.shape, threshold)
     return _kept(x, kept, rate), np.packbits(kept, bitorder="little")
@@ -80,9 +81,7 @@ def dropped(inputs: Tensor, key: Tensor, rate):
 def dropped_grad(g: Tensor, kept: Tensor, rate):
     """The gradient of `dropped` by its inputs: what it made of them, it makes of g. To draw anew takes eight times as long."""
     if _native.available and g.dtype.char in "fd":
-        return _native.kernels.dropout_grad(
-            np.ascontiguousarray(g).reshape(g.shape), kept, 1 - rate, threads_for(g.size)
-        )
+        return _native.kernels.dropout_grad(contiguous(g), kept, 1 - rate, threads_for(g.size))
     return _kept(g, np.unpackbits(kept, count=g.size, bitorder="little").reshape(g.shape).astype(bool), rate)
 
 

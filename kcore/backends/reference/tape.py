@@ -42,6 +42,11 @@ def recording() -> Iterator[None]:
             active -= 1
 
 
+def nested() -> bool:
+    """Whether what is recorded now may be differentiated twice: a gradient is taken within another."""
+    return active > 1
+
+
 class Node:
     """How tensors were computed.
 
@@ -83,8 +88,7 @@ class Node:
                     y._node = self
         else:
             gs = [
-                incoming[i] if i in incoming else np.broadcast_to(np.zeros((), dtype), shape).view(Tensor)
-                for i, (shape, dtype) in enumerate(self.outputs)
+                incoming[i] if i in incoming else _zeros(shape, dtype) for i, (shape, dtype) in enumerate(self.outputs)
             ]
             if y is not None:
                 y = tuple([r.view(Tensor) for r in y])
@@ -102,6 +106,14 @@ class Node:
             else:
                 flat.append(f)
         return flat
+
+
+_ZERO = bytes(32)  # as large as any element
+
+
+def _zeros(shape: tuple, dtype: Any) -> Tensor:
+    """Zeros that are one element in memory: large ones would take longer to make than many a rule to read."""
+    return np.ndarray(shape, dtype, _ZERO, 0, (0,) * len(shape)).view(Tensor)
 
 
 def reads(rule: Callable) -> frozenset[str]:
@@ -151,6 +163,19 @@ def recorded_as(op: Callable) -> Callable[[Callable], Callable]:
     return register
 
 
+def recorded_rather_as(op: Callable) -> Callable[[Callable], Callable]:
+    """Registers what is tried in place of an op that has a rule, while it is recorded: None from it declines.
+
+    For a gradient that is cheaper, in some cases, from something else than the op's arguments and result.
+    """
+
+    def register(function: Callable) -> Callable:
+        op.op.vjp.rather = function
+        return function
+
+    return register
+
+
 class Detour:
     """Stands where an op's gradient rule would: the function to run instead while recording."""
 
@@ -161,12 +186,13 @@ class Detour:
 
 
 class Rule:
-    """A gradient rule and what it reads: of the result, and of each argument by position."""
+    """A gradient rule and what it reads: of the result, and of each argument by position; and what is tried first."""
 
-    __slots__ = ("function", "keeps", "keeps_y")
+    __slots__ = ("function", "keeps", "keeps_y", "rather")
 
     def __init__(self, function: Callable, keeps_y: bool, keeps: list[bool]) -> None:
         self.function, self.keeps_y, self.keeps = function, keeps_y, keeps
+        self.rather: Callable | None = None
 
 
 def tracked(args: Any) -> bool:
@@ -206,6 +232,10 @@ def run_recorded(rule: Rule | Detour, roles: list[str], fn: Callable, args: list
     """Runs a definition on plain arrays and leaves a node on its result."""
     if isinstance(rule, Detour):
         return rule.function(*args)
+    if rule.rather is not None:
+        found = rule.rather(*args)
+        if found is not None:
+            return found
     y = fn(*[_plain(a) for a in args])
     # A definition may hand an argument back; a node must not end up on the caller's tensor.
     if isinstance(y, (tuple, list)):

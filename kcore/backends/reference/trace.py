@@ -162,6 +162,10 @@ class Capture(state.StatelessScope):
                 return op.vjp.function(*values)
             if op.vjp is None and op.body is not None:
                 return op.body(*values)
+            if op.vjp is not None and op.vjp.rather is not None:
+                found = op.vjp.rather(*values)
+                if found is not None:
+                    return found
         y = self.call(definition, values, outputs)
         if parents is not None and op.vjp is not None:
             keeps = op.vjp.keeps
