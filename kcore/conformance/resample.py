@@ -9,7 +9,7 @@ import scipy.ndimage
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, whole
 
 FIRST = {"data_format": "channels_first"}
 WEIGHED = {"float32": 3e-6, "float64": 5e-15, "float16": 4e-3, "bfloat16": 3e-2}
@@ -244,22 +244,15 @@ Case(
         Sample(draw(3, 4, 5), draw(3, 7, low=-1, high=5), 1, "reflect"),
         Sample(draw(1, 4), draw(2, 5, low=-3, high=4), 1, "mirror", why="an axis of one element is all mirror images"),
         Sample(draw(1, 4), draw(2, 5, low=-3, high=4), 1, "reflect"),
-        Sample(
-            np.array([10.0, 20, 30]),
-            np.array([[-0.5, 0.5, 1.5, 2.5]]),
+        arrays(
+            [10.0, 20, 30],
+            [[-0.5, 0.5, 1.5, 2.5]],
             0,
             expect=[0.0, 20, 30, 0],
             grad=False,
             why="halves go away from zero",
         ),
-        Sample(
-            np.array([10.0, 20, 30]),
-            np.array([[-0.5, 2.25]]),
-            1,
-            fill_value=4.0,
-            expect=[7.0, 23.5],
-            why="blends into the fill",
-        ),
+        arrays([10.0, 20, 30], [[-0.5, 2.25]], 1, fill_value=4.0, expect=[7.0, 23.5], why="blends into the fill"),
         Sample(whole(5, 4), draw(2, 7, low=-1, high=4), 1, grad=False, why="integers are rounded"),
     ],
     errors=[
@@ -305,13 +298,7 @@ Case(
         Sample(draw(2, 3, 5, 4), TURNS, "bilinear", "reflect", **FIRST),
         Sample(draw(5, 6, 2), TURNED, why="one image"),
         Sample(draw(5, 6, 2), TURNS[:1], why="one image, a batch of one transform"),
-        Sample(
-            draw(1, 4, 5, 2),
-            np.array([1.0, 0, 0, 0, 1, 0, 0, 0]),
-            grad=False,
-            expect=draw(1, 4, 5, 2),
-            why="nothing moves",
-        ),
+        arrays(draw(1, 4, 5, 2), [1.0, 0, 0, 0, 1, 0, 0, 0], grad=False, expect=draw(1, 4, 5, 2), why="nothing moves"),
         Sample(whole(1, 4, 5, 2, high=200, dtype="uint8"), TURNED, grad=False, why="integers are rounded"),
     ],
     errors=[
