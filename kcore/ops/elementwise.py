@@ -13,7 +13,7 @@ from typing import Any
 
 import ml_dtypes
 
-from kcore import dtypes, ops
+from kcore import backends, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, alias, op
 from kcore.ops.numerics import complex_of
@@ -392,6 +392,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     >>> ops.cast([1.7, -1.7], "int32")
     Tensor([ 1, -1], dtype=int32)
     """
+    return backends.active().convert(x, dtype)
 
 
 def _rounded(x: Spec, decimals: int) -> Plan:

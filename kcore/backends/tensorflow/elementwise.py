@@ -196,12 +196,6 @@ def right_shift(x, y):
     return tf.bitwise.right_shift(x, tf.minimum(y, tf.constant(x.dtype.size * 8 - 1, y.dtype)))
 
 
-def cast(x, dtype):
-    from kcore.backends.tensorflow import backend
-
-    return backend.convert(x, dtype)
-
-
 def clip(x, x_min, x_max):
     if not _inexact(x):
         return tf.minimum(tf.maximum(x, x_min), x_max)

@@ -92,12 +92,6 @@ def right_shift(x, y):
     return torch.bitwise_right_shift(x, torch.clamp(y, 0, x.element_size() * 8 - 1))
 
 
-def cast(x, dtype):
-    from kcore.backends.torch import backend
-
-    return backend.convert(x, dtype)
-
-
 def clip(x, x_min, x_max):
     return torch.clamp(x, x_min, x_max)
 
