@@ -11,7 +11,7 @@ import numpy as np
 from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Shape, Tensor, op
+from kcore.ops.mechanism import Plan, Shape, Tensor, documented, op
 from kcore.ops.symbolic import Spec
 
 # -- constants --------------------------------------------------------------------------
@@ -360,9 +360,7 @@ def _matrix(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Plan:
     return plan
 
 
-@op(rule=_matrix)
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on the k-th diagonal of a matrix of zeros.
+_DIAGONAL = """{what}
 
     Args:
         N: The number of rows.
@@ -373,12 +371,24 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     Raises:
         ValueError: A size is negative or no integer.
 
-    >>> ops.eye(2, 3)
+    >>> ops.{name}(2, 3)
     Tensor([[1., 0., 0.],
-           [0., 1., 0.]], dtype=float32)
+           [{second}, 1., 0.]], dtype=float32)
     """
+
+
+@op(rule=_matrix)
+@documented(_DIAGONAL, what="Ones on the k-th diagonal of a matrix of zeros.", second="0.")
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     rows, columns = _places(N, M)
     return ops.cast(ops.equal(rows + k, columns), dtype)
+
+
+@op(rule=_matrix)
+@documented(_DIAGONAL, what="Ones on and below the k-th diagonal, zeros above it.", second="1.")
+def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    rows, columns = _places(N, M)
+    return ops.cast(ops.greater_equal(rows + k, columns), dtype)
 
 
 @op(rule=lambda n, dtype=None: _renamed(_matrix(n, dtype=dtype)))
@@ -398,27 +408,6 @@ def identity(n: int, dtype: Any = None) -> Tensor:
 def _renamed(plan: Plan) -> Plan:
     plan.arguments = {"n": plan.arguments["N"], "dtype": plan.arguments["dtype"]}
     return plan
-
-
-@op(rule=_matrix)
-def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
-    """Ones on and below the k-th diagonal, zeros above it.
-
-    Args:
-        N: The number of rows.
-        M: The number of columns; as many as rows for None.
-        k: The diagonal: 0 is the main one, positive ones are above it.
-        dtype: The default float for None.
-
-    Raises:
-        ValueError: A size is negative or no integer.
-
-    >>> ops.tri(2, 3)
-    Tensor([[1., 0., 0.],
-           [1., 1., 0.]], dtype=float32)
-    """
-    rows, columns = _places(N, M)
-    return ops.cast(ops.greater_equal(rows + k, columns), dtype)
 
 
 def _places(rows: Any, columns: Any) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.elementwise import require_real
-from kcore.ops.mechanism import Plan, Tensor, Tensors, op
+from kcore.ops.mechanism import Plan, Tensor, Tensors, documented, op
 from kcore.ops.numerics import wide
 from kcore.ops.symbolic import Spec
 
@@ -40,72 +40,60 @@ def _transformed(least: int) -> Any:
     return rule
 
 
+_TRANSFORM = """{what}
+
+    Args:
+        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
+
+    Returns:
+        The pair (real part, imaginary part) of the result.
+
+    Raises:
+        ValueError: x is no such pair, or {where} is empty.
+
+    >>> ops.{example}
+    """
+
+
 @op(rule=_transformed(1))
-def fft(x: Tensors) -> tuple[Tensor, Tensor]:
-    """The discrete Fourier transform along the last axis: y[k] = sum over j of x[j] exp(-2 pi i jk / n).
-
-    Args:
-        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
-
-    Returns:
-        The pair (real part, imaginary part) of the result.
-
-    Raises:
-        ValueError: x is no such pair, or its last axis is empty.
-
-    >>> ops.fft((ops.array([1.0, 2.0]), ops.array([0.0, 0.0])))
-    (Tensor([ 3., -1.], dtype=float32), Tensor([0., 0.], dtype=float32))
-    """
+@documented(
+    _TRANSFORM,
+    what="The discrete Fourier transform along the last axis: y[k] = sum over j of x[j] exp(-2 pi i jk / n).",
+    where="its last axis",
+    example="""fft((ops.array([1.0, 2.0]), ops.array([0.0, 0.0])))
+    (Tensor([ 3., -1.], dtype=float32), Tensor([0., 0.], dtype=float32))""",
+)
+def fft(x: Tensors) -> tuple[Tensor, Tensor]: ...
 
 
 @op(rule=_transformed(2))
-def fft2(x: Tensors) -> tuple[Tensor, Tensor]:
-    """The discrete Fourier transform along the last two axes.
-
-    Args:
-        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
-
-    Returns:
-        The pair (real part, imaginary part) of the result.
-
-    Raises:
-        ValueError: x is no such pair, or one of the axes is empty.
-
-    >>> ops.fft2((ops.ones((2, 2)), ops.zeros((2, 2))))[0]
+@documented(
+    _TRANSFORM,
+    what="The discrete Fourier transform along the last two axes.",
+    where="one of the axes",
+    example="""fft2((ops.ones((2, 2)), ops.zeros((2, 2))))[0]
     Tensor([[4., 0.],
-           [0., 0.]], dtype=float32)
-    """
+           [0., 0.]], dtype=float32)""",
+)
+def fft2(x: Tensors) -> tuple[Tensor, Tensor]: ...
 
 
 @op(rule=_transformed(2))
-def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
-    """The inverse of `fft2`.
-
-    Args:
-        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
-
-    Returns:
-        The pair (real part, imaginary part) of the result.
-
-    Raises:
-        ValueError: x is no such pair, or one of the axes is empty.
-
-    >>> ops.ifft2((ops.array([[4.0, 0.0], [0.0, 0.0]]), ops.zeros((2, 2))))[0]
+@documented(
+    _TRANSFORM,
+    what="The inverse of `fft2`.",
+    where="one of the axes",
+    example="""ifft2((ops.array([[4.0, 0.0], [0.0, 0.0]]), ops.zeros((2, 2))))[0]
     Tensor([[1., 1.],
-           [1., 1.]], dtype=float32)
-    """
-
-
-def _length(fft_length: Any) -> int:
-    if not hasattr(fft_length, "__index__") or int(fft_length) < 1:
-        raise ValueError(f"fft_length={fft_length!r} should be a positive integer.")
-    return int(fft_length)
+           [1., 1.]], dtype=float32)""",
+)
+def ifft2(x: Tensors) -> tuple[Tensor, Tensor]: ...
 
 
 def _halved(x: Spec, fft_length: int | None) -> Plan:
     require_real(x)
     rules.require_ndim(x, (1, 32))
-    n = x.shape[-1] if fft_length is None else _length(fft_length)
+    n = x.shape[-1] if fft_length is None else _positive(fft_length, "fft_length")
     if n == 0:
         raise ValueError(f"x of shape {x.shape} has no elements to transform.")
     dtype = dtypes.float_of(x.dtype)
@@ -135,7 +123,7 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 def _doubled(x: Sequence[Spec], fft_length: int | None) -> Plan:
     spec, dtype = _pair(x, 1)
     last = spec.shape[-1]
-    n = (None if last is None else 2 * (last - 1)) if fft_length is None else _length(fft_length)
+    n = (None if last is None else 2 * (last - 1)) if fft_length is None else _positive(fft_length, "fft_length")
     if n is not None and (n < 1 or last == 0):
         raise ValueError(f"x of shape {spec.shape} has too few elements to tell the length from; give fft_length.")
     return Plan((*spec.shape[:-1], n), dtype, cast=dtype, fft_length=n)

@@ -412,6 +412,16 @@ def op(rule: Callable[..., Plan], **indices: Index) -> Callable[[Callable], Call
     return lambda function: Op(function, rule, indices=indices).call
 
 
+def documented(text: str, **fields: str) -> Callable[[Callable], Callable]:
+    """Gives a function the docstring of its family: `text` with its {name} and these fields filled in."""
+
+    def decorate(function: Callable) -> Callable:
+        function.__doc__ = text.format(name=function.__name__, **fields)
+        return function
+
+    return decorate
+
+
 def private_op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
     """Declares an op for the gradient rules of one backend; the decorated function is its definition there."""
     return lambda function: Op(function, rule, private=True).call
