@@ -52,10 +52,6 @@ def _leaves(structure: Any) -> list[Any]:
     return [x for x in tree.flatten(structure) if x is not None]
 
 
-def _inexact(dtype: str) -> bool:
-    return dtypes.is_float(dtype) or dtypes.is_complex(dtype)
-
-
 def _filled(like: Any, leaves: Sequence[Any]) -> Any:
     """The structure of `like`, with these leaves where it does not have None."""
     left = iter(leaves)
@@ -93,8 +89,7 @@ def _alike(a: Any, b: Any) -> bool:
 def _same_kind(a: Spec | None, b: Spec | None) -> bool:
     if a is None or b is None:
         return a is b
-    sizes = zip(a.shape, b.shape, strict=False)
-    return a.dtype == b.dtype and a.ndim == b.ndim and all(d == e or None in (d, e) for d, e in sizes)
+    return a.dtype == b.dtype and rules.agree(a.shape, b.shape)
 
 
 def _told(specs: Any) -> str:

@@ -391,7 +391,7 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     return ops.cast(ops.greater_equal(rows + k, columns), dtype)
 
 
-@op(rule=lambda n, dtype=None: _renamed(_matrix(n, dtype=dtype)))
+@op(rule=lambda n, dtype=None: filled((n, n), dtype))
 def identity(n: int, dtype: Any = None) -> Tensor:
     """The identity matrix of n rows, in the default float unless `dtype` is given.
 
@@ -403,11 +403,6 @@ def identity(n: int, dtype: Any = None) -> Tensor:
            [0., 1.]], dtype=float32)
     """
     return ops.eye(n, n, 0, dtype)
-
-
-def _renamed(plan: Plan) -> Plan:
-    plan.arguments = {"n": plan.arguments["N"], "dtype": plan.arguments["dtype"]}
-    return plan
 
 
 def _places(rows: Any, columns: Any) -> tuple[Tensor, Tensor]:

@@ -11,11 +11,10 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kcore import backends, gradients, ops, tree
+from kcore import backends, dtypes, gradients, ops, tree
 from kcore.ops import rules, symbolic
 from kcore.ops.control import (
     _filled,
-    _inexact,
     _leaves,
     _pair,
     _require_callable,
@@ -91,7 +90,7 @@ def _custom(f: Fn, args: tuple, kwargs: dict) -> Any:
     backend = backends.active()
     given = tree.map_structure(lambda a: _tensor(a) if hasattr(a, "dtype") else a, args)
     leaves = tree.flatten(given)
-    inexact = [i for i, a in enumerate(leaves) if backend.is_tensor(a) and _inexact(backend.dtype(a))]
+    inexact = [i for i, a in enumerate(leaves) if backend.is_tensor(a) and dtypes.is_inexact(backend.dtype(a))]
     shells: list[Any] = [None]
 
     def flat(xs: Sequence[Any]) -> tuple[list[Any], Fn]:

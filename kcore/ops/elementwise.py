@@ -651,7 +651,7 @@ def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equ
 
 def _numbered(x: Spec, nan: float, posinf: float | None, neginf: float | None) -> Plan:
     dtype = dtypes.concrete(x.dtype)
-    if not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
+    if not dtypes.is_inexact(dtype):
         return Plan(x.shape, dtype)
     most = float(ml_dtypes.finfo(dtypes.to_numpy(dtypes.real_of(dtype))).max)
     found = {"posinf": most if posinf is None else posinf, "neginf": -most if neginf is None else neginf}

@@ -21,9 +21,7 @@ def _pair(x: Sequence[Spec], least: int) -> tuple[Spec, str]:
     if len(x) != 2:
         raise ValueError(f"x should be a pair, (real part, imaginary part), not {len(x)} tensors.")
     real, imag = x
-    if real.ndim != imag.ndim or any(
-        None not in (a, b) and a != b for a, b in zip(real.shape, imag.shape, strict=True)
-    ):
+    if not rules.agree(real.shape, imag.shape):
         raise ValueError(f"the real and imaginary parts should have one shape, not {real.shape} and {imag.shape}.")
     require_real(*x)
     rules.require_ndim(real, (least, 32), "each part of x")

@@ -48,7 +48,8 @@ class Plan:
         shape, dtype: Of the result. `Plan.many` is for several results.
         cast: The dtype that tensor arguments get before the backend sees them: one for all,
             or by parameter name (those not named stay as they are; a Python number becomes its default dtype).
-        arguments: Plain arguments as backends get them, where that differs from the call.
+        arguments: Plain arguments as backends get them, where that differs from the call. Those that the op does not
+            have, which a shared rule may name, count for nothing.
 
     Attributes:
         unsized: Whether a size in the arguments is None, so that nothing can be computed: the call is

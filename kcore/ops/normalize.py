@@ -10,6 +10,7 @@ from typing import Any
 from kcore import config, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Axes, Plan, Tensor, op
+from kcore.ops.numerics import narrow
 from kcore.ops.symbolic import Shape, Spec
 
 
@@ -48,10 +49,6 @@ def _along(part: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
     return ops.reshape(part, tuple(sizes[i] if i in axis else 1 for i in range(len(x.shape))))
 
 
-def _narrow(y: Tensor, dtype: str) -> Tensor:
-    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
-
-
 @op(rule=_along_axes)
 def batch_normalization(
     x: Tensor,
@@ -88,7 +85,7 @@ def batch_normalization(
     y = (x - _along(mean, x, axis)) * _along(factor, x, axis)
     if offset is not None:
         y = y + _along(offset, x, axis)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 def _batchwise(x: Spec, **rest: Any) -> Plan:
@@ -179,7 +176,7 @@ def group_normalization(
         y = y * _along(gamma, x, (axis,))
     if beta is not None:
         y = y + _along(beta, x, (axis,))
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 @op(rule=_along_axes)
@@ -213,7 +210,7 @@ def layer_normalization(
         y = y * _along(gamma, x, axis)
     if beta is not None:
         y = y + _along(beta, x, axis)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 @op(rule=_along_axes)
@@ -239,4 +236,4 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, e
     x, scale = _wide(x, scale)
     square = ops.mean(ops.square(x), axis, keepdims=True)
     y = x * ops.rsqrt(square + (config.epsilon() if epsilon is None else epsilon))
-    return _narrow(y if scale is None else y * _along(scale, x, axis), dtype)
+    return narrow(y if scale is None else y * _along(scale, x, axis), dtype)

@@ -25,6 +25,11 @@ def wide(x: Tensor) -> Tensor:
     return x if accumulator == dtype else ops.cast(x, accumulator)
 
 
+def narrow(y: Tensor, dtype: str) -> Tensor:
+    """y back in the dtype that `wide` left."""
+    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
+
+
 def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     """real + imag * 1j for float32 or float64, without the product: 1j * inf has nan for its real part."""
     return ops.view_as_complex(ops.stack([real, imag], -1))

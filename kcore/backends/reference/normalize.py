@@ -14,7 +14,8 @@ from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
-from kcore.ops.normalize import _along, _narrow, _wide
+from kcore.ops.normalize import _along, _wide
+from kcore.ops.numerics import narrow
 from kcore.ops.rules import fold
 from kcore.ops.symbolic import Spec
 
@@ -178,7 +179,7 @@ def _recorded(x, gamma, beta, axis, epsilon, centre):
         y, _, _ = normalize_rows(x, gamma, beta, axis, _default(epsilon), centre)
     else:
         y = _scaled(standardize(x, axis, _default(epsilon), centre)[0], gamma, beta, axis)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 def layer_normalization(x, gamma, beta, axis, epsilon):
@@ -335,7 +336,7 @@ def _(x, offset, scale, axis, epsilon):
     dtype = dtypes.name_of(x.dtype)
     if any(half.is_half(t.dtype) for t in (x, offset, scale) if t is not None):
         made = ops.normalize_batch(*_wide(x, offset, scale), axis, epsilon)
-        return tuple(_narrow(y, dtype) for y in made)
+        return tuple(narrow(y, dtype) for y in made)
     if len(axis) == 1 and _has_kernel(x, offset, scale):
         return normalize_columns(x, scale, offset, axis[0], 1, x.shape[axis[0]], epsilon)
     return ops.normalize_batch.op.body(x, offset, scale, axis, epsilon)
@@ -367,7 +368,7 @@ def _(x, gamma, beta, groups, axis, epsilon):
         y = normalize_columns(x, gamma, beta, axis, x.shape[0], groups, epsilon)[0]
     else:
         y = ops.group_normalization.op.body(x, gamma, beta, groups, axis, epsilon)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 def _dtype(*arrays):

@@ -16,8 +16,8 @@ from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
-from kcore.ops.normalize import _narrow, _wide
-from kcore.ops.numerics import present
+from kcore.ops.normalize import _wide
+from kcore.ops.numerics import narrow, present
 from kcore.ops.symbolic import Spec
 
 # -- definitions ------------------------------------------------------------------------
@@ -271,7 +271,7 @@ def _recorded(call, x, states, kernel, recurrent_kernel, bias, mask, reverse, se
     wide, *weights = _wide(present(x, mask), kernel, recurrent_kernel, bias)
     made = kept_sequence(wide, _wide(*states), *weights, mask, reverse, sequence, bool(reset_after))
     made = made[: len(states) + 1] if sequence else made[1 : len(states) + 1]
-    return tuple(_narrow(y, dtypes.name_of(x.dtype)) for y in made)
+    return tuple(narrow(y, dtypes.name_of(x.dtype)) for y in made)
 
 
 def lstm(x, h, c, *rest):
