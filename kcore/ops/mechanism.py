@@ -119,12 +119,14 @@ class Source:
 
 
 def _is_primitive(function: Callable) -> bool:
-    """Whether the function has no statement besides its docstring."""
+    """Whether the function has no statement besides its docstring, or `...` where it is given one."""
 
     def empty() -> None:
         """Nothing."""
 
-    return function.__code__.co_code == empty.__code__.co_code
+    def bare() -> None: ...
+
+    return function.__code__.co_code in (empty.__code__.co_code, bare.__code__.co_code)
 
 
 class Index(NamedTuple):
