@@ -14,7 +14,7 @@ from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
 from kcore.ops.mechanism import Plan, Tensor, private_op
-from kcore.ops.normalize import _along, _wide
+from kcore.ops.normalize import _along, _scaled, _wide
 from kcore.ops.numerics import narrow
 from kcore.ops.rules import fold
 from kcore.ops.symbolic import Spec
@@ -374,10 +374,3 @@ def _(x, gamma, beta, groups, axis, epsilon):
 def _dtype(*arrays):
     met = dtypes.promote(*(dtypes.name_of(a.dtype) for a in arrays if a is not None))
     return dtypes.accumulator(dtypes.float_of(met))
-
-
-def _scaled(y, gamma, beta, axis):
-    """y * gamma + beta, with one of each along `axis`."""
-    if gamma is not None:
-        y = y * _along(gamma, y, axis)
-    return y if beta is None else y + _along(beta, y, axis)
