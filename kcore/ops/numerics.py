@@ -73,6 +73,15 @@ def vector_norm(x: Tensor, order: float, axis: Axes, keepdims: bool) -> Tensor:
     return ops.where(zero, 0.0, ops.power(ops.where(zero, 1.0, total), 1 / order))
 
 
+def next_of_16_bits(x1: Tensor, x2: Tensor) -> Tensor:
+    """`nextafter` of 16-bit floats: as integers, those of one sign are in the order of their size."""
+    away = ops.cast(ops.equal(ops.greater(x2, x1), ops.greater(x1, 0)), "int16") * 2 - 1
+    tiny = ops.cast(ops.where(ops.greater(x2, 0), 1, -0x7FFF), "int16")
+    moved = ops.where(ops.equal(x1, 0), tiny, ops.view(x1, "int16") + away)
+    moved = ops.where(ops.equal(x1, x2), x2, ops.view(moved, dtypes.name_of(x1.dtype)))
+    return ops.where(ops.logical_or(ops.isnan(x1), ops.isnan(x2)), x1 + x2, moved)
+
+
 # -- the signs of decompositions --------------------------------------------------------
 
 # The first element of at least this share of a column's greatest tells its sign; the greatest itself is often tied.

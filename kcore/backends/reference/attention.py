@@ -13,22 +13,14 @@ from kcore.backends.reference.tensor import Tensor as _Tensor
 from kcore.ops.mechanism import Plan, Tensor, private_op
 from kcore.ops.symbolic import Spec
 
-_FULL = {"f": np.dtype("float32"), "d": np.dtype("float64")}
-
 
 def _has_kernel(query, key, value, flash_attention) -> bool:
     return _native.available and flash_attention is not False and 0 not in (*query.shape, *key.shape, *value.shape)
 
 
-def _dtype(x):
-    """The dtype that is computed in: 16-bit floats in float32, rounded once at the end."""
-    return _FULL.get(x.dtype.char, _FULL["f"])
-
-
 def _parts(query, key, value, bias, mask, scale, is_causal, cap):
     """The kernel's arguments."""
-    dtype = _dtype(query)
-    q, k, v, bias = (None if t is None else np.ascontiguousarray(t, dtype) for t in (query, key, value, bias))
+    q, k, v, bias = (None if t is None else np.ascontiguousarray(t, query.dtype) for t in (query, key, value, bias))
     mask = None if mask is None else np.ascontiguousarray(mask)
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else float(scale)
     return q, k, v, bias, mask, scale, bool(is_causal), 0.0 if cap is None else float(cap)
@@ -49,8 +41,7 @@ def _attended(query: Spec, key: Spec, value: Spec, bias, mask, scale, is_causal,
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor | None, scale, is_causal, cap):
     """`dot_product_attention`; and each row's largest logit, and the sum of exp(logit - that)."""
     parts = _parts(query, key, value, bias, mask, scale, is_causal, cap)
-    y, peak, total = _native.kernels.attention(*parts, _threads(query, key))
-    return y.astype(query.dtype, copy=False), peak, total
+    return _native.kernels.attention(*parts, _threads(query, key))
 
 
 def _gradients(g: Spec, query: Spec, key: Spec, value: Spec, *rest) -> Plan:
@@ -79,9 +70,9 @@ def attend_grad(
     """The gradients of `attend` by query, key and value, and by a bias as large as the logits if asked, for its
     first result; y, peak and total are its results."""
     parts = _parts(query, key, value, bias, mask, scale, is_causal, cap)
-    g, y = (np.ascontiguousarray(t, parts[0].dtype) for t in (g, y))
+    g, y = (np.ascontiguousarray(t, query.dtype) for t in (g, y))
     found = _native.kernels.attention_grad(g, *parts, y, peak, total, by_bias, _threads(query, key))
-    return tuple(d.astype(query.dtype, copy=False) for d in found if d is not None)
+    return tuple(d for d in found if d is not None)
 
 
 @vjp(attend)
@@ -112,7 +103,7 @@ def _body(query, key, value, bias, mask, scale, is_causal, cap):
 def dot_product_attention(query, key, value, bias, mask, scale, is_causal, flash_attention, attn_logits_soft_cap):
     if _has_kernel(query, key, value, flash_attention):
         parts = _parts(query, key, value, bias, mask, scale, is_causal, attn_logits_soft_cap)
-        return _native.kernels.attention(*parts, _threads(query, key))[0].astype(query.dtype, copy=False)
+        return _native.kernels.attention(*parts, _threads(query, key))[0]
     tensors = (None if t is None else t.view(_Tensor) for t in (query, key, value, bias, mask))
     return ops.dot_product_attention.op.body(*tensors, scale, is_causal, flash_attention, attn_logits_soft_cap)
 
