@@ -418,32 +418,27 @@ def _triangle(x: Spec, k: int = 0) -> Plan:
     return Plan(x.shape, dtypes.concrete(x.dtype), k=operator.index(k))
 
 
-@op(rule=_triangle)
-def tril(x: Tensor, k: int = 0) -> Tensor:
-    """x with zeros above the k-th diagonal of the last two axes.
+_TRIANGLE = """x with zeros {where} the k-th diagonal of the last two axes.
 
     Raises:
         ValueError: x has fewer than 2 dimensions.
 
-    >>> ops.tril([[1, 2], [3, 4]])
-    Tensor([[1, 0],
-           [3, 4]], dtype=int32)
+    >>> ops.{name}([[1, 2], [3, 4]])
+    Tensor([[1, {upper}],
+           [{lower}, 4]], dtype=int32)
     """
+
+
+@op(rule=_triangle)
+@documented(_TRIANGLE, where="above", upper="0", lower="3")
+def tril(x: Tensor, k: int = 0) -> Tensor:
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
 
 
 @op(rule=_triangle)
+@documented(_TRIANGLE, where="below", upper="2", lower="0")
 def triu(x: Tensor, k: int = 0) -> Tensor:
-    """x with zeros below the k-th diagonal of the last two axes.
-
-    Raises:
-        ValueError: x has fewer than 2 dimensions.
-
-    >>> ops.triu([[1, 2], [3, 4]])
-    Tensor([[1, 2],
-           [0, 4]], dtype=int32)
-    """
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
 

@@ -91,10 +91,7 @@ def quantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepd
     >>> ops.quantile([1.0, 2.0, 4.0], 0.75)
     Tensor(3., dtype=float32)
     """
-    rows = ops.sort(_rows(x, axis), -1)
-    count = rows.shape[-1]
-    if count is None:
-        raise ValueError(f"quantile: the size of axis={axis} should be known; x has shape {x.shape}.")
+    rows, count = _sorted_rows("quantile", x, axis)
     parts = np.asarray(q, "float64")
     low, high, part = _places(count, parts.reshape(-1), method)
     found = _between(ops.take(rows, low, -1), ops.take(rows, high, -1), part)
@@ -133,10 +130,7 @@ def nanquantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", ke
     >>> ops.nanquantile([1.0, float("nan"), 3.0], 0.5)
     Tensor(2., dtype=float32)
     """
-    rows = ops.sort(_rows(x, axis), -1)
-    count = rows.shape[-1]
-    if count is None:
-        raise ValueError(f"nanquantile: the size of axis={axis} should be known; x has shape {x.shape}.")
+    rows, count = _sorted_rows("nanquantile", x, axis)
     parts = np.asarray(q, "float64")
     # The places for each number of elements that may be left.
     tables = zip(*(_places(n, parts.reshape(-1), method) for n in range(count + 1)), strict=True)
@@ -169,12 +163,15 @@ def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return nanquantile(x, 0.5, axis, "linear", keepdims)
 
 
-def _rows(x: Tensor, axis: Sequence[int]) -> Tensor:
-    """The folded axes as one, at the end."""
+def _sorted_rows(name: str, x: Tensor, axis: Sequence[int]) -> tuple[Tensor, int]:
+    """The folded axes as one, at the end, with their elements in order; and its size."""
     kept = [i for i in range(len(x.shape)) if i not in axis]
     moved = ops.transpose(x, (*kept, *axis))
     sizes = [x.shape[i] for i in axis]
-    return ops.reshape(moved, (*ops.shape(moved)[: len(kept)], -1 if None in sizes else math.prod(sizes)))
+    if None in sizes:
+        raise ValueError(f"{name}: the size of axis={axis} should be known; x has shape {x.shape}.")
+    count = math.prod(sizes)
+    return ops.sort(ops.reshape(moved, (*ops.shape(moved)[: len(kept)], count)), -1), count
 
 
 def _between(low: Tensor, high: Tensor, part: Any) -> Tensor:
