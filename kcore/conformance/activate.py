@@ -8,7 +8,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import arrays, draw, points, unaries, whole
+from kcore.conformance.samples import FLOATS, arrays, draw, points, unaries, whole
 
 # Roundings of float32 intermediates add up in formulas of several steps.
 SEVERAL_STEPS = {"float64": 4e-15, "float32": 1e-6, "float16": 1e-2, "bfloat16": 6e-2}
@@ -28,7 +28,7 @@ def curve(
     if limits:
         samples.append(points(-inf, inf, expect=list(limits), grad=False, why="the limits", **arguments))
     samples += [points(nan, 1.0, grad=False, why="nan in, nan out", **arguments), *more]
-    return Case(op, reference, samples, tol=tol or SEVERAL_STEPS, dtypes=("float32", "float64", "float16", "bfloat16"))
+    return Case(op, reference, samples, tol=tol or SEVERAL_STEPS, dtypes=FLOATS)
 
 
 def relu_formula(x):
@@ -208,7 +208,7 @@ Case(
     ],
     errors=SPREAD_ERRORS,
     tol={"float64": 1e-15, "float32": 5e-7, "float16": 1e-3, "bfloat16": 8e-3},
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 Case(
     ops.log_softmax,
@@ -224,7 +224,7 @@ Case(
     ],
     errors=SPREAD_ERRORS,
     tol={"float64": 2e-15, "float32": 7e-7, "float16": 4e-3, "bfloat16": 3e-2},
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 

@@ -10,7 +10,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import AS_COMPLEX, arrays, complex_draw, draw, ints, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, PRECISE, arrays, complex_draw, draw, ints, whole
 
 # Errors grow with the condition of the matrix, which is below ten here.
 CONDITION = {"float64": 2e-14, "float32": 1e-5}
@@ -451,12 +451,7 @@ Case(
             why="the distance 0",
         ),
         arrays(
-            [[1e4, 1e4]],
-            [[1e4 + 1, 1e4]],
-            expect=[[1.0]],
-            grad=False,
-            dtypes=("float32", "float64"),
-            why="near points far from 0",
+            [[1e4, 1e4]], [[1e4 + 1, 1e4]], expect=[[1.0]], grad=False, dtypes=PRECISE, why="near points far from 0"
         ),
         arrays([[300.0, 0.0]], [[0.0, 400.0]], expect=[[500.0]], grad=False, why="squares overflow float16"),
         arrays([[nan, 1.0], [inf, 1.0]], [[1.0, 1.0]], expect=[[nan], [inf]], grad=False, why="nan and infinities"),
@@ -466,6 +461,6 @@ Case(
         Bad(np.ones((3, 2)), np.ones((4, 3)), match="have 2 and 3 coordinates"),
         Bad(np.ones(3), np.ones((4, 3)), match="x should have"),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
     tol={"float64": 2e-15, "float32": 1e-6},
 )

@@ -8,9 +8,20 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import AS_COMPLEX, arrays, complex_draw, draw, ints, pairs, points, unaries, whole
+from kcore.conformance.samples import (
+    AS_COMPLEX,
+    FLOATS,
+    PRECISE,
+    arrays,
+    complex_draw,
+    draw,
+    ints,
+    pairs,
+    points,
+    unaries,
+    whole,
+)
 
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 SPECIAL = np.array([nan, inf, -inf, 0.0, -0.0])
 # Every pair of special values and a few ordinary ones.
@@ -178,7 +189,7 @@ unary(ops.reciprocal, np.reciprocal, points(0.0, -0.0, expect=[inf, -inf], grad=
 unary(
     ops.exp,
     np.exp,
-    points(-100.0, 80.0, grad=False, dtypes=("float32", "float64"), why="far out"),
+    points(-100.0, 80.0, grad=False, dtypes=PRECISE, why="far out"),
     tol={"float64": 2e-15, "float32": 5e-7},
 )
 unary(ops.exp2, np.exp2, points(-20.0, 10.0, 3.0, expect=[2.0**-20, 1024.0, 8.0], grad=False, why="whole powers"))
@@ -202,8 +213,8 @@ unary(ops.cbrt, np.cbrt, points(-27.0, 8.0, expect=[-3.0, 2.0], why="whole roots
 
 # -- trigonometry -----------------------------------------------------------------------
 
-unary(ops.sin, np.sin, points(100.0, -1e3, grad=False, dtypes=("float32", "float64"), why="many turns"))
-unary(ops.cos, np.cos, points(100.0, -1e3, grad=False, dtypes=("float32", "float64"), why="many turns"))
+unary(ops.sin, np.sin, points(100.0, -1e3, grad=False, dtypes=PRECISE, why="many turns"))
+unary(ops.cos, np.cos, points(100.0, -1e3, grad=False, dtypes=PRECISE, why="many turns"))
 unary(ops.tan, np.tan, low=-1.4, high=1.4)
 EDGES = points(-1.0, 1.0, 1.5, grad=False, why="the ends of the domain, and outside")
 unary(ops.arcsin, np.arcsin, EDGES, points(-1.0, 1.0, gradient=[inf, inf], why="steep"), low=-0.9, high=0.9)
@@ -216,7 +227,7 @@ unary(
     ops.arcsinh,
     np.arcsinh,
     points(1e-5, grad=False, why="near 0"),
-    arrays([1e10], grad=False, dtypes=("float32", "float64"), why="far out"),
+    arrays([1e10], grad=False, dtypes=PRECISE, why="far out"),
 )
 unary(
     ops.arccosh,
@@ -232,7 +243,7 @@ binary(
     ops.hypot,
     np.hypot,
     arrays([0.0, 3.0], [0.0, -4.0], expect=[0.0, 5.0], gradient=([0.0, 0.6], [0.0, -0.8]), why="the origin"),
-    arrays([1e30, 1e-30], [1e30, 1e-30], grad=False, dtypes=("float32", "float64"), why="squares over- and underflow"),
+    arrays([1e30, 1e-30], [1e30, 1e-30], grad=False, dtypes=PRECISE, why="squares over- and underflow"),
     arrays([1.0], [1.0], why="equal sides: smooth, second derivatives too"),
 )
 
@@ -255,7 +266,7 @@ Case(
         *unaries(),
         special(),
         HALVES,
-        Sample(draw(3, 4), 2, grad=False, dtypes=("float32", "float64"), why="decimals"),
+        Sample(draw(3, 4), 2, grad=False, dtypes=PRECISE, why="decimals"),
         arrays([123.4, -678.9], -2, expect=[100.0, -700.0], grad=False, why="before the point"),
         ints([123, -678, 50, 150], -2, expect=[100, -700, 0, 200], why="integers"),
         Sample(whole(3), 1, why="integers are whole"),

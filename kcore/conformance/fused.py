@@ -10,7 +10,7 @@ from kcore.conformance.activate import gelu_formula
 from kcore.conformance.conv import SUMS, conv
 from kcore.conformance.linalg import PRODUCTS, complex_draw
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import AS_COMPLEX, arrays, draw, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, draw, whole
 
 BY_RESULT = {
     "linear": lambda y: y,
@@ -68,7 +68,7 @@ Case(
         Bad(np.ones((3, 4), "int32"), np.ones((4, 2), "int32"), match="should be floats"),
     ],
     tol=PRODUCTS,
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 
@@ -125,5 +125,5 @@ Case(
         Bad(np.ones((1, 3, 3, 2)), np.ones((1, 1, 3, 4)), match="have 2 channels"),
     ],
     tol=SUMS,
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )

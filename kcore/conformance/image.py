@@ -13,9 +13,7 @@ from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis, windows_of
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.resample import in_dtype_of, on_last
-from kcore.conformance.samples import arrays, draw, whole
-
-FIRST = {"data_format": "channels_first"}
+from kcore.conformance.samples import FIRST, arrays, draw, whole
 
 # -- cropping and padding ---------------------------------------------------------------
 

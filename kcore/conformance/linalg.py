@@ -9,7 +9,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import AS_COMPLEX, arrays, complex_draw, draw, ints, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, complex_draw, draw, ints, whole
 
 # Sums of a few products: each rounds, and their order is the framework's own.
 PRODUCTS = {"float64": 4e-15, "float32": 1e-6}
@@ -62,7 +62,7 @@ product(
         Bad(np.ones((2, 3, 4)), np.ones((3, 4, 5)), match="don't broadcast"),
         Bad(np.ones(()), np.ones((3, 4)), match="a scalar has no matrix product"),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 
@@ -112,7 +112,7 @@ product(
         Bad("ii->i", np.ones((3, 4)), match="'i' is 3 in one place and 4 in another"),
         Bad(3, np.ones((3, 4)), match="subscripts should be a string", error=TypeError),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 product(
     ops.tensordot,

@@ -11,12 +11,11 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import arrays, draw, ints, whole
+from kcore.conformance.samples import FLOATS, arrays, draw, ints, whole
 
 EPSILON = 1e-7  # config.epsilon()
 TOL = {"float64": 1e-14, "float32": 2e-6, "float16": 2e-2, "bfloat16": 1e-1}
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-scored = functools.partial(Case, tol=TOL, dtypes=DTYPES)
+scored = functools.partial(Case, tol=TOL, dtypes=FLOATS)
 
 
 def share(*shape: int, seed: int = 0) -> np.ndarray:

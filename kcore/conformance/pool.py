@@ -7,7 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import FIRST, draw, whole
 
 inf, nan = np.inf, np.nan
 
@@ -31,9 +31,6 @@ def pooled(fold):
         return y
 
     return formula
-
-
-FIRST = {"data_format": "channels_first"}
 
 
 def signal(*values):

@@ -15,7 +15,7 @@ import scipy.stats as stats
 
 from kcore import dtypes
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import arrays, draw, ints
+from kcore.conformance.samples import PRECISE, arrays, draw, ints
 from kcore.random import keyed, rejection
 from kcore.random.bits import random_bits, random_words
 
@@ -292,7 +292,7 @@ Case(
         arrays([0.0], expect=[0.0]),
     ],
     tol={"float32": 2e-5, "float64": 1e-13, "float16": 2e-3, "bfloat16": 2e-2},
-    dtypes=("float32", "float64"),
+    dtypes=PRECISE,
     grad_tol=1e-5,
 )
 random_record(
@@ -406,14 +406,7 @@ random_record(
     binomial,
     samples=[
         *(Sample(KEY, shape, 20.0, 0.25) for shape in SHAPES),
-        Sample(
-            KEY,
-            (60,),
-            np.arange(60.0),
-            0.7,
-            dtypes=("float32", "float64"),
-            why="counted one by one, and by rejection",
-        ),
+        Sample(KEY, (60,), np.arange(60.0), 0.7, dtypes=PRECISE, why="counted one by one, and by rejection"),
         Sample(KEY, (60,), 1e6, np.linspace(0.0, 1.0, 60), why="counts that narrow dtypes do not hold"),
         arrays(KEY, (3,), 7.0, [0.0, 1.0, 1.0], expect=[0.0, 7.0, 7.0], why="certain"),
     ],

@@ -7,9 +7,8 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import arrays, draw, folds, ints, whole
+from kcore.conformance.samples import FLOATS, PRECISE, arrays, draw, folds, ints, whole
 
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 OUT_OF_RANGE = Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range .* \(2, 3\)")
 TWICE = Bad(np.ones((2, 3)), axis=(0, -2), match=r"names an axis twice")
 NO_INT = Bad(np.ones((2, 3)), axis=0.5, match=r"should be an integer", error=TypeError)
@@ -313,8 +312,8 @@ Case(
     samples=[
         *folds((), (5,), (2, 3, 4), low=-5, high=5),
         NO_AXIS,
-        arrays([1e3, 1e3], expect=1e3 + np.log(2), dtypes=("float32", "float64"), why="exp(1e3) overflows"),
-        arrays([-1e3, -1e3], expect=-1e3 + np.log(2), dtypes=("float32", "float64"), why="exp(-1e3) underflows"),
+        arrays([1e3, 1e3], expect=1e3 + np.log(2), dtypes=PRECISE, why="exp(1e3) overflows"),
+        arrays([-1e3, -1e3], expect=-1e3 + np.log(2), dtypes=PRECISE, why="exp(-1e3) underflows"),
         arrays([inf, 0.0], expect=inf, grad=False, why="not inf - inf"),
         arrays([-inf, -inf], expect=-inf, grad=False, why="no mass"),
         arrays([-inf, 1.0], expect=1.0, gradient=[0.0, 1.0], why="all of the mass in one element"),

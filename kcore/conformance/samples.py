@@ -8,6 +8,9 @@ import numpy as np
 
 from kcore.conformance.record import Sample
 
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+PRECISE = ("float32", "float64")
+FIRST: dict[str, Any] = {"data_format": "channels_first"}
 # What is known of a sample of complex numbers.
 AS_COMPLEX: dict[str, Any] = {"grad": False, "dtypes": ("float64",), "why": "complex numbers"}
 

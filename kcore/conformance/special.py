@@ -7,9 +7,9 @@ import scipy.special as special
 from numpy import inf, nan
 
 from kcore import ops
-from kcore.conformance.elementwise import FLOATS, INTEGERS, REAL_ONLY, binary, unary
+from kcore.conformance.elementwise import INTEGERS, REAL_ONLY, binary, unary
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import arrays, draw, ints, points, whole
+from kcore.conformance.samples import FLOATS, PRECISE, arrays, draw, ints, points, whole
 
 # -- probability ------------------------------------------------------------------------
 
@@ -28,13 +28,13 @@ unary(
     ops.i0,
     special.i0,
     points(0.0, expect=[1.0], why="the least value, second derivatives too"),
-    points(-8.0, 12.0, grad=False, dtypes=("float32", "float64"), why="far out"),
+    points(-8.0, 12.0, grad=False, dtypes=PRECISE, why="far out"),
 )
 binary(
     ops.logaddexp,
     np.logaddexp,
     arrays([1.0, -2.0], [1.0, -2.0], why="equal numbers: smooth, second derivatives too"),
-    arrays([1000.0, -1000.0], [999.0, -1000.0], dtypes=("float32", "float64"), why="exp over- and underflows"),
+    arrays([1000.0, -1000.0], [999.0, -1000.0], dtypes=PRECISE, why="exp over- and underflows"),
     arrays([0.0], [-15.0], grad=False, why="one much smaller"),
     arrays([inf, -inf], [inf, -inf], expect=[inf, -inf], gradient=([0.5, 0.5], [0.5, 0.5]), why="equal infinities"),
 )
@@ -84,7 +84,7 @@ Case(
             np.array([2.0**-100, 1.0]),
             np.array([200, -100], "int32"),
             grad=False,
-            dtypes=("float32", "float64"),
+            dtypes=PRECISE,
             why="2**x2 alone overflows float32",
         ),
         Sample(
@@ -138,5 +138,5 @@ def polar_formula(abs_, angle):
 binary(
     ops.polar,
     polar_formula,
-    arrays([2.0], [np.pi], expect=[-2.0 + 0j], dtypes=("float32", "float64"), why="half a turn"),
+    arrays([2.0], [np.pi], expect=[-2.0 + 0j], dtypes=PRECISE, why="half a turn"),
 )

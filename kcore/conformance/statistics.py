@@ -10,8 +10,8 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.reduce import EMPTY, ERRORS, FAR, FLOATS, NO_ORDER, OUT_OF_RANGE, cumulated, widened
-from kcore.conformance.samples import AS_COMPLEX, arrays, draw, folds, ints, whole
+from kcore.conformance.reduce import EMPTY, ERRORS, FAR, NO_ORDER, OUT_OF_RANGE, cumulated, widened
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, draw, folds, ints, whole
 
 STEPS = {"float64": 4e-15, "float32": 1e-6}
 statistic = functools.partial(Case, tol=STEPS, dtypes=FLOATS)
