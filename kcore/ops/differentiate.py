@@ -17,13 +17,12 @@ from kcore.ops.control import (
     _filled,
     _leaves,
     _pair,
-    _require_callable,
     _specs,
     _symbols,
     _tensor,
     _tensors,
 )
-from kcore.ops.mechanism import Tensor, control_op, op
+from kcore.ops.mechanism import Tensor, control_op, op, require_callable
 
 __all__ = ["custom_gradient", "jvp", "stop_gradient"]
 
@@ -69,7 +68,7 @@ def custom_gradient(f: Fn) -> Fn:
     >>> kcore.grad(straight_through)(1.7)
     Tensor(1., dtype=float32)
     """
-    _require_callable("custom_gradient", f=f)
+    require_callable("custom_gradient", f=f)
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:

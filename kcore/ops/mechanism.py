@@ -447,11 +447,19 @@ def alias(name: str, call: Callable) -> Callable:
     return other
 
 
+def require_callable(name: str, **functions: Any) -> None:
+    """Raises TypeError for what is no function, by the name of its parameter."""
+    for what, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"{name}: {what} should be a function, not {type(function).__name__}.")
+
+
 def control_op(trace: Callable) -> Callable[[Callable], Callable]:
     """Declares an op on functions (cond, scan, ...). It has no plan: the backend gets the call as it is.
 
     `trace` takes the same arguments and answers the symbolic result, when any of them is
-    symbolic. The decorated function is the portable body, or empty for a primitive.
+    symbolic. The decorated function is the portable body, or empty for a primitive. Parameters annotated `Fn` are
+    functions.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -462,11 +470,13 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
         found.body = None if _is_primitive(function) else function
         found.signature = inspect.signature(function)
         found.roles = dict.fromkeys(found.signature.parameters, "control")
+        functions = [p.name for p in found.signature.parameters.values() if p.annotation == "Fn"]
 
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = found.signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = bound.args
+            require_callable(name, **{f: bound.arguments[f] for f in functions})
             if symbolic.any_symbolic(given):
                 return found.noted(tuple(bound.arguments.values()), trace(*given))
             return backends.active().implementation(found)(*given)
