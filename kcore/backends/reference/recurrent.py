@@ -168,9 +168,9 @@ def _kept(x: Spec, states, weights, *rest) -> Plan:
 def kept_sequence(x: Tensor, states: Tensors, weights: Tensors, mask: Tensor | None, how):
     """`ops.lstm` of two states, or `ops.gru` of one, by kernels; and, time-major, the gates of all steps and what else
     the gradients need."""
-    reverse, _, reset_after = how
+    (reverse, _, reset_after), (kernel, recurrent_kernel, bias) = how, _with_bias(weights)
     run = _run_gru if len(states) == 1 else _run_lstm
-    hs, last, *kept = run(x, states, *_with_bias(weights), mask, reverse, True, reset_after)
+    hs, last, *kept = run(x, states, kernel, recurrent_kernel, bias, mask, reverse, True, reset_after)
     return (np.swapaxes(hs, 0, 1), *last, *kept)
 
 
