@@ -13,7 +13,7 @@ from kcore.backends.reference.ending import Ending, end
 from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import recorded_as, vjp
-from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
 from kcore.ops.normalize import _along, _scaled, _wide
 from kcore.ops.numerics import narrow
 from kcore.ops.rules import fold
@@ -263,40 +263,33 @@ def normalize_columns(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis
     return _uncolumned(y, axis, x.shape), *(s.reshape(-1) for s in statistics)
 
 
-def _column_grads(g: Spec, g_mean, g_variance, x: Spec, gamma, mean, variance, axis, *rest) -> Plan:
-    part = Spec((x.shape[axis],), x.dtype)
+def _column_grads(gs, x: Spec, gamma, statistics, how) -> Plan:
+    part = Spec((x.shape[how[0]],), x.dtype)
     return Plan.many((Spec(x.shape, x.dtype), part, part), cast=x.dtype)
 
 
 @private_op(rule=_column_grads)
-def normalize_columns_grad(
-    g: Tensor,
-    g_mean: Tensor,
-    g_variance: Tensor,
-    x: Tensor,
-    gamma: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    axis,
-    samples,
-    groups,
-    epsilon,
-):
-    """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results."""
+def normalize_columns_grad(gs: Tensors, x: Tensor, gamma: Tensor | None, statistics: Tensors, how):
+    """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results.
+
+    `statistics` are the last two of them, `how` is (axis, samples, groups, epsilon).
+    """
+    (g, g_mean, g_variance), (axis, samples, groups, epsilon) = gs, how
     columns = _columns(g, axis, samples), _columns(x, axis, samples)
-    parts = _flat(gamma), mean, variance, g_mean, g_variance
+    parts = _flat(gamma), *statistics, g_mean, g_variance
     dx, *rest = _native.kernels.normalize_columns_grad(*columns, *parts, groups, epsilon, threads_for(x.size))
     return _uncolumned(dx, axis, x.shape), *rest
 
 
 @vjp(normalize_columns)
 def _(gs, ys, x, gamma, beta, axis, samples, groups, epsilon):
-    dx, dgamma, dbeta = normalize_columns_grad(*gs, x, gamma, *ys[1:], axis, samples, groups, epsilon)
+    dx, dgamma, dbeta = normalize_columns_grad(gs, x, gamma, ys[1:], (axis, samples, groups, epsilon))
     return dx, _shaped(dgamma, gamma), _shaped(dbeta, beta)
 
 
 @recorded_as(normalize_columns_grad)
-def _(g, g_mean, g_variance, x, gamma, mean, variance, axis, samples, groups, epsilon):
+def _(gs, x, gamma, statistics, how):
+    (g, g_mean, g_variance), (axis, samples, groups, epsilon) = gs, how
     g, x = ops.moveaxis(g, axis, -1), ops.moveaxis(x, axis, -1)
     whole, shape = x.shape, (samples, -1, groups, x.shape[-1] // groups)
     g, x = ops.reshape(g, shape), ops.reshape(x, shape)
