@@ -35,15 +35,10 @@ class ReferenceBackend(Backend):
 
                 return ops.cast(x, dtype)
             return x.view(np.ndarray).astype(dtypes.to_numpy(dtype)).view(Tensor)
-        if is_sparse(x):
-            return self.convert_sparse(x, dtype)
-        stacked = self.from_sequence(x, dtype)
-        if stacked is not None:
-            return stacked
+        made = self.assembled(x, dtype)
+        if made is not None:
+            return made
         return np.asarray(to_array(x, dtype), None if dtype is None else dtypes.to_numpy(dtype)).view(Tensor)
-
-    def numpy(self, x: Any) -> np.ndarray:
-        return to_array(x)
 
     def coo(self, x: Any) -> Coo:
         return x

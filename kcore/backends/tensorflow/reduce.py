@@ -93,16 +93,20 @@ any, all = tf.reduce_any, tf.reduce_all
 # both of cumprod; those here do not.
 
 
-def prod(x, axis, keepdims, dtype):
+def _multiplied(fold, gradient_of, x, *how):
     @tf.custom_gradient
     def run(x):
         def gradient(g):
             with backends.use(backend):
-                return product_gradient(g, x, axis, keepdims)
+                return gradient_of(g, x, *how)
 
-        return tf.reduce_prod(x, axis, keepdims), gradient
+        return fold(x, *how), gradient
 
-    return run(x) if _inexact(x) else tf.reduce_prod(x, axis, keepdims)
+    return run(x) if _inexact(x) else fold(x, *how)
+
+
+def prod(x, axis, keepdims, dtype):
+    return _multiplied(tf.reduce_prod, product_gradient, x, axis, keepdims)
 
 
 def cumsum(x, axis, dtype):
@@ -111,15 +115,4 @@ def cumsum(x, axis, dtype):
 
 def cumprod(x, axis, dtype):
     x, axis = (tf.reshape(x, (-1,)), 0) if axis is None else (x, axis)
-    if not _inexact(x):
-        return tf.math.cumprod(x, axis)
-
-    @tf.custom_gradient
-    def run(x):
-        def gradient(g):
-            with backends.use(backend):
-                return running_product_gradient(g, x, axis)
-
-        return tf.math.cumprod(x, axis), gradient
-
-    return run(x)
+    return _multiplied(tf.math.cumprod, running_product_gradient, x, axis)
