@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kcore import dtypes, tree
-from kcore.backends.coo import Coo, home_of, is_sparse, to_coo
+from kcore.backends.coo import Coo, home_of, to_coo
 from kcore.backends.host import to_array
 
 Fn = Callable[..., Any]
@@ -248,11 +248,8 @@ class Backend:
         """Whether an op failed because the framework has no kernel for the dtype."""
         return False
 
-    def assembled(self, x: Any, dtype: str | None) -> Any:
-        """What `convert` makes of what is no one array: of a sparse tensor, and of nested lists that hold tensors of this
-        backend, stacked so that gradients flow; else None."""
-        if is_sparse(x):
-            return self.convert_sparse(x, dtype)
+    def from_sequence(self, x: Any, dtype: str | None) -> Any:
+        """Nested lists that hold tensors of this backend, stacked so that gradients flow; else None."""
         if not isinstance(x, (list, tuple)) or not any(self.is_tensor(leaf) for leaf in tree.flatten(x)):
             return None
         from kcore import ops

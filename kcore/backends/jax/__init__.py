@@ -39,9 +39,11 @@ class JaxBackend(Backend):
                 if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
                     x = jnp.real(x)
                 return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
-        made = self.assembled(x, dtype)
-        if made is not None:
-            return made
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
         array = to_array(x, dtype)
         if dtype is not None:
             array = array.astype(dtypes.to_numpy(dtype), copy=False)

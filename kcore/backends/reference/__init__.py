@@ -35,9 +35,11 @@ class ReferenceBackend(Backend):
 
                 return ops.cast(x, dtype)
             return x.view(np.ndarray).astype(dtypes.to_numpy(dtype)).view(Tensor)
-        made = self.assembled(x, dtype)
-        if made is not None:
-            return made
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
         return np.asarray(to_array(x, dtype), None if dtype is None else dtypes.to_numpy(dtype)).view(Tensor)
 
     def coo(self, x: Any) -> Coo:

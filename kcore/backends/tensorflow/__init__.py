@@ -41,9 +41,11 @@ class TensorFlowBackend(Backend):
             return tf.cast(x, DTYPES[dtype])
         if isinstance(x, tf.IndexedSlices):
             return self.convert(tf.convert_to_tensor(x), dtype)
-        made = self.assembled(x, dtype)
-        if made is not None:
-            return made
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
         array = to_array(x, dtype)
         if dtype is not None:
             array = array.astype(dtypes.to_numpy(dtype), copy=False)

@@ -45,9 +45,11 @@ class TorchBackend(Backend):
                 return torch.tensor(x, dtype=DTYPES[dtype])
             except (RuntimeError, TypeError, OverflowError):  # out of range: it wraps around, as in NumPy
                 return from_numpy(to_array(x, dtype), dtype)
-        made = self.assembled(x, dtype)
-        if made is not None:
-            return made
+        if is_sparse(x):
+            return self.convert_sparse(x, dtype)
+        stacked = self.from_sequence(x, dtype)
+        if stacked is not None:
+            return stacked
         return from_numpy(to_array(x, dtype), dtype)
 
     def coo(self, x: Any) -> Coo:
