@@ -14,7 +14,7 @@ from typing import Any
 
 from kcore import backends, dtypes, ops, tree
 from kcore.ops import rules
-from kcore.ops.mechanism import SCALARS, control_op, documented, require_callable, spec_of
+from kcore.ops.mechanism import SCALARS, control_op, require_callable, spec_of
 from kcore.ops.symbolic import KerasTensor, Spec
 
 __all__ = [
@@ -465,28 +465,20 @@ def _trace_rows(name: str) -> Fn:
     return lambda f, xs: _symbols(_many_rows(_specs(f(_row_symbols(xs))), _rows(name, xs)))
 
 
-_BY_ROWS = """{what}
+@control_op(trace=_trace_rows("map"))
+def map(f: Fn, xs: Any) -> Any:
+    """`f` of each row, one after the other, stacked. See `vectorized_map` for all at once.
 
     Args:
-        {f}: A function of a row: a tensor without the first axis, or a structure of them.
-        {xs}: A tensor or a structure of them, with as many rows.
+        f: A function of a row: a tensor without the first axis, or a structure of them.
+        xs: A tensor or a structure of them, with as many rows.
 
     Raises:
         ValueError: The numbers of rows differ.
 
-    >>> ops.{name}(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
+    >>> ops.map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
     Tensor([3, 7], dtype=int32)
     """
-
-
-@control_op(trace=_trace_rows("map"))
-@documented(
-    _BY_ROWS,
-    what="`f` of each row, one after the other, stacked. See `vectorized_map` for all at once.",
-    f="f",
-    xs="xs",
-)
-def map(f: Fn, xs: Any) -> Any:
     xs = _tensors(xs)
     _rows("map", xs)
     return scan(lambda _, row: (None, f(row)), None, xs)[1]
@@ -594,15 +586,23 @@ def map_rows(f: Any, xs: Any) -> Any:
     return [ops.stack(column) for column in zip(*ys, strict=True)]
 
 
-_ALL_AT_ONCE = """`function` of each row, all at once where the backend can, stacked.
+@control_op(trace=_trace_rows("vectorized_map"))
+def vectorized_map(function: Fn, elements: Any) -> Any:
+    """`function` of each row, all at once where the backend can, stacked.
 
     The reference backend goes over the rows one by one. Elsewhere Python control flow in `function` can't depend on
-    values."""
+    values.
 
+    Args:
+        function: A function of a row: a tensor without the first axis, or a structure of them.
+        elements: A tensor or a structure of them, with as many rows.
 
-@control_op(trace=_trace_rows("vectorized_map"))
-@documented(_BY_ROWS, what=_ALL_AT_ONCE, f="function", xs="elements")
-def vectorized_map(function: Fn, elements: Any) -> Any:
+    Raises:
+        ValueError: The numbers of rows differ.
+
+    >>> ops.vectorized_map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
+    Tensor([3, 7], dtype=int32)
+    """
     elements = _tensors(elements)
     shells: list[Any] = [None]
 

@@ -11,7 +11,7 @@ import numpy as np
 from kcore import config, dtypes, ops
 from kcore.backends.host import to_array
 from kcore.ops import rules
-from kcore.ops.mechanism import Plan, Shape, Tensor, documented, op
+from kcore.ops.mechanism import Plan, Shape, Tensor, op
 from kcore.ops.symbolic import Spec
 
 # -- constants --------------------------------------------------------------------------
@@ -360,7 +360,9 @@ def _matrix(N: Any, M: Any = None, k: int = 0, dtype: Any = None) -> Plan:
     return plan
 
 
-_DIAGONAL = """{what}
+@op(rule=_matrix)
+def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on the k-th diagonal of a matrix of zeros.
 
     Args:
         N: The number of rows.
@@ -371,22 +373,31 @@ _DIAGONAL = """{what}
     Raises:
         ValueError: A size is negative or no integer.
 
-    >>> ops.{name}(2, 3)
+    >>> ops.eye(2, 3)
     Tensor([[1., 0., 0.],
-           [{second}, 1., 0.]], dtype=float32)
+           [0., 1., 0.]], dtype=float32)
     """
-
-
-@op(rule=_matrix)
-@documented(_DIAGONAL, what="Ones on the k-th diagonal of a matrix of zeros.", second="0.")
-def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     rows, columns = _places(N, M)
     return ops.cast(ops.equal(rows + k, columns), dtype)
 
 
 @op(rule=_matrix)
-@documented(_DIAGONAL, what="Ones on and below the k-th diagonal, zeros above it.", second="1.")
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
+    """Ones on and below the k-th diagonal, zeros above it.
+
+    Args:
+        N: The number of rows.
+        M: The number of columns; as many as rows for None.
+        k: The diagonal: 0 is the main one, positive ones are above it.
+        dtype: The default float for None.
+
+    Raises:
+        ValueError: A size is negative or no integer.
+
+    >>> ops.tri(2, 3)
+    Tensor([[1., 0., 0.],
+           [1., 1., 0.]], dtype=float32)
+    """
     rows, columns = _places(N, M)
     return ops.cast(ops.greater_equal(rows + k, columns), dtype)
 
@@ -418,27 +429,32 @@ def _triangle(x: Spec, k: int = 0) -> Plan:
     return Plan(x.shape, dtypes.concrete(x.dtype), k=operator.index(k))
 
 
-_TRIANGLE = """x with zeros {where} the k-th diagonal of the last two axes.
+@op(rule=_triangle)
+def tril(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros above the k-th diagonal of the last two axes.
 
     Raises:
         ValueError: x has fewer than 2 dimensions.
 
-    >>> ops.{name}([[1, 2], [3, 4]])
-    Tensor([[1, {upper}],
-           [{lower}, 4]], dtype=int32)
+    >>> ops.tril([[1, 2], [3, 4]])
+    Tensor([[1, 0],
+           [3, 4]], dtype=int32)
     """
-
-
-@op(rule=_triangle)
-@documented(_TRIANGLE, where="above", upper="0", lower="3")
-def tril(x: Tensor, k: int = 0) -> Tensor:
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k, dtype="bool"), x, ops.zeros_like(x))
 
 
 @op(rule=_triangle)
-@documented(_TRIANGLE, where="below", upper="2", lower="0")
 def triu(x: Tensor, k: int = 0) -> Tensor:
+    """x with zeros below the k-th diagonal of the last two axes.
+
+    Raises:
+        ValueError: x has fewer than 2 dimensions.
+
+    >>> ops.triu([[1, 2], [3, 4]])
+    Tensor([[1, 2],
+           [0, 4]], dtype=int32)
+    """
     rows, columns = ops.shape(x)[-2:]
     return ops.where(ops.tri(rows, columns, k - 1, dtype="bool"), ops.zeros_like(x), x)
 

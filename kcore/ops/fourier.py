@@ -11,7 +11,7 @@ import numpy as np
 from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.elementwise import require_real
-from kcore.ops.mechanism import Plan, Tensor, Tensors, documented, op
+from kcore.ops.mechanism import Plan, Tensor, Tensors, op
 from kcore.ops.numerics import wide
 from kcore.ops.symbolic import Spec
 
@@ -38,7 +38,9 @@ def _transformed(least: int) -> Any:
     return rule
 
 
-_TRANSFORM = """{what}
+@op(rule=_transformed(1))
+def fft(x: Tensors) -> tuple[Tensor, Tensor]:
+    """The discrete Fourier transform along the last axis: y[k] = sum over j of x[j] exp(-2 pi i jk / n).
 
     Args:
         x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
@@ -47,45 +49,49 @@ _TRANSFORM = """{what}
         The pair (real part, imaginary part) of the result.
 
     Raises:
-        ValueError: x is no such pair, or {where} is empty.
+        ValueError: x is no such pair, or its last axis is empty.
 
-    >>> ops.{example}
+    >>> ops.fft((ops.array([1.0, 2.0]), ops.array([0.0, 0.0])))
+    (Tensor([ 3., -1.], dtype=float32), Tensor([0., 0.], dtype=float32))
     """
 
 
-@op(rule=_transformed(1))
-@documented(
-    _TRANSFORM,
-    what="The discrete Fourier transform along the last axis: y[k] = sum over j of x[j] exp(-2 pi i jk / n).",
-    where="its last axis",
-    example="""fft((ops.array([1.0, 2.0]), ops.array([0.0, 0.0])))
-    (Tensor([ 3., -1.], dtype=float32), Tensor([0., 0.], dtype=float32))""",
-)
-def fft(x: Tensors) -> tuple[Tensor, Tensor]: ...
-
-
 @op(rule=_transformed(2))
-@documented(
-    _TRANSFORM,
-    what="The discrete Fourier transform along the last two axes.",
-    where="one of the axes",
-    example="""fft2((ops.ones((2, 2)), ops.zeros((2, 2))))[0]
+def fft2(x: Tensors) -> tuple[Tensor, Tensor]:
+    """The discrete Fourier transform along the last two axes.
+
+    Args:
+        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
+
+    Returns:
+        The pair (real part, imaginary part) of the result.
+
+    Raises:
+        ValueError: x is no such pair, or one of the axes is empty.
+
+    >>> ops.fft2((ops.ones((2, 2)), ops.zeros((2, 2))))[0]
     Tensor([[4., 0.],
-           [0., 0.]], dtype=float32)""",
-)
-def fft2(x: Tensors) -> tuple[Tensor, Tensor]: ...
+           [0., 0.]], dtype=float32)
+    """
 
 
 @op(rule=_transformed(2))
-@documented(
-    _TRANSFORM,
-    what="The inverse of `fft2`.",
-    where="one of the axes",
-    example="""ifft2((ops.array([[4.0, 0.0], [0.0, 0.0]]), ops.zeros((2, 2))))[0]
+def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
+    """The inverse of `fft2`.
+
+    Args:
+        x: The pair (real part, imaginary part), of one shape. Integers are taken as the default float.
+
+    Returns:
+        The pair (real part, imaginary part) of the result.
+
+    Raises:
+        ValueError: x is no such pair, or one of the axes is empty.
+
+    >>> ops.ifft2((ops.array([[4.0, 0.0], [0.0, 0.0]]), ops.zeros((2, 2))))[0]
     Tensor([[1., 1.],
-           [1., 1.]], dtype=float32)""",
-)
-def ifft2(x: Tensors) -> tuple[Tensor, Tensor]: ...
+           [1., 1.]], dtype=float32)
+    """
 
 
 def _halved(x: Spec, fft_length: int | None) -> Plan:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kcore import config, dtypes, ops
 from kcore.ops import rules
-from kcore.ops.mechanism import Axes, Plan, Tensor, documented, op
+from kcore.ops.mechanism import Axes, Plan, Tensor, op
 from kcore.ops.numerics import real_dtype, root, squared, vector_norm, wide
 from kcore.ops.symbolic import Spec
 
@@ -193,7 +193,9 @@ def moments(x: Tensor, axes: Axes, keepdims: bool = False, synchronized: bool = 
 # -- order ------------------------------------------------------------------------------
 
 
-_PEAK = """The {what} element over `axis`; nan if any is.
+@op(rule=_peak)
+def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """The greatest element over `axis`; nan if any is.
 
     Args:
         x: Any shape and real dtype.
@@ -207,37 +209,49 @@ _PEAK = """The {what} element over `axis`; nan if any is.
         ValueError: An axis is out of range, named twice, or empty without `initial`.
         TypeError: x is complex.
 
-    >>> ops.{name}([[1, 5], [3, 4]], axis=0)
-    Tensor([{gives}], dtype=int32)
+    >>> ops.max([[1, 5], [3, 4]], axis=0)
+    Tensor([3, 5], dtype=int32)
     """
 
 
 @op(rule=_peak)
-@documented(_PEAK, what="greatest", gives="3, 5")
-def max(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Tensor: ...
+def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """The least element over `axis`; nan if any is.
 
+    Args:
+        x: Any shape and real dtype.
+        axis: An int, several, or None for all.
+        keepdims: Keep the folded axes with size 1.
+        initial: Counts as one more element; needed where an axis is empty.
 
-@op(rule=_peak)
-@documented(_PEAK, what="least", gives="1, 4")
-def min(x: Tensor, axis: Axes = None, keepdims: bool = False, initial: float | None = None) -> Tensor: ...
+    Ties share the gradient equally; at a tie with `initial` they get half of it.
 
+    Raises:
+        ValueError: An axis is out of range, named twice, or empty without `initial`.
+        TypeError: x is complex.
 
-_OTHER_NAME = """`{what}` under NumPy's other name.
-
-    >>> ops.{name}([[1, 5], [3, 4]], axis=0)
-    Tensor([{gives}], dtype=int32)
+    >>> ops.min([[1, 5], [3, 4]], axis=0)
+    Tensor([1, 4], dtype=int32)
     """
 
 
 @op(rule=folded_peak)
-@documented(_OTHER_NAME, what="max", gives="3, 5")
 def amax(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`max` under NumPy's other name.
+
+    >>> ops.amax([[1, 5], [3, 4]], axis=0)
+    Tensor([3, 5], dtype=int32)
+    """
     return max(x, axis, keepdims)
 
 
 @op(rule=folded_peak)
-@documented(_OTHER_NAME, what="min", gives="1, 4")
 def amin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """`min` under NumPy's other name.
+
+    >>> ops.amin([[1, 5], [3, 4]], axis=0)
+    Tensor([1, 4], dtype=int32)
+    """
     return min(x, axis, keepdims)
 
 
@@ -255,7 +269,9 @@ def ptp(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return max(x, axis, keepdims) - min(x, axis, keepdims)
 
 
-_PLACE = """The index of the {what} element along `axis`, the first of several; nan counts as the {what}.
+@op(rule=folded_place)
+def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the greatest element along `axis`, the first of several; nan counts as the greatest.
 
     Args:
         x: Any shape and real dtype.
@@ -269,42 +285,57 @@ _PLACE = """The index of the {what} element along `axis`, the first of several; 
         ValueError: The axis is out of range or empty.
         TypeError: x is complex.
 
-    >>> ops.{name}([1, 5, 3])
-    Tensor({gives}, dtype=int32)
+    >>> ops.argmax([1, 5, 3])
+    Tensor(1, dtype=int32)
     """
 
 
 @op(rule=folded_place)
-@documented(_PLACE, what="greatest", gives="1")
-def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
+def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index of the least element along `axis`, the first of several; nan counts as the least.
 
+    Args:
+        x: Any shape and real dtype.
+        axis: One axis; None is for the index into the flattened tensor.
+        keepdims: Keep the folded axis (for None: all of them) with size 1.
 
-@op(rule=folded_place)
-@documented(_PLACE, what="least", gives="0")
-def argmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor: ...
+    Returns:
+        int32.
+
+    Raises:
+        ValueError: The axis is out of range or empty.
+        TypeError: x is complex.
+
+    >>> ops.argmin([1, 5, 3])
+    Tensor(0, dtype=int32)
+    """
 
 
 # -- logic ------------------------------------------------------------------------------
 
 
-_TRUTH = """Whether {what} over `axis` is true; nonzero numbers and nan are. {empty} over an empty axis.
+@op(rule=rules.folded_bool)
+def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether any element over `axis` is true; nonzero numbers and nan are. False over an empty axis.
 
     Raises:
         ValueError: An axis is out of range or named twice.
 
-    >>> ops.{name}([[True, False], [{second}, {second}]], axis=1)
-    Tensor([{gives}])
+    >>> ops.any([[True, False], [False, False]], axis=1)
+    Tensor([ True, False])
     """
 
 
 @op(rule=rules.folded_bool)
-@documented(_TRUTH, what="any element", empty="False", second="False", gives=" True, False")
-def any(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
+    """Whether every element over `axis` is true; nonzero numbers and nan are. True over an empty axis.
 
+    Raises:
+        ValueError: An axis is out of range or named twice.
 
-@op(rule=rules.folded_bool)
-@documented(_TRUTH, what="every element", empty="True", second="True", gives="False,  True")
-def all(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor: ...
+    >>> ops.all([[True, False], [True, True]], axis=1)
+    Tensor([False,  True])
+    """
 
 
 @op(rule=_counted)
@@ -323,32 +354,40 @@ def count_nonzero(x: Tensor, axis: Axes = None) -> Tensor:
 # -- running ----------------------------------------------------------------------------
 
 
-_RUNNING = """The {what}s of all elements up to each one.
+@op(rule=running)
+def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """The sums of all elements up to each one.
 
     Args:
-        x: Any shape and dtype. Bools are {done} in int32; integers wrap around in their own dtype.
+        x: Any shape and dtype. Bools are summed in int32; integers wrap around in their own dtype.
         axis: One axis; None runs through the flattened tensor.
-        dtype: What to {do} in and return; None is that of `x`.
-{more}
+        dtype: What to sum in and return; None is that of `x`.
+
     Raises:
         ValueError: The axis is out of range.
 
-    >>> ops.{name}([1, 2, 3])
-    Tensor([{gives}], dtype=int32)
+    >>> ops.cumsum([1, 2, 3])
+    Tensor([1, 3, 6], dtype=int32)
     """
 
 
 @op(rule=running)
-@documented(_RUNNING, what="sum", do="sum", done="summed", more="", gives="1, 3, 6")
-def cumsum(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor: ...
+def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor:
+    """The products of all elements up to each one.
 
+    Args:
+        x: Any shape and dtype. Bools are multiplied in int32; integers wrap around in their own dtype.
+        axis: One axis; None runs through the flattened tensor.
+        dtype: What to multiply in and return; None is that of `x`.
 
-_AT_ZEROS = "\n    Gradients of every order are right where elements are 0.\n"
+    Gradients of every order are right where elements are 0.
 
+    Raises:
+        ValueError: The axis is out of range.
 
-@op(rule=running)
-@documented(_RUNNING, what="product", do="multiply", done="multiplied", more=_AT_ZEROS, gives="1, 2, 6")
-def cumprod(x: Tensor, axis: int | None = None, dtype: Any = None) -> Tensor: ...
+    >>> ops.cumprod([1, 2, 3])
+    Tensor([1, 2, 6], dtype=int32)
+    """
 
 
 # -- exponentials -----------------------------------------------------------------------
