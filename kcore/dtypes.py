@@ -125,6 +125,10 @@ def is_complex(name: str) -> bool:
     return name in COMPLEX or name == "complex"
 
 
+def is_inexact(name: str) -> bool:
+    return is_float(name) or is_complex(name)
+
+
 def is_wide(name: str) -> bool:
     """Whether elements have 64-bit parts, which JAX cuts to 32 unless told otherwise."""
     return name in ("int64", "uint64", "float64", "complex128")

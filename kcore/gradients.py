@@ -327,6 +327,6 @@ def _inexact(backend: Any, x: Any, name: str, what: str) -> Any:
         x = x.__kcore_value__()
     x = x if backend.is_tensor(x) else backend.convert(x)
     dtype = backend.dtype(x)
-    if not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
+    if not dtypes.is_inexact(dtype):
         raise TypeError(f"{name}: gradients need floats, but {what} holds {dtype}.")
     return x

@@ -20,6 +20,12 @@ def test_an_op_looks_like_the_function_it_was_declared_as():
     assert ops.logsumexp.__name__ == "logsumexp"
 
 
+def test_an_op_with_nothing_but_a_family_docstring_is_a_primitive():
+    assert [ops.max.op.body, ops.cumsum.op.body] == [None, None]
+    assert ops.max.__doc__.startswith("The greatest element")
+    assert ops.min.__doc__.startswith("The least element")
+
+
 def test_errors_name_the_op_what_came_and_what_was_expected(backend):
     x = np.ones((2, 3), "float32")
     with pytest.raises(

@@ -20,9 +20,17 @@ import numpy as np
 
 from kcore import dtypes, tree
 from kcore.backends.coo import Coo, home_of, to_coo
+from kcore.backends.host import to_array
 
 Fn = Callable[..., Any]
-_NO_CONTEXT = contextlib.nullcontext()
+NO_CONTEXT = contextlib.nullcontext()
+# A wider dtype for each that frameworks lack kernels for: `Backend.wider` of those that lack many.
+WIDER: dict[str, str | None] = {
+    **dict.fromkeys(("bool", "int8", "uint8", "int16", "uint16"), "int32"),
+    "uint32": "int64",
+    "uint64": None,
+    **dict.fromkeys(("float16", "bfloat16", *dtypes.FLOAT8), "float32"),
+}
 
 
 # fmt: off
@@ -148,7 +156,7 @@ class Backend:
 
     def numpy(self, x: Any) -> np.ndarray:
         """The values as a NumPy array of the same dtype (ml_dtypes for bfloat16 and float8)."""
-        raise NotImplementedError
+        return to_array(x)
 
     def shape(self, x: Any) -> tuple[int | None, ...]:
         """The shape; None for a size that is unknown inside a compiled function."""
@@ -363,7 +371,7 @@ class Backend:
 
     def full_width(self, *dtypes: str) -> Any:
         """A context in which the framework's own operators keep these dtypes: for code between ops."""
-        return _NO_CONTEXT
+        return NO_CONTEXT
 
     def versions(self) -> dict[str, str]:
         """Names and versions of what it runs on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,17 @@ def _off_device(x: Any) -> Any:
         same_size = x.new_empty(0).short() if name == "bfloat16" else x.new_empty(0).byte()
         return np.asarray(x.view(same_size.dtype)).view(dtypes.to_numpy(name))
     return x.numpy(force=True)  # of conjugated and zero views too
+
+
+def block(sizes: Sequence[int], starts: Sequence[Any], shape: Sequence[int]) -> tuple[slice, ...]:
+    """The index of the block of `shape` that starts there; starts count from the end below 0, and are moved so that it
+    lies inside."""
+    found = []
+    for size, start, length in zip(sizes, starts, shape, strict=True):
+        start = int(start)
+        start = min(max(start + size if start < 0 else start, 0), size - length)
+        found.append(slice(start, start + length))
+    return tuple(found)
 
 
 def float_range(start: float, stop: float, step: float, dtype: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, points, unaries, whole
+from kcore.conformance.samples import FLOATS, arrays, draw, points, unaries, whole
 
 # Roundings of float32 intermediates add up in formulas of several steps.
 SEVERAL_STEPS = {"float64": 4e-15, "float32": 1e-6, "float16": 1e-2, "bfloat16": 6e-2}
@@ -28,7 +28,7 @@ def curve(
     if limits:
         samples.append(points(-inf, inf, expect=list(limits), grad=False, why="the limits", **arguments))
     samples += [points(nan, 1.0, grad=False, why="nan in, nan out", **arguments), *more]
-    return Case(op, reference, samples, tol=tol or SEVERAL_STEPS, dtypes=("float32", "float64", "float16", "bfloat16"))
+    return Case(op, reference, samples, tol=tol or SEVERAL_STEPS, dtypes=FLOATS)
 
 
 def relu_formula(x):
@@ -53,7 +53,7 @@ curve(
 curve(
     ops.elu,
     lambda x, alpha=1.0: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
-    Sample(np.array([0.0]), 0.5, expect=[0.0], gradient=[0.5], why="the gradient at 0 is alpha"),
+    arrays([0.0], 0.5, expect=[0.0], gradient=[0.5], why="the gradient at 0 is alpha"),
     points(-1e-6, expect=np.expm1([-1e-6]), why="exp(x) - 1 cancels near 0"),
     kinks=[(0.0, 0.0, 1.0)],
     limits=(-1.0, inf),
@@ -76,8 +76,8 @@ Case(
     lambda x, threshold, default_value: np.where(x <= threshold, default_value, x),
     samples=[
         Sample(draw(3, 5), 0.5, -1.0),
-        Sample(np.array([0.5]), 0.5, 7.0, expect=[7.0], gradient=[0.0], why="at the threshold"),
-        Sample(np.array([nan, -inf, inf]), 0.5, 7.0, expect=[nan, 7.0, inf], grad=False, why="nan stays"),
+        arrays([0.5], 0.5, 7.0, expect=[7.0], gradient=[0.0], why="at the threshold"),
+        arrays([nan, -inf, inf], 0.5, 7.0, expect=[nan, 7.0, inf], grad=False, why="nan stays"),
     ],
 )
 
@@ -132,7 +132,7 @@ curve(
     # x + root cancels below 0
     lambda x, b=4: np.where(x >= 0, x + np.sqrt(x * x + b), b / (np.sqrt(x * x + b) - np.minimum(x, 0))) / 2,
     Sample(draw(3, 4), 0.25, why="another b"),
-    Sample(np.array([-1e4]), expect=[1 / 1e4], dtypes=("float32",), why="x + sqrt(x**2 + b) would be 0"),
+    arrays([-1e4], expect=[1 / 1e4], dtypes=("float32",), why="x + sqrt(x**2 + b) would be 0"),
     kinks=[(0.0, 1.0, 0.5)],
     limits=(0.0, inf),
 )
@@ -208,7 +208,7 @@ Case(
     ],
     errors=SPREAD_ERRORS,
     tol={"float64": 1e-15, "float32": 5e-7, "float16": 1e-3, "bfloat16": 8e-3},
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 Case(
     ops.log_softmax,
@@ -224,7 +224,7 @@ Case(
     ],
     errors=SPREAD_ERRORS,
     tol={"float64": 2e-15, "float32": 7e-7, "float16": 4e-3, "bfloat16": 3e-2},
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 

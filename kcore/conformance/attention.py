@@ -7,7 +7,7 @@ import scipy.special as special
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw
+from kcore.conformance.samples import FLOATS, draw
 
 
 def attention(
@@ -68,5 +68,5 @@ Case(
         Bad(Q, K, V, np.ones((7, 5)), match=r"bias of shape \(7, 5\) does not broadcast"),
     ],
     tol={"float64": 4e-15, "float32": 3e-6, "float16": 4e-3, "bfloat16": 4e-2},
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )

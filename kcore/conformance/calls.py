@@ -126,7 +126,7 @@ def typed(call: Call, dtype: str) -> Call | None:
     kinds = {a.dtype.kind for a in arrays}
     if "c" in kinds and dtype not in ("float32", "float64", *dtypes.COMPLEX):
         return None
-    if dtypes.is_float(dtype) or dtypes.is_complex(dtype):
+    if dtypes.is_inexact(dtype):
         moved = [a for a in arrays if a.dtype in (np.float64, np.complex128)]
     else:
         moved = [a for a in arrays if a.dtype == np.float64] or [a for a in arrays if a.dtype.kind in "iub"]
@@ -142,7 +142,7 @@ def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
     if x.dtype.kind == "c":
         return x.astype({"float32": "complex64", "float64": "complex128"}.get(dtype, dtype))
     target = dtypes.to_numpy(dtype)
-    if dtypes.is_float(dtype) or dtypes.is_complex(dtype):
+    if dtypes.is_inexact(dtype):
         with np.errstate(over="ignore"):
             y = x.astype(target)
         if (np.isinf(y) & ~np.isinf(x)).any() or ((y == 0) & (x != 0)).any():

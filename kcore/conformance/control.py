@@ -9,7 +9,7 @@ import numpy as np
 
 from kcore import backends, ops, tree
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw
+from kcore.conformance.samples import arrays, draw
 from kcore.ops import control, differentiate
 
 
@@ -73,7 +73,7 @@ Case(
     lambda variable: variable,
     samples=[
         *(Sample(draw(*shape), grad=False, gradient=np.zeros(shape)) for shape in ((), (5,), (3, 7), (0, 3))),
-        Sample(np.array([np.nan, np.inf, -0.0]), grad=False, why="values stay"),
+        arrays([np.nan, np.inf, -0.0], grad=False, why="values stay"),
     ],
 )
 FLOATS = ("float32", "float64")

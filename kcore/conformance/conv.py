@@ -8,7 +8,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import FIRST, draw, whole
 
 # Sums of up to a hundred products, in any order.
 SUMS = {"float32": 4e-6, "float64": 1e-14}
@@ -114,8 +114,6 @@ def separable(x, depthwise_kernel, pointwise_kernel, **arguments):
 def images(*shape):
     return draw(*shape, seed=2)
 
-
-FIRST = {"data_format": "channels_first"}
 
 sum_of_products(
     ops.conv,

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, whole
 from kcore.conformance.shape import exact
 
 nan, inf = np.nan, np.inf
@@ -16,7 +16,7 @@ Case(
     reference=lambda x, dtype=None: x if dtype is None else x.astype(dtypes.to_numpy(dtype)),
     samples=[
         Sample(draw(2, 3)),
-        Sample(np.array([1 + 2**-40]), dtypes=["float64"], expect=[1 + 2**-40], why="every bit stays"),
+        arrays([1 + 2**-40], dtypes=["float64"], expect=[1 + 2**-40], why="every bit stays"),
         Sample(draw(2, 3), dtype="float32", grad=False),
         Sample(whole(2, 3), dtype="int8"),
         Sample(draw()),
@@ -33,7 +33,7 @@ exact(
         Sample(draw(2, 3)),
         Sample(draw()),
         Sample(np.zeros((0, 2))),
-        Sample(np.array([nan, inf, -0.0]), grad=False),
+        arrays([nan, inf, -0.0], grad=False),
     ],
 )
 

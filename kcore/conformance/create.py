@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, whole
 from kcore.conformance.shape import EXACT, FEW_BITS, exact
 
 nan, inf = np.nan, np.inf
@@ -325,7 +325,7 @@ exact(
         *(Sample(draw(3), k=k) for k in (0, 1, -2)),
         *(Sample(draw(3, 4), k=k) for k in (0, 2, -1, 9)),
         Sample(np.zeros(0), k=1),
-        Sample(np.array([inf, nan]), grad=False, why="zeros beside them, not nan"),
+        arrays([inf, nan], grad=False, why="zeros beside them, not nan"),
     ],
     errors=[Bad(np.ones(()), match="1 to 2 dimensions"), Bad(np.ones((1, 2, 3)), match="1 to 2 dimensions")],
 )
@@ -344,7 +344,7 @@ Case(
         Sample(draw(3), N=2),
         Sample(draw(3), N=5, increasing=True),
         Sample(draw(3), N=0),
-        Sample(np.array([0.0, -1.0]), N=3, expect=[[0, 0, 1], [1, -1, 1]], gradient=[1.0, -1.0], why="0**0 is 1"),
+        arrays([0.0, -1.0], N=3, expect=[[0, 0, 1], [1, -1, 1]], gradient=[1.0, -1.0], why="0**0 is 1"),
         Sample(whole(3, low=-3, high=4), N=4),
     ],
     errors=[

@@ -10,7 +10,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import complex_draw, draw, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, PRECISE, arrays, complex_draw, draw, ints, whole
 
 # Errors grow with the condition of the matrix, which is below ten here.
 CONDITION = {"float64": 2e-14, "float32": 1e-5}
@@ -40,7 +40,7 @@ def hermitian_part(x):
 NOT_SQUARE = Bad(np.ones((2, 3)), match=r"x should be square in its last two axes, not of shape \(2, 3\)")
 NO_MATRIX = Bad(np.ones(3), match=r"x should be a matrix, or a batch of them, not of shape \(3,\)")
 SINGULAR = np.array([[1.0, 2.0], [2.0, 4.0]])
-INTEGERS = Sample(np.array([[2, 1], [1, 3]], "int32"), why="integers become floats")
+INTEGERS = ints([[2, 1], [1, 3]], why="integers become floats")
 
 # -- positive definite matrices ---------------------------------------------------------
 
@@ -57,9 +57,9 @@ conditioned(
         Sample(definite(3, 3)),
         Sample(definite(4, 4), upper=True),
         Sample(definite(2, 3, 3), why="a batch"),
-        Sample(np.array([[4.0]]), expect=[[2.0]], why="one element"),
-        Sample(np.array([[4.0, 1.0], [3.0, 5.0]]), why="of a matrix that is not symmetric, the symmetric part"),
-        Sample(np.array([[4, 1 + 1j], [1 - 1j, 3]]), grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([[4.0]], expect=[[2.0]], why="one element"),
+        arrays([[4.0, 1.0], [3.0, 5.0]], why="of a matrix that is not symmetric, the symmetric part"),
+        arrays([[4, 1 + 1j], [1 - 1j, 3]], **AS_COMPLEX),
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
@@ -90,7 +90,7 @@ conditioned(
     samples=[
         Sample(regular(3, 3)),
         Sample(regular(2, 3, 3), why="a batch"),
-        Sample(np.array([[3.0]]), expect=3.0, why="one element"),
+        arrays([[3.0]], expect=3.0, why="one element"),
         Sample(
             SINGULAR,
             expect=0.0,
@@ -98,7 +98,7 @@ conditioned(
             why="a singular matrix: the gradient is that of its cofactors",
         ),
         Sample(np.zeros((2, 2)), expect=0.0, gradient=np.zeros((2, 2)), why="rank 0"),
-        Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 3), **AS_COMPLEX),
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
@@ -112,7 +112,7 @@ conditioned(
         Sample(regular(2, 4, 4), why="a batch"),
         Sample(np.eye(40) * 1e-3, grad=False, why="a determinant that underflows"),
         Sample(np.zeros((2, 2)), expect=(0.0, -inf), grad=False, why="a singular matrix"),
-        Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 3), **AS_COMPLEX),
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
 )
@@ -133,8 +133,8 @@ conditioned(
     samples=[
         Sample(regular(3, 3)),
         Sample(regular(2, 3, 3), why="a batch"),
-        Sample(np.array([[0.0, 2.0], [4.0, 0.0]]), expect=[[0.0, 0.25], [0.5, 0.0]], why="zeros on the diagonal"),
-        Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([[0.0, 2.0], [4.0, 0.0]], expect=[[0.0, 0.25], [0.5, 0.0]], why="zeros on the diagonal"),
+        Sample(complex_draw(3, 3), **AS_COMPLEX),
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX],
@@ -156,7 +156,7 @@ conditioned(
         Sample(np.eye(3)[:, :2], why="equal singular values"),
         Sample(np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), grad=False, why="rank 1"),
         Sample(np.diag([1.0, 1e-3, 2.0]), rcond=1e-2, grad=False, why="a small singular value counts as 0"),
-        Sample(complex_draw(3, 2), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 2), **AS_COMPLEX),
     ],
     errors=[NO_MATRIX],
 )
@@ -180,13 +180,8 @@ conditioned(
         Sample(regular(2, 3, 3), draw(2, 3), why="a batch of vectors"),
         Sample(regular(2, 3, 3), draw(2, 3, 4), why="a batch"),
         Sample(regular(2, 3, 3), draw(1, 3, 4), why="batches broadcast"),
-        Sample(complex_draw(3, 3), complex_draw(3, 2, seed=4), grad=False, dtypes=("float64",), why="complex numbers"),
-        Sample(
-            np.array([[2, 0], [0, 4]], "int32"),
-            np.array([1, 1], "int32"),
-            expect=[0.5, 0.25],
-            why="integers become floats",
-        ),
+        Sample(complex_draw(3, 3), complex_draw(3, 2, seed=4), **AS_COMPLEX),
+        ints([[2, 0], [0, 4]], [1, 1], expect=[0.5, 0.25], why="integers become floats"),
     ],
     errors=NO_FIT,
 )
@@ -205,16 +200,10 @@ conditioned(
         Sample(regular(2, 3, 3), draw(2, 3), lower=True, why="a batch of vectors"),
         Sample(regular(2, 3, 3), draw(2, 3, 4), why="a batch"),
         Sample(regular(2, 3, 3), draw(1, 3, 4), lower=True, why="batches broadcast"),
-        Sample(
-            regular(3, 3) + 1j * draw(3, 3),
-            complex_draw(3, 2, seed=4),
-            grad=False,
-            dtypes=("float64",),
-            why="complex numbers",
-        ),
-        Sample(
-            np.array([[2.0, 0.0], [1.0, 1.0]]),
-            np.array([np.nan, 2.0]),
+        Sample(regular(3, 3) + 1j * draw(3, 3), complex_draw(3, 2, seed=4), **AS_COMPLEX),
+        arrays(
+            [[2.0, 0.0], [1.0, 1.0]],
+            [np.nan, 2.0],
             lower=True,
             expect=[np.nan, np.nan],
             grad=False,
@@ -239,13 +228,7 @@ conditioned(
         Sample(draw(4, 3), draw(4, 2, seed=1), why="several right sides"),
         Sample(draw(2, 4), draw(2, seed=1), why="more unknowns than equations: the solution of least norm"),
         Sample(draw(2, 4, 3), draw(2, 4, 2, seed=1), why="a batch"),
-        Sample(
-            np.outer([1.0, 2.0, 3.0], [1.0, -1.0]),
-            np.array([1.0, 2.0, 3.0]),
-            expect=[0.5, -0.5],
-            grad=False,
-            why="rank 1",
-        ),
+        arrays(np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), [1.0, 2.0, 3.0], expect=[0.5, -0.5], grad=False, why="rank 1"),
         Sample(draw(4, 3), draw(4, 2, seed=1) * [1, nan], grad=False, why="nan, in one of the right sides"),
     ],
     errors=[
@@ -291,7 +274,7 @@ conditioned(
         Sample(draw(2, 4, 3), why="a batch"),
         Sample(draw(5, 3), mode="complete", grad=False, why="q is filled up"),
         Sample(draw(2, 3), mode="complete", why="nothing to fill up"),
-        Sample(complex_draw(3, 2), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 2), **AS_COMPLEX),
     ],
     errors=[NO_MATRIX, Bad(np.ones((2, 2)), mode="raw", match="mode='raw' should be one of 'reduced', 'complete'")],
     compare=alike_but_for_fill,
@@ -334,12 +317,12 @@ conditioned(
         Sample(spread(2, 4, 3), full_matrices=False, why="a batch"),
         Sample(spread(4, 3), compute_uv=False, why="the values alone"),
         Sample(spread(2, 3), compute_uv=False, why="the values alone"),
-        Sample(
-            np.array([[2.0, 1.0], [1.0, 2.0]]),
+        arrays(
+            [[2.0, 1.0], [1.0, 2.0]],
             expect=(np.array([[1, 1], [1, -1]]) / 2**0.5, [3.0, 1.0], np.array([[1, 1], [1, -1]]) / 2**0.5),
             why="vectors whose elements are equally large",
         ),
-        Sample(complex_draw(3, 2), full_matrices=False, grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 2), full_matrices=False, **AS_COMPLEX),
     ],
     errors=[NO_MATRIX, Bad(np.ones((0, 3)), match="empty matrices")],
 )
@@ -354,15 +337,15 @@ conditioned(
     ops.eigh,
     eigh_formula,
     samples=[
-        Sample(np.array([[3.0, 1.0, -1.0], [1.0, 2.0, 0.5], [-1.0, 0.5, 1.0]])),
+        arrays([[3.0, 1.0, -1.0], [1.0, 2.0, 0.5], [-1.0, 0.5, 1.0]]),
         Sample(definite(2, 4, 4), why="a batch"),
-        Sample(
-            np.array([[2.0, 1.0], [1.0, 2.0]]),
+        arrays(
+            [[2.0, 1.0], [1.0, 2.0]],
             expect=([1.0, 3.0], np.array([[1, 1], [-1, 1]]) / 2**0.5),
             why="vectors whose elements are equally large",
         ),
-        Sample(np.array([[2.0, 5.0], [1.0, -1.0]]), why="of a matrix that is not symmetric, the symmetric part"),
-        Sample(hermitian_part(complex_draw(3, 3)), grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([[2.0, 5.0], [1.0, -1.0]], why="of a matrix that is not symmetric, the symmetric part"),
+        Sample(hermitian_part(complex_draw(3, 3)), **AS_COMPLEX),
         INTEGERS,
     ],
     errors=[NOT_SQUARE, NO_MATRIX, Bad(np.ones((0, 0)), match="empty matrices")],
@@ -393,9 +376,9 @@ Case(
     ops.eig,
     eig_formula,
     samples=[
-        Sample(np.array([[3.0, 1.0, -1.0], [-2.0, 2.0, 0.5], [1.0, -0.5, 1.0]])),
+        arrays([[3.0, 1.0, -1.0], [-2.0, 2.0, 0.5], [1.0, -0.5, 1.0]]),
         Sample(regular(2, 4, 4), why="a batch"),
-        Sample(np.array([[0.0, 1.0], [-1.0, 0.5]]), why="a pair of complex eigenvalues"),
+        arrays([[0.0, 1.0], [-1.0, 0.5]], why="a pair of complex eigenvalues"),
         Sample(np.diag([3.0, 1.0]), why="a diagonal matrix"),
         Sample(complex_draw(3, 3), dtypes=("float64",), why="complex numbers"),
     ],
@@ -425,7 +408,7 @@ conditioned(
         Sample(draw(2, 4), why="more columns than rows"),
         Sample(draw(2, 4, 4), why="a batch"),
         Sample(draw(2, 4, 3), why="a batch of tall ones"),
-        Sample(complex_draw(3, 3), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 3), **AS_COMPLEX),
     ],
     errors=[NO_MATRIX, Bad(np.ones((0, 3)), match="empty matrices")],
 )
@@ -460,41 +443,24 @@ Case(
         Sample(draw(3, 2), draw(4, 2, seed=1)),
         Sample(draw(2, 3, 5), draw(2, 4, 5, seed=1), why="a batch"),
         Sample(draw(3, 2), draw(2, 4, 2, seed=1), why="batches broadcast"),
-        Sample(
-            np.array([[1.0, 2.0]]),
-            np.array([[1.0, 2.0], [4.0, 6.0]]),
+        arrays(
+            [[1.0, 2.0]],
+            [[1.0, 2.0], [4.0, 6.0]],
             expect=[[0.0, 5.0]],
             gradient=([[-0.6, -0.8]], [[0.0, 0.0], [0.6, 0.8]]),
             why="the distance 0",
         ),
-        Sample(
-            np.array([[1e4, 1e4]]),
-            np.array([[1e4 + 1, 1e4]]),
-            expect=[[1.0]],
-            grad=False,
-            dtypes=("float32", "float64"),
-            why="near points far from 0",
+        arrays(
+            [[1e4, 1e4]], [[1e4 + 1, 1e4]], expect=[[1.0]], grad=False, dtypes=PRECISE, why="near points far from 0"
         ),
-        Sample(
-            np.array([[300.0, 0.0]]),
-            np.array([[0.0, 400.0]]),
-            expect=[[500.0]],
-            grad=False,
-            why="squares overflow float16",
-        ),
-        Sample(
-            np.array([[nan, 1.0], [inf, 1.0]]),
-            np.array([[1.0, 1.0]]),
-            expect=[[nan], [inf]],
-            grad=False,
-            why="nan and infinities",
-        ),
+        arrays([[300.0, 0.0]], [[0.0, 400.0]], expect=[[500.0]], grad=False, why="squares overflow float16"),
+        arrays([[nan, 1.0], [inf, 1.0]], [[1.0, 1.0]], expect=[[nan], [inf]], grad=False, why="nan and infinities"),
         Sample(whole(3, 2), whole(4, 2, seed=1), why="integers become floats"),
     ],
     errors=[
         Bad(np.ones((3, 2)), np.ones((4, 3)), match="have 2 and 3 coordinates"),
         Bad(np.ones(3), np.ones((4, 3)), match="x should have"),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
     tol={"float64": 2e-15, "float32": 1e-6},
 )

@@ -8,9 +8,20 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import complex_draw, draw, pairs, points, unaries, whole
+from kcore.conformance.samples import (
+    AS_COMPLEX,
+    FLOATS,
+    PRECISE,
+    arrays,
+    complex_draw,
+    draw,
+    ints,
+    pairs,
+    points,
+    unaries,
+    whole,
+)
 
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 SPECIAL = np.array([nan, inf, -inf, 0.0, -0.0])
 # Every pair of special values and a few ordinary ones.
@@ -19,11 +30,6 @@ LEFT, RIGHT = (
 )
 # The reasons why a result may differ from the formula by more than its rounding.
 SEVERAL_STEPS = {"float64": 4e-15, "float32": 1e-6}
-
-
-def ints(*xs, dtype="int32", **known):
-    """One sample of whole numbers in one dtype."""
-    return Sample(*(np.array(x, dtype) for x in xs), **known)
 
 
 def special(**known):
@@ -73,8 +79,8 @@ binary(ops.multiply, np.multiply, COMPLEX, *MIXED, *WRAPPED, errors=[NOT_ALIKE])
 binary(
     ops.divide,
     np.true_divide,
-    Sample(complex_draw(3, 2), complex_draw(2, seed=5), grad=False, dtypes=("float64",), why="complex numbers"),
-    Sample(whole(4), np.array([2, 0, -3, 7], "int32"), why="integers become floats, x / 0 is infinite"),
+    Sample(complex_draw(3, 2), complex_draw(2, seed=5), **AS_COMPLEX),
+    ints(whole(4), [2, 0, -3, 7], why="integers become floats, x / 0 is infinite"),
     low=0.5,
     errors=[NOT_ALIKE],
 )
@@ -97,18 +103,11 @@ QUOTIENTS = [
     ints([7, 200, 5, 0], [2, 30, 0, 3], dtype=d, why="unsigned, and division by 0")
     for d in ("uint8", "uint16", "uint32", "uint64")
 ]
-EXACT = Sample(
-    np.array([7.0, -7.0, 7.0, -7.0, 6.0, -6.0]),
-    np.array([2.0, 2.0, -2.0, -2.0, 3.0, 3.0]),
-    grad=False,
-    why="every pair of signs",
+EXACT = arrays(
+    [7.0, -7.0, 7.0, -7.0, 6.0, -6.0], [2.0, 2.0, -2.0, -2.0, 3.0, 3.0], grad=False, why="every pair of signs"
 )
-FAR = Sample(
-    np.array([1e7, 123456.7, -1e6, 1.0, 6.0]),
-    np.array([3.0, 0.7, 0.3, 0.1, 0.1]),
-    grad=False,
-    dtypes=("float64",),
-    why="large quotients",
+FAR = arrays(
+    [1e7, 123456.7, -1e6, 1.0, 6.0], [3.0, 0.7, 0.3, 0.1, 0.1], grad=False, dtypes=("float64",), why="large quotients"
 )
 
 binary(ops.floor_divide, division(np.floor_divide), *QUOTIENTS, EXACT, FAR, low=0.3, grad=False)
@@ -128,27 +127,15 @@ binary(
     power_formula,
     Sample(draw(4), 2, why="a square of negative numbers too"),
     Sample(draw(4, low=0.5), -1.5, why="a negative exponent"),
-    Sample(
-        np.array([0.0, 0.0, 0.0]),
-        np.array([0.0, 1.0, 2.0]),
+    arrays(
+        [0.0, 0.0, 0.0],
+        [0.0, 1.0, 2.0],
         expect=[1.0, 0.0, 0.0],
         gradient=([0.0, 1.0, 0.0], [0.0, 0.0, 0.0]),
         why="powers of 0, flat in the exponent",
     ),
-    Sample(
-        np.array([2.0, -3.0]),
-        np.array([0.0, 0.0]),
-        expect=[1.0, 1.0],
-        gradient=([0.0, 0.0], [np.log(2.0), nan]),
-        why="the exponent 0",
-    ),
-    Sample(
-        np.array([1.0, nan, -1.0]),
-        np.array([nan, 0.0, inf]),
-        expect=[1.0, 1.0, 1.0],
-        grad=False,
-        why="IEEE 754's exceptions",
-    ),
+    arrays([2.0, -3.0], [0.0, 0.0], expect=[1.0, 1.0], gradient=([0.0, 0.0], [np.log(2.0), nan]), why="the exponent 0"),
+    arrays([1.0, nan, -1.0], [nan, 0.0, inf], expect=[1.0, 1.0, 1.0], grad=False, why="IEEE 754's exceptions"),
     *(ints([2, -3, 5, 0, 1, -1], [3, 3, 0, 0, 7, 4], dtype=d, why="whole powers") for d in ("int8", "int32", "int64")),
     *(
         ints([2, 3, 5, 0, 1, 255], [3, 4, 0, 0, 7, 2], dtype=d, why="whole powers, wrapping around")
@@ -158,21 +145,15 @@ binary(
     low=0.5,
     tol={"float64": 4e-15, "float32": 1e-6},
 )
-TIES = Sample(
-    np.array([1.0, -2.0, 0.0]),
-    np.array([1.0, -2.0, 0.0]),
-    expect=[1.0, -2.0, 0.0],
-    gradient=([0.5] * 3, [0.5] * 3),
-    why="ties",
-)
+TIES = arrays([1.0, -2.0, 0.0], [1.0, -2.0, 0.0], expect=[1.0, -2.0, 0.0], gradient=([0.5] * 3, [0.5] * 3), why="ties")
 binary(
     ops.maximum,
     np.maximum,
     *MIXED,
     TIES,
-    Sample(
-        np.array([3.0]),
-        np.array([[1.0, 3.0], [5.0, 3.0]]),
+    arrays(
+        [3.0],
+        [[1.0, 3.0], [5.0, 3.0]],
         expect=[[3.0, 3.0], [5.0, 3.0]],
         gradient=([2.0], [[0.0, 0.5], [1.0, 0.5]]),
         why="ties of an operand that is broadcast",
@@ -183,13 +164,9 @@ binary(ops.minimum, np.minimum, *MIXED, TIES)
 binary(
     ops.arctan2,
     np.arctan2,
-    Sample(np.array([0.0]), np.array([0.0]), expect=[0.0], gradient=([0.0], [0.0]), why="the origin"),
-    Sample(
-        np.array([0.0, -0.0, 0.0, -0.0]),
-        np.array([-1.0, -1.0, 1.0, 1.0]),
-        expect=[np.pi, -np.pi, 0.0, -0.0],
-        grad=False,
-        why="the cut",
+    arrays([0.0], [0.0], expect=[0.0], gradient=([0.0], [0.0]), why="the origin"),
+    arrays(
+        [0.0, -0.0, 0.0, -0.0], [-1.0, -1.0, 1.0, 1.0], expect=[np.pi, -np.pi, 0.0, -0.0], grad=False, why="the cut"
     ),
 )
 unary(
@@ -204,7 +181,7 @@ unary(
     Sample(complex_draw(3, 2), grad=False, why="complex numbers give real ones"),
 )
 unary(ops.sign, np.sign, points(0.0, -0.0, -3.0, expect=[0.0, 0.0, -1.0], gradient=[0.0] * 3, why="flat everywhere"))
-unary(ops.square, np.square, Sample(complex_draw(3), grad=False, dtypes=("float64",), why="complex numbers"))
+unary(ops.square, np.square, Sample(complex_draw(3), **AS_COMPLEX))
 unary(ops.reciprocal, np.reciprocal, points(0.0, -0.0, expect=[inf, -inf], grad=False, why="the pole"), low=0.5)
 
 # -- exponentials, logarithms, roots ----------------------------------------------------
@@ -212,7 +189,7 @@ unary(ops.reciprocal, np.reciprocal, points(0.0, -0.0, expect=[inf, -inf], grad=
 unary(
     ops.exp,
     np.exp,
-    points(-100.0, 80.0, grad=False, dtypes=("float32", "float64"), why="far out"),
+    points(-100.0, 80.0, grad=False, dtypes=PRECISE, why="far out"),
     tol={"float64": 2e-15, "float32": 5e-7},
 )
 unary(ops.exp2, np.exp2, points(-20.0, 10.0, 3.0, expect=[2.0**-20, 1024.0, 8.0], grad=False, why="whole powers"))
@@ -236,8 +213,8 @@ unary(ops.cbrt, np.cbrt, points(-27.0, 8.0, expect=[-3.0, 2.0], why="whole roots
 
 # -- trigonometry -----------------------------------------------------------------------
 
-unary(ops.sin, np.sin, points(100.0, -1e3, grad=False, dtypes=("float32", "float64"), why="many turns"))
-unary(ops.cos, np.cos, points(100.0, -1e3, grad=False, dtypes=("float32", "float64"), why="many turns"))
+unary(ops.sin, np.sin, points(100.0, -1e3, grad=False, dtypes=PRECISE, why="many turns"))
+unary(ops.cos, np.cos, points(100.0, -1e3, grad=False, dtypes=PRECISE, why="many turns"))
 unary(ops.tan, np.tan, low=-1.4, high=1.4)
 EDGES = points(-1.0, 1.0, 1.5, grad=False, why="the ends of the domain, and outside")
 unary(ops.arcsin, np.arcsin, EDGES, points(-1.0, 1.0, gradient=[inf, inf], why="steep"), low=-0.9, high=0.9)
@@ -250,7 +227,7 @@ unary(
     ops.arcsinh,
     np.arcsinh,
     points(1e-5, grad=False, why="near 0"),
-    Sample(np.array([1e10]), grad=False, dtypes=("float32", "float64"), why="far out"),
+    arrays([1e10], grad=False, dtypes=PRECISE, why="far out"),
 )
 unary(
     ops.arccosh,
@@ -265,21 +242,9 @@ unary(ops.rad2deg, np.rad2deg, points(np.pi, expect=[180.0], why="half a turn"))
 binary(
     ops.hypot,
     np.hypot,
-    Sample(
-        np.array([0.0, 3.0]),
-        np.array([0.0, -4.0]),
-        expect=[0.0, 5.0],
-        gradient=([0.0, 0.6], [0.0, -0.8]),
-        why="the origin",
-    ),
-    Sample(
-        np.array([1e30, 1e-30]),
-        np.array([1e30, 1e-30]),
-        grad=False,
-        dtypes=("float32", "float64"),
-        why="squares over- and underflow",
-    ),
-    Sample(np.array([1.0]), np.array([1.0]), why="equal sides: smooth, second derivatives too"),
+    arrays([0.0, 3.0], [0.0, -4.0], expect=[0.0, 5.0], gradient=([0.0, 0.6], [0.0, -0.8]), why="the origin"),
+    arrays([1e30, 1e-30], [1e30, 1e-30], grad=False, dtypes=PRECISE, why="squares over- and underflow"),
+    arrays([1.0], [1.0], why="equal sides: smooth, second derivatives too"),
 )
 
 # -- rounding ---------------------------------------------------------------------------
@@ -301,9 +266,9 @@ Case(
         *unaries(),
         special(),
         HALVES,
-        Sample(draw(3, 4), 2, grad=False, dtypes=("float32", "float64"), why="decimals"),
-        Sample(np.array([123.4, -678.9]), -2, expect=[100.0, -700.0], grad=False, why="before the point"),
-        Sample(np.array([123, -678, 50, 150], "int32"), -2, expect=[100, -700, 0, 200], why="integers"),
+        Sample(draw(3, 4), 2, grad=False, dtypes=PRECISE, why="decimals"),
+        arrays([123.4, -678.9], -2, expect=[100.0, -700.0], grad=False, why="before the point"),
+        ints([123, -678, 50, 150], -2, expect=[100, -700, 0, 200], why="integers"),
         Sample(whole(3), 1, why="integers are whole"),
     ],
     errors=[Bad(np.ones(2), 0.5, match="decimals should be an integer")],
@@ -328,7 +293,7 @@ for name in ("logical_and", "logical_or", "logical_xor"):
     known = ints([0, 1, 2, 0], [0, 0, 5, 7], why="whole numbers")
     binary(getattr(ops, name), getattr(np, name), known, grad=False)
 unary(ops.logical_not, np.logical_not, grad=False)
-EITHER = Sample(np.array([nan + 1j, 1 + 1j, complex(1, inf)]), grad=False, dtypes=("float64",), why="in either part")
+EITHER = arrays([nan + 1j, 1 + 1j, complex(1, inf)], grad=False, dtypes=("float64",), why="in either part")
 for name in ("isnan", "isinf", "isfinite"):
     unary(getattr(ops, name), getattr(np, name), EITHER, grad=False)
 REAL_ONLY = Bad(np.ones(2) * 1j, match="real numbers", error=TypeError)
@@ -338,13 +303,7 @@ unary(ops.signbit, np.signbit, ints([-3, 0, 4], why="whole numbers"), grad=False
 unary(
     ops.isreal,
     np.isreal,
-    Sample(
-        np.array([1 + 0j, 1j, complex(1, nan)]),
-        expect=[True, False, False],
-        grad=False,
-        dtypes=("float64",),
-        why="complex",
-    ),
+    arrays([1 + 0j, 1j, complex(1, nan)], expect=[True, False, False], grad=False, dtypes=("float64",), why="complex"),
     grad=False,
 )
 
@@ -357,16 +316,8 @@ binary(
     ops.isclose,
     close_formula,
     Sample(LEFT, RIGHT, equal_nan=True, grad=False, why="nan with nan"),
-    Sample(np.array([1.0, 1.0]), np.array([1.05, 1.2]), 0.1, expect=[True, False], grad=False, why="a tolerance"),
-    Sample(
-        np.array([2**24 + 1, 5], "int32"),
-        np.array([2**24, 5], "int32"),
-        0.0,
-        0.0,
-        expect=[False, True],
-        grad=False,
-        why="integers are not rounded first",
-    ),
+    arrays([1.0, 1.0], [1.05, 1.2], 0.1, expect=[True, False], grad=False, why="a tolerance"),
+    ints([2**24 + 1, 5], [2**24, 5], 0.0, 0.0, expect=[False, True], grad=False, why="integers are not rounded first"),
     grad=False,
 )
 Case(
@@ -376,8 +327,8 @@ Case(
         Sample(draw(3, 4), draw(3, 4), expect=True),
         Sample(draw(3, 4), draw(4), expect=False),
         Sample(np.zeros((0,)), np.zeros((0,)), expect=True, why="nothing differs"),
-        Sample(np.array([nan]), np.array([nan]), expect=False, why="nan is close to nothing"),
-        Sample(np.array([nan]), np.array([nan]), equal_nan=True, expect=True, why="but to itself if wanted"),
+        arrays([nan], [nan], expect=False, why="nan is close to nothing"),
+        arrays([nan], [nan], equal_nan=True, expect=True, why="but to itself if wanted"),
     ],
     grad=False,
     errors=[NOT_ALIKE],
@@ -387,8 +338,8 @@ Case(
 
 
 BIT_PAIRS = [Sample(whole(3, 4, high=100, dtype=d), whole(4, high=100, dtype=d, seed=1), dtypes=(d,)) for d in INTEGERS]
-BOOLS = Sample(np.array([True, True, False]), np.array([True, False, False]), why="bools")
-NEGATIVE = Sample(np.array([-1, -7, 8], "int32"), np.array([6, 3, -2], "int32"), why="two's complement")
+BOOLS = arrays([True, True, False], [True, False, False], why="bools")
+NEGATIVE = ints([-1, -7, 8], [6, 3, -2], why="two's complement")
 NO_FLOATS = Bad(np.ones(2), np.ones(2), match="integers and bools", error=TypeError)
 for name in ("bitwise_and", "bitwise_or", "bitwise_xor"):
     samples = [*BIT_PAIRS, BOOLS, NEGATIVE]
@@ -398,7 +349,7 @@ Case(
     np.bitwise_not,
     [
         *(Sample(whole(3, 4, high=100, dtype=d), dtypes=(d,)) for d in INTEGERS),
-        Sample(np.array([True, False]), dtypes=("bool",)),
+        arrays([True, False], dtypes=("bool",)),
     ],
     grad=False,
     dtypes=INTEGERS,
@@ -419,12 +370,8 @@ def right_shift_formula(x, y):
 
 SHIFTS = [
     *(Sample(whole(3, 4, high=100, dtype=d), whole(4, high=8, dtype=d, seed=1), dtypes=(d,)) for d in INTEGERS),
-    Sample(
-        np.array([-9, 5, -1, 7], "int32"),
-        np.array([1, 31, 40, 32], "int32"),
-        why="signs, and as many bits as there are",
-    ),
-    Sample(np.array([200, 3, 9], "uint8"), np.array([1, 8, 200], "uint8"), why="as many bits as there are"),
+    ints([-9, 5, -1, 7], [1, 31, 40, 32], why="signs, and as many bits as there are"),
+    ints([200, 3, 9], [1, 8, 200], why="as many bits as there are", dtype="uint8"),
 ]
 Case(ops.left_shift, left_shift_formula, SHIFTS, grad=False, dtypes=INTEGERS, errors=[NO_FLOATS])
 Case(ops.right_shift, right_shift_formula, SHIFTS, grad=False, dtypes=INTEGERS, errors=[NO_FLOATS])
@@ -447,18 +394,14 @@ Case(
             for d in ("float16", "bfloat16", "int32", "bool", "complex64", "float64")
         ),
         Sample(draw(3, 4), "float64", dtypes=("float64",), why="the gradient passes"),
-        Sample(np.array([1.9, -1.9, 0.5, -0.5]), "int32", expect=[1, -1, 0, 0], grad=False, why="towards 0"),
-        Sample(
-            np.array([nan, 0.0, -0.0, 0.1]),
-            "bool",
-            expect=[True, False, False, True],
-            grad=False,
-            why="what is not 0 is true",
+        arrays([1.9, -1.9, 0.5, -0.5], "int32", expect=[1, -1, 0, 0], grad=False, why="towards 0"),
+        arrays(
+            [nan, 0.0, -0.0, 0.1], "bool", expect=[True, False, False, True], grad=False, why="what is not 0 is true"
         ),
-        Sample(np.array([300, -1], "int32"), "uint8", expect=[44, 255], why="integers wrap around"),
-        Sample(np.array([True, False]), "float32", expect=[1.0, 0.0], why="from bools"),
+        ints([300, -1], "uint8", expect=[44, 255], why="integers wrap around"),
+        arrays([True, False], "float32", expect=[1.0, 0.0], why="from bools"),
         Sample(complex_draw(3), "float32", grad=False, dtypes=("float64",), why="the imaginary part goes"),
-        Sample(np.array([2**40 + 1], "int64"), "int32", expect=[1], why="from 64 bits"),
+        ints([2**40 + 1], "int32", expect=[1], why="from 64 bits", dtype="int64"),
     ],
     errors=[Bad(np.ones(2), "float31", match="'float31' is no dtype")],
 )
@@ -472,24 +415,22 @@ Case(
         Sample(
             draw(3, 5), draw(5, low=-1.0, high=0.0), draw(3, 1, low=0.0, high=1.0, seed=2), why="bounds that broadcast"
         ),
-        Sample(
-            np.array([-1.0, 0.0, 0.5, 1.0, 2.0]),
+        arrays(
+            [-1.0, 0.0, 0.5, 1.0, 2.0],
             0.0,
             1.0,
             expect=[0.0, 0.0, 0.5, 1.0, 1.0],
             gradient=[0.0, 1.0, 1.0, 1.0, 0.0],
             why="the edges belong to the inside",
         ),
-        Sample(np.array([0.5]), 2.0, 1.0, expect=[1.0], gradient=[0.0], why="bounds that cross: x_max wins"),
-        Sample(np.array([nan, inf, -inf]), -1.0, 1.0, expect=[nan, 1.0, -1.0], grad=False, why="nan stays"),
-        Sample(np.array([5, -5, 1], "int32"), -2, 3, expect=[3, -2, 1], why="integers"),
-        Sample(
-            np.array([5, -5, 1], "int32"), 0.5, 3.5, expect=[3.5, 0.5, 1.0], grad=False, why="integers between floats"
-        ),
-        Sample(
-            np.array([-1.0, 0.5, 3.0]),
-            np.array([0.0, 0.0, 0.0]),
-            np.array([1.0, 1.0, 1.0]),
+        arrays([0.5], 2.0, 1.0, expect=[1.0], gradient=[0.0], why="bounds that cross: x_max wins"),
+        arrays([nan, inf, -inf], -1.0, 1.0, expect=[nan, 1.0, -1.0], grad=False, why="nan stays"),
+        ints([5, -5, 1], -2, 3, expect=[3, -2, 1], why="integers"),
+        ints([5, -5, 1], 0.5, 3.5, expect=[3.5, 0.5, 1.0], grad=False, why="integers between floats"),
+        arrays(
+            [-1.0, 0.5, 3.0],
+            [0.0, 0.0, 0.0],
+            [1.0, 1.0, 1.0],
             gradient=([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]),
             why="a bound gets the gradient where it is the result",
         ),
@@ -502,10 +443,10 @@ Case(
     samples=[
         Sample(draw(3, 4) > 0, draw(3, 4, seed=1), draw(4, seed=2)),
         Sample(draw(3, 1) > 0, draw(4, seed=1), draw(3, 4, seed=2), why="all three broadcast"),
-        Sample(
-            np.array([True, False]),
-            np.array([1.0, inf]),
-            np.array([nan, 2.0]),
+        arrays(
+            [True, False],
+            [1.0, inf],
+            [nan, 2.0],
             expect=[1.0, 2.0],
             gradient=([1.0, 0.0], [0.0, 1.0]),
             why="the branch not taken does no harm",
@@ -544,15 +485,15 @@ unary(
 # -- compositions -----------------------------------------------------------------------
 
 unary(ops.fabs, np.fabs, points(0.0, gradient=[0.0], why="the kink"), errors=[REAL_ONLY])
-TIE = Sample(np.array([1.0]), np.array([1.0]), gradient=([0.5], [0.5]), why="ties")
+TIE = arrays([1.0], [1.0], gradient=([0.5], [0.5]), why="ties")
 binary(ops.fmax, np.fmax, TIE, *MIXED)
 binary(ops.fmin, np.fmin, TIE, *MIXED)
 binary(
     ops.heaviside,
     np.heaviside,
-    Sample(
-        np.array([-1.0, 0.0, 2.0]),
-        np.array([0.5, 0.25, 0.5]),
+    arrays(
+        [-1.0, 0.0, 2.0],
+        [0.5, 0.25, 0.5],
         expect=[0.0, 0.25, 1.0],
         gradient=([0.0] * 3, [0.0, 1.0, 0.0]),
         why="the step",
@@ -561,13 +502,7 @@ binary(
 binary(
     ops.divide_no_nan,
     lambda x1, x2: np.where(x2 == 0, 0, x1 / np.where(x2 == 0, 1, x2)),
-    Sample(
-        np.array([1.0, 0.0]),
-        np.array([0.0, 0.0]),
-        expect=[0.0, 0.0],
-        gradient=([0.0, 0.0], [0.0, 0.0]),
-        why="division by 0",
-    ),
+    arrays([1.0, 0.0], [0.0, 0.0], expect=[0.0, 0.0], gradient=([0.0, 0.0], [0.0, 0.0]), why="division by 0"),
     low=0.5,
 )
 Case(
@@ -577,8 +512,8 @@ Case(
     ),
     samples=[
         Sample(draw(3, 4)),
-        Sample(
-            np.array([nan, inf, -inf, 1.0]),
+        arrays(
+            [nan, inf, -inf, 1.0],
             5.0,
             7.0,
             -7.0,
@@ -586,15 +521,11 @@ Case(
             gradient=[0.0, 0.0, 0.0, 1.0],
             why="what to put there",
         ),
-        Sample(np.array([nan, inf, -inf]), grad=False, dtypes=("float64",), why="the greatest numbers"),
-        Sample(np.array([nan, 2.0]), expect=[0.0, 2.0], grad=False, why="nan becomes 0"),
+        arrays([nan, inf, -inf], grad=False, dtypes=("float64",), why="the greatest numbers"),
+        arrays([nan, 2.0], expect=[0.0, 2.0], grad=False, why="nan becomes 0"),
         Sample(whole(3), why="integers as they are"),
-        Sample(
-            np.array([complex(nan, 1), complex(2, nan)]),
-            expect=[1j, 2 + 0j],
-            grad=False,
-            dtypes=("float64",),
-            why="part by part",
+        arrays(
+            [complex(nan, 1), complex(2, nan)], expect=[1j, 2 + 0j], grad=False, dtypes=("float64",), why="part by part"
         ),
     ],
     dtypes=FLOATS,

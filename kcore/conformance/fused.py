@@ -10,7 +10,7 @@ from kcore.conformance.activate import gelu_formula
 from kcore.conformance.conv import SUMS, conv
 from kcore.conformance.linalg import PRODUCTS, complex_draw
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, draw, whole
 
 BY_RESULT = {
     "linear": lambda y: y,
@@ -45,8 +45,8 @@ Case(
         Sample(draw(70, 8), draw(8, 90, seed=1), draw(90, seed=2), why="large enough for a kernel, linear"),
         Sample(draw(0, 4), draw(4, 5, seed=1), draw(5, seed=2), why="no rows"),
         Sample(np.zeros((3, 0)), np.zeros((0, 2)), draw(2), why="nothing adds up to the bias"),
-        Sample(
-            np.array([[1.0, nan], [inf, 1.0]]),
+        arrays(
+            [[1.0, nan], [inf, 1.0]],
             np.eye(2),
             np.zeros(2),
             "relu",
@@ -54,7 +54,7 @@ Case(
             differs={"tensorflow": "in a graph it is one kernel, whose relu makes 0 of nan"},
             why="nan stays through relu",
         ),
-        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), grad=False, dtypes=("float64",), why="complex numbers"),
+        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), **AS_COMPLEX),
         Sample(whole(3, 4), draw(4, 2), draw(2, seed=1), grad=["kernel", "bias"], why="int32 with floats"),
         *(Sample(draw(3, 4), draw(4, 5, seed=1), draw(5, seed=2), name) for name in ("silu", "gelu", "gelu_tanh")),
         Sample(draw(2, 3, 4), draw(4, 5, seed=1), None, "gelu", why="further axes, and no bias"),
@@ -68,7 +68,7 @@ Case(
         Bad(np.ones((3, 4), "int32"), np.ones((4, 2), "int32"), match="should be floats"),
     ],
     tol=PRODUCTS,
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 
@@ -125,5 +125,5 @@ Case(
         Bad(np.ones((1, 3, 3, 2)), np.ones((1, 1, 3, 4)), match="have 2 channels"),
     ],
     tol=SUMS,
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )

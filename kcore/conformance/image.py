@@ -13,9 +13,7 @@ from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis, windows_of
 from kcore.conformance.record import Bad, Case, Sample
 from kcore.conformance.resample import in_dtype_of, on_last
-from kcore.conformance.samples import draw, whole
-
-FIRST = {"data_format": "channels_first"}
+from kcore.conformance.samples import FIRST, arrays, draw, whole
 
 # -- cropping and padding ---------------------------------------------------------------
 
@@ -324,7 +322,7 @@ Case(
         Sample(draw(2, 3, 5, 4, low=0, high=1), **FIRST),
         Sample(draw(5, 4, 3, low=0, high=1), why="one image"),
         Sample(EDGES, grad=False, why="equal channels, grey, black"),
-        Sample(np.array([[[nan, 0.5, 0.2]]]), expect=[[[nan, nan, nan]]], grad=False, why="nan"),
+        arrays([[[nan, 0.5, 0.2]]], expect=[[[nan, nan, nan]]], grad=False, why="nan"),
     ],
     errors=NO_COLOURS,
     tol={"float32": 1e-6, "float64": 2e-15, "float16": 1e-2, "bfloat16": 8e-2},

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, ints, whole
 from kcore.conformance.shape import FEW_BITS, exact
 
 nan, inf = np.nan, np.inf
@@ -104,27 +104,21 @@ exact(
     reference=_take,
     samples=[
         Sample(draw(3, 4), whole(2, 3, high=4), axis=1),
-        Sample(draw(3, 4), np.array([2, 0, 2, -1]), axis=0, why="rows again: their gradients add up"),
+        arrays(draw(3, 4), [2, 0, 2, -1], axis=0, why="rows again: their gradients add up"),
         Sample(draw(2, 3, 4), whole(2, 2, high=3), axis=-2),
-        Sample(draw(3, 4), np.array([0, 11, -1, -12]), why="of the flattened x"),
+        arrays(draw(3, 4), [0, 11, -1, -12], why="of the flattened x"),
         Sample(draw(3), 1),
         Sample(draw(3, 4), np.array(2), axis=1),
         Sample(draw(3, 4), [1, 0], axis=0),
-        Sample(np.arange(6.0).reshape(2, 3), np.array([2, 0]), axis=1, **FEW_BITS),
+        arrays(np.arange(6.0).reshape(2, 3), [2, 0], axis=1, **FEW_BITS),
         Sample(draw(3, 4), np.zeros((0, 2), "int32"), axis=0),
         Sample(np.zeros((2, 0)), np.zeros((0,), "int32"), axis=1),
-        Sample(
-            np.array([1.0, 2.0, 3.0]), np.array([3, -3, -4]), axis=0, expect=[nan, 1.0, nan], gradient=[1.0, 0.0, 0.0]
-        ),
+        arrays([1.0, 2.0, 3.0], [3, -3, -4], axis=0, expect=[nan, 1.0, nan], gradient=[1.0, 0.0, 0.0]),
         Sample(np.array([1, 2, 3], "int16"), np.array([3, 0]), axis=0, expect=[-(2**15), 1], why="the least integer"),
         Sample(np.array([1, 2, 3], "uint16"), np.array([3, 0]), axis=0, expect=[2**16 - 1, 1], why="or the greatest"),
-        Sample(np.array([False]), np.array([1, 0]), axis=0, expect=[True, False]),
-        Sample(
-            np.zeros((0, 2)), np.array([0, 1]), axis=0, expect=np.full((2, 2), nan), grad=False, why="nothing to take"
-        ),
-        Sample(
-            np.arange(300.0), np.array([200, 255], "uint8"), axis=0, why="more elements than the indices' dtype counts"
-        ),
+        arrays([False], [1, 0], axis=0, expect=[True, False]),
+        arrays(np.zeros((0, 2)), [0, 1], axis=0, expect=np.full((2, 2), nan), grad=False, why="nothing to take"),
+        ints(np.arange(300.0), [200, 255], axis=0, why="more elements than the indices' dtype counts", dtype="uint8"),
     ],
     errors=[
         Bad(np.ones((2, 3)), np.array([0.5]), match="indices should be integers, not float"),
@@ -154,12 +148,10 @@ exact(
         Sample(draw(2, 3, 4), whole(2, 3, 2, low=-4, high=4), axis=-1),
         Sample(draw(2, 3, 4), whole(1, 3, 1, high=4), axis=-1, why="indices broadcast"),
         Sample(draw(2, 1, 4), whole(2, 3, 2, high=4), axis=2, why="and so does x"),
-        Sample(draw(3, 4), np.array([0, 11, -1])),
+        arrays(draw(3, 4), [0, 11, -1]),
         Sample(draw(3), np.zeros(0, "int32"), axis=0),
-        Sample(
-            np.array([[1.0, 2.0]]), np.array([[2, -2, -3]]), axis=1, expect=[[nan, 1.0, nan]], gradient=[[1.0, 0.0]]
-        ),
-        Sample(np.zeros((2, 0)), np.array([[0], [1]]), axis=1, expect=np.full((2, 1), nan), grad=False),
+        arrays([[1.0, 2.0]], [[2, -2, -3]], axis=1, expect=[[nan, 1.0, nan]], gradient=[[1.0, 0.0]]),
+        arrays(np.zeros((2, 0)), [[0], [1]], axis=1, expect=np.full((2, 1), nan), grad=False),
     ],
     errors=[
         Bad(np.ones((2, 3)), np.array([0]), axis=1, match="as many dimensions as x"),
@@ -213,9 +205,9 @@ exact(
         Sample(draw(3, 4), (1, 0), draw(2, 3, seed=1)),
         Sample(draw(2, 3, 4), (0, 1, 2), draw(2, 1, 2, seed=1)),
         Sample(draw(3, 4), (-1, 1), draw(1, 2, seed=1), unsized=False),
-        Sample(draw(3, 4), np.array([1, 0]), draw(2, 3, seed=1)),
+        arrays(draw(3, 4), [1, 0], draw(2, 3, seed=1)),
         Sample(draw(3, 4), (0, 0), whole(1, 2), why="updates are cast"),
-        Sample(whole(3), (1,), np.array([2.7]), expect=[*whole(3)[:1], 2, *whole(3)[2:]]),
+        arrays(whole(3), (1,), [2.7], expect=[*whole(3)[:1], 2, *whole(3)[2:]]),
         Sample(draw(3, 4), (1, 1), np.zeros((0, 2))),
         Sample(np.arange(6.0).reshape(2, 3), (0, 1), np.ones((2, 1)), **FEW_BITS),
         Sample(draw(), (), draw(seed=1)),
@@ -255,30 +247,27 @@ Case(
     ops.scatter_update,
     reference=_scatter_update,
     samples=[
-        Sample(draw(3, 4), np.array([[0, 1], [2, -1]]), draw(2, seed=1)),
-        Sample(draw(3, 4), np.array([[1], [0]]), draw(2, 4, seed=1), why="whole rows"),
-        Sample(draw(3, 4, 2), np.array([[[1, 0]], [[2, 3]]]), draw(2, 1, 2, seed=1)),
-        Sample(draw(3, 4), np.array([[0, 1], [2, 2]]), 5.0, why="one update for all"),
-        Sample(draw(3, 4), np.array([[0, 1], [3, 0], [0, -5]]), draw(3, seed=1), why="two are out of range"),
+        arrays(draw(3, 4), [[0, 1], [2, -1]], draw(2, seed=1)),
+        arrays(draw(3, 4), [[1], [0]], draw(2, 4, seed=1), why="whole rows"),
+        arrays(draw(3, 4, 2), [[[1, 0]], [[2, 3]]], draw(2, 1, 2, seed=1)),
+        arrays(draw(3, 4), [[0, 1], [2, 2]], 5.0, why="one update for all"),
+        arrays(draw(3, 4), [[0, 1], [3, 0], [0, -5]], draw(3, seed=1), why="two are out of range"),
         *(Sample(draw(3, 4), AT, draw(5, seed=1), reduction=r) for r in ("add", "mul", "max", "min")),
-        *(
-            Sample(draw(3, 2), np.array([[1], [1]]), draw(2, 2, seed=1), reduction=r)
-            for r in ("add", "mul", "max", "min")
-        ),
+        *(arrays(draw(3, 2), [[1], [1]], draw(2, 2, seed=1), reduction=r) for r in ("add", "mul", "max", "min")),
         *(Sample(whole(3, 4), AT, whole(5, seed=1), reduction=r) for r in ("add", "mul", "max", "min")),
-        Sample(np.ones(2), np.array([[0], [0]]), np.ones(2), reduction="max", gradient=[[1 / 3, 1.0], [1 / 3, 1 / 3]]),
-        Sample(
-            np.array([2.0, 3.0]),
-            np.array([[0], [0], [1]]),
-            np.array([0.0, 5.0, 0.0]),
+        arrays(np.ones(2), [[0], [0]], np.ones(2), reduction="max", gradient=[[1 / 3, 1.0], [1 / 3, 1 / 3]]),
+        arrays(
+            [2.0, 3.0],
+            [[0], [0], [1]],
+            [0.0, 5.0, 0.0],
             reduction="mul",
             expect=[0.0, 0.0],
             gradient=[[0.0, 0.0], [10.0, 0.0, 3.0]],
             why="zeros in a product",
         ),
         Sample(draw(3), np.zeros((0, 1), "int32"), np.zeros(0)),
-        Sample(whole(3), np.array([[0]]), np.array([5.7]), expect=[5, *whole(3)[1:]], why="updates are cast"),
-        Sample(np.zeros(3, "bool"), np.array([[1]]), np.array([True])),
+        arrays(whole(3), [[0]], [5.7], expect=[5, *whole(3)[1:]], why="updates are cast"),
+        arrays(np.zeros(3, "bool"), [[1]], [True]),
     ],
     errors=[
         Bad(np.ones((2, 3)), np.array([[0.0]]), np.ones((1, 3)), match="indices should be integers"),
@@ -300,29 +289,26 @@ Case(
         x, np.asarray(indices)[:, None], updates, reduction
     ),
     samples=[
-        Sample(draw(3, 2), np.array([2, 0]), draw(2, 2, seed=1)),
-        *(
-            Sample(draw(3, 2), np.array([1, -2, 5]), draw(3, 2, seed=1), reduction=r)
-            for r in ("add", "mul", "max", "min")
-        ),
-        Sample(
+        arrays(draw(3, 2), [2, 0], draw(2, 2, seed=1)),
+        *(arrays(draw(3, 2), [1, -2, 5], draw(3, 2, seed=1), reduction=r) for r in ("add", "mul", "max", "min")),
+        arrays(
             draw(2, 1, 2),
-            np.array([0, 1, 0, 1, 0]),
-            np.array([[[0.0, 2.0]], [[0.0, -1.5]], [[-2.0, 3.0]], [[0.5, 0.0]], [[1.5, 0.5]]]),
+            [0, 1, 0, 1, 0],
+            [[[0.0, 2.0]], [[0.0, -1.5]], [[-2.0, 3.0]], [[0.5, 0.0]], [[1.5, 0.5]]],
             reduction="mul",
             why="one zero in a product",
         ),
-        Sample(
+        arrays(
             draw(2, 1, 1, 1),
-            np.array([0, 1, 0, 1, 0]),
+            [0, 1, 0, 1, 0],
             np.array([0.0, 0.5, 0.0, 1.5, 3.0]).reshape(5, 1, 1, 1),
             reduction="mul",
             why="two zeros in a product",
         ),
         Sample(draw(3), np.zeros(0, "int32"), np.zeros(0), reduction="add"),
-        Sample(np.zeros((0, 2)), np.array([0, 1]), draw(2, 2), reduction="add", why="there is no row to add to"),
+        arrays(np.zeros((0, 2)), [0, 1], draw(2, 2), reduction="add", why="there is no row to add to"),
         *(
-            Sample(np.arange(3) > 0, np.array([0, 1, 1]), np.arange(3) < 2, reduction=r, why="bools: or, and")
+            arrays(np.arange(3) > 0, [0, 1, 1], np.arange(3) < 2, reduction=r, why="bools: or, and")
             for r in ("add", "mul")
         ),
     ],
@@ -339,11 +325,11 @@ Case(
         np.zeros(shape, values.dtype if values.dtype != bool else "int32"), indices, values, "add"
     ),
     samples=[
-        Sample(np.array([[0, 1], [2, 3], [0, 1]]), draw(3), shape=(3, 4), why="what is put in one place adds up"),
-        Sample(np.array([[1], [0], [1]]), draw(3, 4), shape=(3, 4)),
-        Sample(np.array([[0], [5], [-1]]), draw(3), shape=(4,), why="one is out of range"),
+        arrays([[0, 1], [2, 3], [0, 1]], draw(3), shape=(3, 4), why="what is put in one place adds up"),
+        arrays([[1], [0], [1]], draw(3, 4), shape=(3, 4)),
+        arrays([[0], [5], [-1]], draw(3), shape=(4,), why="one is out of range"),
         Sample(np.zeros((0, 1), "int32"), np.zeros((0, 2)), shape=(3, 2)),
-        Sample(np.array([[0], [0]]), np.array([True, True]), shape=(2,), expect=[2, 0], why="bools count as int32"),
+        arrays([[0], [0]], [True, True], shape=(2,), expect=[2, 0], why="bools count as int32"),
     ],
     errors=[
         Bad(np.array([[0.0]]), np.ones(1), shape=(2,), match="indices should be integers"),
@@ -367,11 +353,11 @@ exact(
         Sample(whole(2, 3, high=4), num_classes=4),
         Sample(whole(2, 3, high=4), num_classes=4, axis=0),
         Sample(whole(2, 3, high=4), num_classes=4, axis=-2, dtype="int32"),
-        Sample(np.array([0, 3, -1]), num_classes=3, expect=[[1, 0, 0], [0, 0, 0], [0, 0, 0]], why="no such class"),
+        arrays([0, 3, -1], num_classes=3, expect=[[1, 0, 0], [0, 0, 0], [0, 0, 0]], why="no such class"),
         Sample(np.array(1), num_classes=3, dtype="bool"),
         Sample([2, 0], num_classes=3),
-        Sample(np.array([1.0, 0.5]), num_classes=2, expect=[[0, 1], [0, 0]], grad=False),
-        Sample(np.array([200, 3], "uint8"), num_classes=300, why="more classes than the dtype of x counts"),
+        arrays([1.0, 0.5], num_classes=2, expect=[[0, 1], [0, 0]], grad=False),
+        ints([200, 3], num_classes=300, why="more classes than the dtype of x counts", dtype="uint8"),
         Sample(np.zeros((0, 2), "int32"), num_classes=3),
         Sample(whole(3, high=2), num_classes=0),
     ],
@@ -388,10 +374,10 @@ exact(
         _one_hot(inputs, num_classes, axis, dtype), axis=1 if np.ndim(inputs) > 1 else 0
     ),
     samples=[
-        Sample(np.array([[0, 2], [1, 1], [3, -1]]), num_classes=4),
-        Sample(np.array([0, 2]), num_classes=4),
+        arrays([[0, 2], [1, 1], [3, -1]], num_classes=4),
+        arrays([0, 2], num_classes=4),
         Sample(whole(2, 3, 2, high=4), num_classes=4, dtype="int32"),
-        Sample(np.array([[0, 2], [1, 1]]), num_classes=4, axis=0),
+        arrays([[0, 2], [1, 1]], num_classes=4, axis=0),
     ],
     errors=[
         Bad(np.array([0]), match="num_classes is missing"),
@@ -406,8 +392,8 @@ Case(
     ops.nonzero,
     reference=lambda x: tuple(i.astype("int32") for i in np.nonzero(x)),
     samples=[
-        Sample(np.array([[0.0, 1.0, -2.0], [nan, 0.0, -0.0]]), why="nan is not 0, and -0 is"),
-        Sample(np.array([True, False, True])),
+        arrays([[0.0, 1.0, -2.0], [nan, 0.0, -0.0]], why="nan is not 0, and -0 is"),
+        arrays([True, False, True]),
         Sample(np.zeros((2, 3)), why="there is none"),
         Sample(np.zeros((0, 3))),
     ],
@@ -427,14 +413,12 @@ Case(
     ops.unravel_index,
     reference=_unravel,
     samples=[
-        Sample(np.array([[0, 5], [3, 2]]), shape=(2, 3)),
-        Sample(np.array([7, 23, 0]), shape=(2, 3, 4)),
-        Sample(
-            np.array([-1, -6, 6, -7]), shape=(2, 3), expect=[[1, 0, 1, 0], [2, 0, 2, 0]], why="moved to the nearest end"
-        ),
+        arrays([[0, 5], [3, 2]], shape=(2, 3)),
+        arrays([7, 23, 0], shape=(2, 3, 4)),
+        arrays([-1, -6, 6, -7], shape=(2, 3), expect=[[1, 0, 1, 0], [2, 0, 2, 0]], why="moved to the nearest end"),
         Sample(4, shape=(2, 3)),
-        Sample(np.array([2]), shape=(5,)),
-        Sample(np.array([255], "uint8"), shape=(2, 300), why="more elements than the indices' dtype counts"),
+        arrays([2], shape=(5,)),
+        ints([255], shape=(2, 300), why="more elements than the indices' dtype counts", dtype="uint8"),
     ],
     errors=[
         Bad(np.array([0.5]), shape=(2, 3), match="indices should be integers"),

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, whole
 from kcore.conformance.shape import FEW_BITS, exact
 
 # -- joined -----------------------------------------------------------------------------
@@ -268,7 +268,7 @@ Case(
         Sample(np.ones(1, "uint8"), pad_width=1, constant_values=-1, dtypes=["uint8"], expect=[255, 1, 255]),
         Sample(np.ones(1, "int8"), pad_width=1, constant_values=300, dtypes=["int8"], expect=[44, 1, 44]),
         Sample(whole(4), pad_width=3, mode="linear_ramp", why="integers are rounded down"),
-        Sample(np.array([3, -5]), pad_width=4, mode="linear_ramp", why="negative ones too"),
+        arrays([3, -5], pad_width=4, mode="linear_ramp", why="negative ones too"),
     ],
     errors=[
         Bad(np.ones((2, 3)), pad_width=-1, match="at least 0"),

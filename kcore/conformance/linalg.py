@@ -9,7 +9,7 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import complex_draw, draw, whole
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, complex_draw, draw, ints, whole
 
 # Sums of a few products: each rounds, and their order is the framework's own.
 PRODUCTS = {"float64": 4e-15, "float32": 1e-6}
@@ -32,11 +32,9 @@ def by_flattening(formula):
     return run
 
 
-SMALL = Sample(
-    np.array([[100, 100], [1, 2]], "int8"), np.array([[100, 3], [100, 1]], "int8"), why="int8 is summed in int32"
-)
-NAN = Sample(np.array([1.0, np.nan]), np.array([2.0, 0.0]), expect=np.nan, grad=False, why="nan is not lost")
-WRAPPING = Sample(np.array([[2**16, 2**16]], "int32"), np.array([[2**16], [1]], "int32"), why="int32 wraps around")
+SMALL = ints([[100, 100], [1, 2]], [[100, 3], [100, 1]], why="int8 is summed in int32", dtype="int8")
+NAN = arrays([1.0, np.nan], [2.0, 0.0], expect=np.nan, grad=False, why="nan is not lost")
+WRAPPING = ints([[2**16, 2**16]], [[2**16], [1]], why="int32 wraps around")
 
 product(
     ops.matmul,
@@ -51,8 +49,8 @@ product(
         Sample(draw(2, 3, 4), draw(4, 5, seed=1), why="a batch with one matrix"),
         Sample(np.zeros((3, 0)), np.zeros((0, 2)), expect=np.zeros((3, 2)), why="nothing adds up to 0"),
         Sample(np.zeros((0, 3)), draw(3, 2), why="no rows"),
-        Sample(np.array([[1.0, nan], [inf, 1.0]]), np.eye(2), grad=False, why="nan and infinities"),
-        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([[1.0, nan], [inf, 1.0]], np.eye(2), grad=False, why="nan and infinities"),
+        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), **AS_COMPLEX),
         Sample(whole(3, 4), draw(4, 2), grad=["x2"], why="int32 with floats"),
         SMALL,
         WRAPPING,
@@ -64,7 +62,7 @@ product(
         Bad(np.ones((2, 3, 4)), np.ones((3, 4, 5)), match="don't broadcast"),
         Bad(np.ones(()), np.ones((3, 4)), match="a scalar has no matrix product"),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 
 
@@ -98,17 +96,10 @@ product(
         Sample("bi,bj,bk->ijk", draw(4, 2), draw(4, 3, seed=1), draw(4, 2, seed=2), why="three with a shared letter"),
         Sample(" i j , j k -> i k ", draw(3, 4), draw(4, 5, seed=1), why="spaces"),
         Sample("ij,jk->ik", np.zeros((3, 0)), np.zeros((0, 2)), expect=np.zeros((3, 2)), why="nothing adds up to 0"),
-        Sample(
-            "ij,jk->ik",
-            complex_draw(3, 4),
-            complex_draw(4, 2, seed=3),
-            grad=False,
-            dtypes=("float64",),
-            why="complex numbers",
-        ),
+        Sample("ij,jk->ik", complex_draw(3, 4), complex_draw(4, 2, seed=3), **AS_COMPLEX),
         Sample("ij,jk->ik", whole(3, 4), draw(4, 2), grad=False, why="int32 with floats"),
         Sample("ij,jk->ik", *SMALL.args, why="int8 is summed in int32"),
-        Sample("i,i", np.array([1.0, nan]), np.array([1.0, 0.0]), expect=nan, grad=False, why="nan"),
+        arrays("i,i", [1.0, nan], [1.0, 0.0], expect=nan, grad=False, why="nan"),
     ],
     errors=[
         Bad("ij,jk->ik", np.ones((3, 4)), match="names 2 operands, but there are 1"),
@@ -121,7 +112,7 @@ product(
         Bad("ii->i", np.ones((3, 4)), match="'i' is 3 in one place and 4 in another"),
         Bad(3, np.ones((3, 4)), match="subscripts should be a string", error=TypeError),
     ],
-    dtypes=("float32", "float64", "float16", "bfloat16"),
+    dtypes=FLOATS,
 )
 product(
     ops.tensordot,
@@ -133,14 +124,7 @@ product(
         Sample(draw(2, 3, 4), draw(4, 5, 2, seed=1), axes=[[0, 2], [2, 0]], why="pairs in another order"),
         Sample(draw(2, 3), draw(2, 4, seed=1), axes=(0, 0), why="a pair of axes"),
         Sample(draw(2, 3), draw(2, 3, seed=1), axes=((-1, 0), (1, 0)), why="a number is left"),
-        Sample(
-            complex_draw(3, 4),
-            complex_draw(4, 2, seed=3),
-            axes=1,
-            grad=False,
-            dtypes=("float64",),
-            why="complex numbers",
-        ),
+        Sample(complex_draw(3, 4), complex_draw(4, 2, seed=3), axes=1, **AS_COMPLEX),
         Sample(*SMALL.args, axes=1, why="int8 wraps around"),
     ],
     errors=[
@@ -240,7 +224,7 @@ Case(
         Sample(draw(2, 1, 3), draw(5, 3, seed=1), why="the rest broadcasts"),
         Sample(draw(3, 4), draw(4, 3, seed=1), axisa=0, axisc=0, why="components elsewhere"),
         Sample(draw(3, 4), draw(3, 4, seed=1), axis=0, why="one axis for all"),
-        Sample(np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0]), expect=[0.0, 0.0, 1.0], why="x, y, z"),
+        arrays([1.0, 0.0, 0.0], [0.0, 1.0, 0.0], expect=[0.0, 0.0, 1.0], why="x, y, z"),
     ],
     errors=[
         Bad(np.ones((4, 3)), np.ones((4, 4)), match="should have 2 or 3 components"),
@@ -264,25 +248,19 @@ Case(
         Sample(draw(2, 3, 4), why="flattened"),
         Sample(draw(2, 3, 4), keepdims=True),
         *(Sample(draw(3, 4), o, 1) for o in (1, 2, 3, 2.5, inf, -inf, -1, -2, 0.5)),
-        Sample(np.array([[0.0, 3.0], [0.0, 0.0]]), 0, 1, grad=False, expect=[1.0, 0.0], why="how many are not 0"),
+        arrays([[0.0, 3.0], [0.0, 0.0]], 0, 1, grad=False, expect=[1.0, 0.0], why="how many are not 0"),
         *(Sample(draw(3, 4), o) for o in ("fro", "nuc", 1, -1, 2, -2, inf, -inf)),
         *(Sample(draw(2, 4, 3), o, (2, 0), True) for o in ("fro", "nuc", 1, 2, inf)),
         Sample(draw(5), 3, why="a vector without an axis"),
         Sample(np.zeros((2, 3)), axis=1, expect=[0.0] * 2, gradient=np.zeros((2, 3)), why="the kink at 0"),
         Sample(np.zeros(3), 3, expect=0.0, gradient=np.zeros(3), why="the kink at 0"),
         Sample(np.zeros(3), 1, expect=0.0, gradient=np.zeros(3), why="the kink at 0"),
-        Sample(np.array([0.0, 2.0]), 0.5, expect=2.0, gradient=[0.0, 1.0], why="a zero among others"),
-        Sample(np.array([0.0, 2.0]), -1, expect=0.0, gradient=[0.0, 0.0], grad=False, why="a negative order at 0"),
-        Sample(np.array([[3.0, nan], [inf, 4.0]]), axis=1, expect=[nan, inf], grad=False, why="nan and infinities"),
-        Sample(np.array([[0.0, nan], [inf, 4.0]]), 0, 1, expect=[1.0, 2.0], grad=False, why="nan is not 0"),
-        Sample(
-            np.array([300.0, 400.0]),
-            expect=500.0,
-            grad=False,
-            dtypes=("float16", "float32"),
-            why="squares overflow float16",
-        ),
-        Sample(complex_draw(3, 4), axis=1, grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([0.0, 2.0], 0.5, expect=2.0, gradient=[0.0, 1.0], why="a zero among others"),
+        arrays([0.0, 2.0], -1, expect=0.0, gradient=[0.0, 0.0], grad=False, why="a negative order at 0"),
+        arrays([[3.0, nan], [inf, 4.0]], axis=1, expect=[nan, inf], grad=False, why="nan and infinities"),
+        arrays([[0.0, nan], [inf, 4.0]], 0, 1, expect=[1.0, 2.0], grad=False, why="nan is not 0"),
+        arrays([300.0, 400.0], expect=500.0, grad=False, dtypes=("float16", "float32"), why="squares overflow float16"),
+        Sample(complex_draw(3, 4), axis=1, **AS_COMPLEX),
         Sample(whole(3, 4), axis=1, why="integers become floats"),
     ],
     errors=[

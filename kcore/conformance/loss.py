@@ -11,12 +11,11 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import FLOATS, arrays, draw, ints, whole
 
 EPSILON = 1e-7  # config.epsilon()
 TOL = {"float64": 1e-14, "float32": 2e-6, "float16": 2e-2, "bfloat16": 1e-1}
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-scored = functools.partial(Case, tol=TOL, dtypes=DTYPES)
+scored = functools.partial(Case, tol=TOL, dtypes=FLOATS)
 
 
 def share(*shape: int, seed: int = 0) -> np.ndarray:
@@ -62,12 +61,10 @@ scored(
         Sample(share(3, 4), draw(3, 4, seed=1), from_logits=True),
         Sample(share(3, 4, 2), draw(3, 4, 2, seed=1), from_logits=True, axis=1),
         Sample(share(3, 4, 2), share(3, 4, 2, seed=1), axis=-3),
-        Sample(
-            np.eye(2), np.array([[1e3, -1e3], [1e3, -1e3]]), from_logits=True, expect=[0.0, 2e3], why="large logits"
-        ),
-        Sample(
-            np.array([[1.0, 0.0], [1.0, 0.0]]),
-            np.array([[0.0, 1.0], [1.0, 0.0]]),
+        arrays(np.eye(2), [[1e3, -1e3], [1e3, -1e3]], from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        arrays(
+            [[1.0, 0.0], [1.0, 0.0]],
+            [[0.0, 1.0], [1.0, 0.0]],
             expect=-np.log([EPSILON, 1 - EPSILON]),
             grad=False,
             why="certain, wrong and right",
@@ -91,23 +88,13 @@ scored(
         Sample(whole(3, 1, high=4), draw(3, 4), from_logits=True, why="targets may keep the axis"),
         Sample(whole(3, 2, high=4), draw(3, 4, 2), from_logits=True, axis=1),
         Sample(whole(3, 2, high=4), draw(3, 2, 4), from_logits=True),
-        Sample(np.array([0, 1, 2], "uint8"), draw(3, 4), from_logits=True),
-        Sample(np.array([0, 1, 2], "int64"), draw(3, 4), from_logits=True),
-        Sample(
-            np.array([-1, 4, 2]),
-            np.zeros((3, 4)),
-            from_logits=True,
-            expect=[0.0, 0.0, np.log(4)],
-            why="no such class: no loss",
+        ints([0, 1, 2], draw(3, 4), from_logits=True, dtype="uint8"),
+        ints([0, 1, 2], draw(3, 4), from_logits=True, dtype="int64"),
+        arrays(
+            [-1, 4, 2], np.zeros((3, 4)), from_logits=True, expect=[0.0, 0.0, np.log(4)], why="no such class: no loss"
         ),
-        Sample(
-            np.array([0, 1]),
-            np.array([[1e3, -1e3], [1e3, -1e3]]),
-            from_logits=True,
-            expect=[0.0, 2e3],
-            why="large logits",
-        ),
-        Sample(np.array([0]), np.array([[0.0, 1.0]]), expect=-np.log([EPSILON]), grad=False, why="certain and wrong"),
+        arrays([0, 1], [[1e3, -1e3], [1e3, -1e3]], from_logits=True, expect=[0.0, 2e3], why="large logits"),
+        arrays([0], [[0.0, 1.0]], expect=-np.log([EPSILON]), grad=False, why="certain and wrong"),
         Sample(np.zeros((0,), "int32"), np.zeros((0, 3)), why="an empty batch"),
     ],
     errors=[
@@ -125,46 +112,26 @@ scored(
         Sample(share(3, 4), share(3, 4, seed=1), why="integers would be certain: far out on another scale"),
         Sample(share(3, 4), draw(3, 4, seed=1), from_logits=True),
         Sample(whole(3, 4, high=2), draw(3, 4, seed=1), from_logits=True),
-        Sample(
-            np.array([0.0, 1.0, 0.0, 1.0]),
-            np.array([-100.0, -100.0, 100.0, 100.0]),
+        arrays(
+            [0.0, 1.0, 0.0, 1.0],
+            [-100.0, -100.0, 100.0, 100.0],
             from_logits=True,
             expect=[0.0, 100.0, 100.0, 0.0],
             why="far out",
         ),
-        Sample(
-            np.array([0.25]),
-            np.array([0.0]),
-            from_logits=True,
-            expect=[np.log(2)],
-            gradient=[[0.0], [0.25]],
-            why="smooth at 0",
-        ),
-        Sample(
-            np.array([1.0]),
-            np.array([15.0]),
-            from_logits=True,
-            expect=np.log1p(np.exp([-15.0])),
-            why="a small loss keeps its digits",
-        ),
-        Sample(
-            np.array([0.0, 1.0]),
-            np.array([-inf, 0.0]),
-            from_logits=True,
-            expect=[nan, np.log(2)],
-            grad=False,
-            why="inf * 0",
-        ),
-        Sample(
-            np.array([1.0, 0.0, 1.0]),
-            np.array([0.0, 0.0, 1.0]),
+        arrays([0.25], [0.0], from_logits=True, expect=[np.log(2)], gradient=[[0.0], [0.25]], why="smooth at 0"),
+        arrays([1.0], [15.0], from_logits=True, expect=np.log1p(np.exp([-15.0])), why="a small loss keeps its digits"),
+        arrays([0.0, 1.0], [-inf, 0.0], from_logits=True, expect=[nan, np.log(2)], grad=False, why="inf * 0"),
+        arrays(
+            [1.0, 0.0, 1.0],
+            [0.0, 0.0, 1.0],
             expect=-np.log([EPSILON, 1 - EPSILON, 1 - EPSILON]),
             grad=False,
             dtypes=("float64",),
             why="certain, wrong and right",
         ),
-        Sample(np.array([1.0, 0.0]), np.array([0.0, 1.0]), grad=False, dtypes=("float64",), why="certain and wrong"),
-        Sample(np.array([nan, 0.5]), np.array([0.5, nan]), expect=[nan, nan], grad=False, why="nan in, nan out"),
+        arrays([1.0, 0.0], [0.0, 1.0], grad=False, dtypes=("float64",), why="certain and wrong"),
+        arrays([nan, 0.5], [0.5, nan], expect=[nan, nan], grad=False, why="nan in, nan out"),
         Sample(np.zeros((0, 3)), np.zeros((0, 3)), why="an empty batch"),
     ],
     errors=[Bad(np.ones((2, 3)), np.ones((2, 1)), match=r"same shape, not \(2, 3\) and \(2, 1\)")],

@@ -9,12 +9,11 @@ from numpy import nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw
+from kcore.conformance.samples import FLOATS, PRECISE, arrays, draw
 
 EPSILON = 1e-7  # config.epsilon()
 TOL = {"float64": 4e-15, "float32": 2e-6, "float16": 4e-3, "bfloat16": 4e-2}
-DTYPES = ("float32", "float64", "float16", "bfloat16")
-normalized = functools.partial(Case, tol=TOL, dtypes=DTYPES)
+normalized = functools.partial(Case, tol=TOL, dtypes=FLOATS)
 
 
 def spanned(part, x, axis):
@@ -60,16 +59,9 @@ normalized(
         Sample(draw(2, 4, 3), draw(4, seed=1), some(4), 1, draw(4, seed=2), some(4)),
         Sample(draw(2, 4, 3), draw(4, 3, seed=1), some(4, 3), (1, 2)),
         Sample(draw(0, 4), draw(4, seed=1), some(4), -1, why="an empty batch"),
-        Sample(
-            np.array([[1e4], [1e4 + 8]]),
-            np.array([1e4]),
-            np.array([1.0]),
-            -1,
-            dtypes=("float32", "float64"),
-            why="x - mean",
-        ),
+        arrays([[1e4], [1e4 + 8]], [1e4], [1.0], -1, dtypes=PRECISE, why="x - mean"),
         Sample(draw(2, 3), np.zeros(3), np.zeros(3), -1, why="no variance"),
-        Sample(np.array([[nan, 1.0]]), np.zeros(2), np.ones(2), -1, grad=False, why="nan stays in its place"),
+        arrays([[nan, 1.0]], np.zeros(2), np.ones(2), -1, grad=False, why="nan stays in its place"),
     ],
     errors=[
         Bad(np.ones((2, 3)), np.ones(3), np.ones(3), 2, match=r"axis=2 is out of range"),
@@ -93,9 +85,9 @@ normalized(
         Sample(draw(2, 4, 3), draw(2, 3, seed=1), draw(2, 3, seed=2), axis=(0, -1)),
         Sample(draw(2, 3), axis=None),
         Sample(np.full((2, 3), 7.0), expect=np.zeros((2, 3)), grad=False, why="a constant has no variance"),
-        Sample(np.array([1e4, 1e4 + 8, 1e4 - 8]), dtypes=("float32", "float64"), why="E[x**2] - E[x]**2 would cancel"),
+        arrays([1e4, 1e4 + 8, 1e4 - 8], dtypes=PRECISE, why="E[x**2] - E[x]**2 would cancel"),
         Sample(draw(0, 4), why="an empty batch"),
-        Sample(np.array([[1.0, np.nan], [2.0, 2.0]]), expect=[[np.nan] * 2, [0.0] * 2], grad=False, why="row by row"),
+        arrays([[1.0, np.nan], [2.0, 2.0]], expect=[[np.nan] * 2, [0.0] * 2], grad=False, why="row by row"),
     ],
     errors=[
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
@@ -122,7 +114,7 @@ normalized(
             why="zeros",
         ),
         Sample(draw(0, 4), why="an empty batch"),
-        Sample(np.array([[1.0, nan], [0.0, 0.0]]), expect=[[nan, nan], [0.0, 0.0]], grad=False, why="row by row"),
+        arrays([[1.0, nan], [0.0, 0.0]], expect=[[nan, nan], [0.0, 0.0]], grad=False, why="row by row"),
     ],
     errors=[
         Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range"),
@@ -185,12 +177,12 @@ Case(
         Sample(
             np.array([1e4, 1e4 + 8, 1e4 - 8, 1e4]).reshape(1, 2, 2),
             groups=1,
-            dtypes=("float32", "float64"),
+            dtypes=PRECISE,
             why="E[x**2] - E[x]**2 would cancel",
         ),
         Sample(np.full((1, 3, 4), 7.0), None, draw(4), 2, grad=False, why="a constant has no variance"),
-        Sample(
-            np.array([[[nan, 2.0, 3.0, 5.0]]]),
+        arrays(
+            [[[nan, 2.0, 3.0, 5.0]]],
             groups=2,
             epsilon=0.0,
             expect=[[[nan, nan, -1.0, 1.0]]],
@@ -207,5 +199,5 @@ Case(
         Bad(np.ones((2, 3, 6)), np.ones(3), groups=2, match=r"gamma of shape \(3,\) does not fit"),
     ],
     tol=TOL,
-    dtypes=DTYPES,
+    dtypes=FLOATS,
 )

@@ -7,7 +7,7 @@ import numpy as np
 from kcore import ops
 from kcore.conformance.conv import padding_of, per_axis
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import FIRST, draw, whole
 
 inf, nan = np.inf, np.nan
 
@@ -33,7 +33,9 @@ def pooled(fold):
     return formula
 
 
-FIRST = {"data_format": "channels_first"}
+def signal(*values):
+    """One image of one channel along one axis."""
+    return np.reshape(values, (1, -1, 1))
 
 
 def shared_samples():
@@ -81,9 +83,9 @@ Case(
     samples=[
         *shared_samples(),
         Sample(
-            np.array([1.0, nan, 2.0, 3.0, nan, 0.5]).reshape(1, 6, 1),
+            signal(1.0, nan, 2.0, 3.0, nan, 0.5),
             2,
-            expect=np.array([nan, 3.0, nan]).reshape(1, 3, 1),
+            expect=signal(nan, 3.0, nan),
             grad=False,
             why="a nan wins, first or last",
         ),
@@ -101,7 +103,7 @@ Case(
             3,
             2,
             padding="same",
-            gradient=[np.array([1.0, 0, 1, 0, 1, 0]).reshape(1, 6, 1)],
+            gradient=[signal(1.0, 0, 1, 0, 1, 0)],
             why="the first of equals gets the gradient",
         ),
         Sample(
@@ -136,9 +138,9 @@ Case(
             why="only what is inside is counted",
         ),
         Sample(
-            np.array([1.0, inf, 2.0, 4.0, nan, 1.0]).reshape(1, 6, 1),
+            signal(1.0, inf, 2.0, 4.0, nan, 1.0),
             2,
-            expect=np.array([inf, 3.0, nan]).reshape(1, 3, 1),
+            expect=signal(inf, 3.0, nan),
             grad=False,
             why="an infinity or nan stays in its window",
         ),
@@ -190,19 +192,8 @@ Case(
     reference=adapted(np.max),
     samples=[
         *adaptive_samples(),
-        Sample(
-            np.array([1.0, nan, 2.0, 3.0, 0.5]).reshape(1, 5, 1),
-            3,
-            expect=np.array([nan, nan, 3.0]).reshape(1, 3, 1),
-            grad=False,
-            why="a nan wins",
-        ),
-        Sample(
-            np.ones((1, 5, 1)),
-            3,
-            gradient=[np.array([1.0, 1, 0, 1, 0]).reshape(1, 5, 1)],
-            why="the first of equals gets the gradient",
-        ),
+        Sample(signal(1.0, nan, 2.0, 3.0, 0.5), 3, expect=signal(nan, nan, 3.0), grad=False, why="a nan wins"),
+        Sample(np.ones((1, 5, 1)), 3, gradient=[signal(1.0, 1, 0, 1, 0)], why="the first of equals gets the gradient"),
         Sample(
             np.ones((1, 3, 2, 1)),
             (2, 1),
@@ -220,9 +211,9 @@ Case(
     samples=[
         *adaptive_samples(),
         Sample(
-            np.array([1.0, inf, 2.0, 3.0, 4.0]).reshape(1, 5, 1),
+            signal(1.0, inf, 2.0, 3.0, 4.0),
             2,
-            expect=np.array([inf, 3.0]).reshape(1, 2, 1),
+            expect=signal(inf, 3.0),
             grad=False,
             why="an infinity stays in its windows",
         ),

@@ -15,7 +15,7 @@ import scipy.stats as stats
 
 from kcore import dtypes
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw
+from kcore.conformance.samples import PRECISE, arrays, draw, ints
 from kcore.random import keyed, rejection
 from kcore.random.bits import random_bits, random_words
 
@@ -215,11 +215,12 @@ Case(
     samples=[
         *(Sample(key, shape) for key in (KEY, HIGH) for shape in SHAPES),
         Sample(KEY, (40000,), why="more than one block"),
-        Sample(
-            np.array([0x13198A2E, 0x03707344], "uint32"),
+        ints(
+            [0x13198A2E, 0x03707344],
             (3,),
             expect=np.array([2416971891, 3421809153, 1892174999], "uint32"),
             why="as jax.random.bits has them",
+            dtype="uint32",
         ),
     ],
     errors=BAD_KEYS,
@@ -248,7 +249,7 @@ random_record(
         Sample(KEY, (4, 33), -2.0, 5.0),
         Sample(KEY, (4, 33), -0.1, 0.1),
         Sample(KEY, (4, 33), -2.0, 5.0, "float64"),
-        Sample(KEY, (4, 3), np.array([[-1.0], [0.0], [1.0], [2.0]]), np.array([2.0, 3.0, 4.0])),
+        arrays(KEY, (4, 3), [[-1.0], [0.0], [1.0], [2.0]], [2.0, 3.0, 4.0]),
         Sample(KEY, (4,), 3.0, 1.0, expect=np.full(4, 3.0, "float32"), why="the bounds cross"),
     ],
     errors=[
@@ -263,7 +264,7 @@ random_record(
     samples=[
         *FLOATS,
         Sample(KEY, (4, 33), 3.0, 0.5),
-        Sample(KEY, (4, 3), np.array([[-1.0], [0.0], [1.0], [2.0]]), np.array([2.0, 3.0, 4.0])),
+        arrays(KEY, (4, 3), [[-1.0], [0.0], [1.0], [2.0]], [2.0, 3.0, 4.0]),
         Sample(KEY, (3,), 1.5, 0.0, expect=np.full(3, 1.5, "float32")),
     ],
     errors=[*BAD_FLOATS, Bad(KEY, (2,), np.zeros(3), match=r"mean of shape \(3,\) does not broadcast to shape=\(2,\)")],
@@ -288,10 +289,10 @@ Case(
         Sample(draw(5, low=-0.99, high=0.99)),
         Sample(draw(3, 7, low=-0.99, high=0.99)),
         Sample(draw(2, 3, low=0.999, high=0.9999), why="the polynomial of the tails", dtypes=("float32",)),
-        Sample(np.array([0.0]), expect=[0.0]),
+        arrays([0.0], expect=[0.0]),
     ],
     tol={"float32": 2e-5, "float64": 1e-13, "float16": 2e-3, "bfloat16": 2e-2},
-    dtypes=("float32", "float64"),
+    dtypes=PRECISE,
     grad_tol=1e-5,
 )
 random_record(
@@ -308,7 +309,7 @@ random_record(
         Sample(KEY, (50,), np.array(0, "uint64"), np.array(2**63 + 11, "uint64"), "uint64"),
         Sample(KEY, (4,), 5, 5, expect=np.full(4, 5), why="nothing between the bounds"),
         Sample(KEY, (4,), 5, 2, expect=np.full(4, 5), why="the bounds cross"),
-        Sample(KEY, (2, 3), np.array([0, 10, 100]), np.array([[1], [200]]), why="bounds for each, some crossed"),
+        arrays(KEY, (2, 3), [0, 10, 100], [[1], [200]], why="bounds for each, some crossed"),
     ],
     errors=[
         *(Bad(*b.args, 0, 5, match=b.match) for b in BAD_KEYS),
@@ -336,7 +337,7 @@ Case(
         Sample(draw(2, 3, 4), KEY, 0.25, (1, None, 4)),
         Sample(draw(0, 3), KEY, 0.5),
         Sample(draw(4), KEY, 0.0, expect=draw(4), dtypes=("float64",)),
-        Sample(np.array([1.0, np.inf, np.nan]), KEY, 1.0, expect=[0.0] * 3, grad=False, why="all is dropped"),
+        arrays([1.0, np.inf, np.nan], KEY, 1.0, expect=[0.0] * 3, grad=False, why="all is dropped"),
     ],
     errors=[
         Bad(draw(3), KEY, -0.1, match="rate=-0.1 should be from 0 to 1"),
@@ -353,7 +354,7 @@ Case(
         Sample(CHANCES, KEY, 40),
         Sample(CHANCES, KEY, 4, "int64"),
         Sample(draw(3, 5), KEY, 0),
-        Sample(np.array([[0.0, -np.inf], [-np.inf, 0.0]]), KEY, 5, expect=[[0] * 5, [1] * 5], why="certain"),
+        arrays([[0.0, -np.inf], [-np.inf, 0.0]], KEY, 5, expect=[[0] * 5, [1] * 5], why="certain"),
     ],
     errors=[
         Bad(draw(3), KEY, 2, match=r"logits should have 2 dimensions, not shape \(3,\)"),
@@ -383,8 +384,8 @@ random_record(
     samples=[
         *(Sample(KEY, shape, 2.5) for shape in SHAPES),
         Sample(KEY, (50,), np.linspace(0.2, 30, 50)),
-        Sample(KEY, (5, 3), np.array([0.5, 1.0, 7.0]), "float64"),
-        Sample(KEY, (3,), np.array([0.0, -1.0, np.nan]), expect=[0.0, np.nan, np.nan], why="no such distribution"),
+        arrays(KEY, (5, 3), [0.5, 1.0, 7.0], "float64"),
+        arrays(KEY, (3,), [0.0, -1.0, np.nan], expect=[0.0, np.nan, np.nan], why="no such distribution"),
     ],
     errors=[*(Bad(*b.args, 1.0, match=b.match) for b in BAD_KEYS), Bad(KEY, (2,), 1.0, "int32", match="dtype='int32'")],
     tol=REJECTED,
@@ -405,16 +406,9 @@ random_record(
     binomial,
     samples=[
         *(Sample(KEY, shape, 20.0, 0.25) for shape in SHAPES),
-        Sample(
-            KEY,
-            (60,),
-            np.arange(60.0),
-            0.7,
-            dtypes=("float32", "float64"),
-            why="counted one by one, and by rejection",
-        ),
+        Sample(KEY, (60,), np.arange(60.0), 0.7, dtypes=PRECISE, why="counted one by one, and by rejection"),
         Sample(KEY, (60,), 1e6, np.linspace(0.0, 1.0, 60), why="counts that narrow dtypes do not hold"),
-        Sample(KEY, (3,), 7.0, np.array([0.0, 1.0, 1.0]), expect=[0.0, 7.0, 7.0], why="certain"),
+        arrays(KEY, (3,), 7.0, [0.0, 1.0, 1.0], expect=[0.0, 7.0, 7.0], why="certain"),
     ],
     errors=[Bad(KEY, (2,), np.ones(3), 1.0, match=r"counts of shape \(3,\) does not broadcast to shape=\(2,\)")],
     tol={"float32": 0.0},

@@ -7,16 +7,15 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, folds, whole
+from kcore.conformance.samples import FLOATS, PRECISE, arrays, draw, folds, ints, whole
 
-FLOATS = ("float32", "float64", "float16", "bfloat16")
 OUT_OF_RANGE = Bad(np.ones((2, 3)), axis=2, match=r"axis=2 is out of range .* \(2, 3\)")
 TWICE = Bad(np.ones((2, 3)), axis=(0, -2), match=r"names an axis twice")
 NO_INT = Bad(np.ones((2, 3)), axis=0.5, match=r"should be an integer", error=TypeError)
 NO_ORDER = Bad(np.ones(3) * 1j, match="complex numbers have no order", error=TypeError)
 ERRORS = [OUT_OF_RANGE, TWICE, NO_INT]
 NO_AXIS = Sample(draw(2, 3), axis=(), why="no axis is folded")
-SPECIAL = Sample(np.array([[1.0, nan], [inf, -inf], [inf, 2.0]]), axis=1, grad=False, why="nan and infinities")
+SPECIAL = arrays([[1.0, nan], [inf, -inf], [inf, 2.0]], axis=1, grad=False, why="nan and infinities")
 # float32 alone would round the mean of these by more than their spread's variance allows.
 FAR = Sample(
     draw(2000, 2, low=-1.0, high=1.0) + 1e4, axis=0, grad=False, dtypes=("float32",), why="near 1e4 with unit spread"
@@ -60,10 +59,10 @@ Case(
         Sample(
             draw(3000, 2, low=0.0, high=1.0), axis=0, grad=False, why="many elements along an axis that is not the last"
         ),
-        Sample(np.array([1e8, 1.0, -1e8]), expect=1.0, grad=False, dtypes=("float64",), why="cancellation"),
-        Sample(np.array([200, 100], "uint8"), expect=300, why="small integers widen"),
-        Sample(np.array([2**31 - 1, 1], "int32"), expect=-(2**31), why="int32 wraps around"),
-        Sample(np.array([True, True, False]), expect=2, why="bools are counted"),
+        arrays([1e8, 1.0, -1e8], expect=1.0, grad=False, dtypes=("float64",), why="cancellation"),
+        ints([200, 100], expect=300, why="small integers widen", dtype="uint8"),
+        ints([2**31 - 1, 1], expect=-(2**31), why="int32 wraps around"),
+        arrays([True, True, False], expect=2, why="bools are counted"),
     ],
     errors=ERRORS,
     dtypes=FLOATS,
@@ -79,20 +78,20 @@ Case(
         SPECIAL,
         NO_AXIS,
         Sample(np.zeros((3, 0)), axis=1, expect=[1.0] * 3, why="the product of nothing is 1"),
-        Sample(
-            np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [2.0, 3.0, 4.0]]),
+        arrays(
+            [[2.0, 0.0, 3.0], [0.0, 0.0, 3.0], [2.0, 3.0, 4.0]],
             axis=1,
             expect=[0.0, 0.0, 24.0],
             why="one zero, two, none",
         ),
-        Sample(
-            np.array([[2.0, 0.0, 3.0], [0.0, 0.0, 3.0]]),
+        arrays(
+            [[2.0, 0.0, 3.0], [0.0, 0.0, 3.0]],
             axis=1,
             gradient=[[0.0, 6.0, 0.0], [0.0, 0.0, 0.0]],
             why="each gradient is the product of the others",
         ),
-        Sample(np.array([0.0, 5.0, 0.0]), axis=0, why="two zeros: the second gradient between them is not 0"),
-        Sample(np.array([16, 17], "uint8"), expect=272, why="small integers widen"),
+        arrays([0.0, 5.0, 0.0], axis=0, why="two zeros: the second gradient between them is not 0"),
+        ints([16, 17], expect=272, why="small integers widen", dtype="uint8"),
         Sample(whole(3, 4, low=1), axis=1, dtype="float64", why="in another dtype"),
     ],
     errors=ERRORS,
@@ -120,10 +119,10 @@ Case(
 SPREADS = [
     *folds((), (5,), (2, 3, 4)),
     NO_AXIS,
-    Sample(np.array([[1.0, nan], [inf, 2.0]]), axis=1, expect=[nan, nan], grad=False, why="nan and infinities"),
+    arrays([[1.0, nan], [inf, 2.0]], axis=1, expect=[nan, nan], grad=False, why="nan and infinities"),
     Sample(np.zeros((3, 0)), axis=1, expect=[nan] * 3, grad=False, why="nothing has no spread"),
     Sample(np.full((3, 4), 2.7), axis=1, expect=[0.0] * 3, gradient=np.zeros((3, 4)), why="no spread"),
-    Sample(np.array([1 + 2j, 3 - 1j, 0.5]), grad=False, dtypes=("float64",), why="complex numbers have a real one"),
+    arrays([1 + 2j, 3 - 1j, 0.5], grad=False, dtypes=("float64",), why="complex numbers have a real one"),
     FAR,
 ]
 for op, formula in ((ops.var, np.var), (ops.std, np.std)):
@@ -169,10 +168,10 @@ def peaks(op, reference, shared, neutral):
             SPECIAL,
             NO_AXIS,
             Sample(TIES, axis=1, gradient=shared, why="ties share the gradient"),
-            Sample(np.array([0.0, -0.0]), grad=False, why="both zeros"),
+            arrays([0.0, -0.0], grad=False, why="both zeros"),
             Sample(whole(3, 4, low=-9), axis=1, why="integers"),
-            Sample(np.array([2**63 - 1, 2**63 - 2], "int64"), why="numbers that no float64 holds"),
-            Sample(np.array([[True, False], [False, False]]), axis=1, why="bools"),
+            ints([2**63 - 1, 2**63 - 2], why="numbers that no float64 holds", dtype="int64"),
+            arrays([[True, False], [False, False]], axis=1, why="bools"),
         ],
         errors=[*ERRORS, EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -183,8 +182,8 @@ def peaks(op, reference, shared, neutral):
                 np.zeros((2, 0)), axis=1, initial=neutral, expect=[neutral] * 2, grad=False, why="nothing but initial"
             ),
             Sample(draw(3, 4), axis=1, initial=0.5, why="one more element"),
-            Sample(np.array([2.0, 2.0]), initial=2.0, gradient=[0.25, 0.25], why="a tie with initial"),
-            Sample(np.array([nan, 1.0]), initial=0.0, expect=nan, grad=False, why="nan beside initial"),
+            arrays([2.0, 2.0], initial=2.0, gradient=[0.25, 0.25], why="a tie with initial"),
+            arrays([nan, 1.0], initial=0.0, expect=nan, grad=False, why="nan beside initial"),
         ]
     return case
 
@@ -199,14 +198,10 @@ Case(
     np.ptp,
     samples=[
         *folds((5,), (2, 3, 4)),
-        Sample(
-            np.array([[1.0, nan], [inf, 2.0], [inf, -inf]]),
-            axis=1,
-            expect=[nan, inf, inf],
-            grad=False,
-            why="nan and infinities",
+        arrays(
+            [[1.0, nan], [inf, 2.0], [inf, -inf]], axis=1, expect=[nan, inf, inf], grad=False, why="nan and infinities"
         ),
-        Sample(np.array([[2.0, 2.0]]), axis=1, expect=[0.0], gradient=[[0.0, 0.0]], why="ties"),
+        arrays([[2.0, 2.0]], axis=1, expect=[0.0], gradient=[[0.0, 0.0]], why="ties"),
         Sample(whole(3, 4), axis=1, why="integers"),
     ],
     errors=[*ERRORS, EMPTY, NO_ORDER],
@@ -226,9 +221,9 @@ def places(op, reference, first):
             Sample(draw(2, 3, 4), 1, True),
             Sample(draw(), why="a scalar"),
             Sample(rows, axis=1, expect=first, why="the first of ties; nan wins; zeros are equal"),
-            Sample(np.array([[3, 9, 9], [4, 4, 4]], "uint8"), axis=1, why="integers"),
-            Sample(np.array([2**64 - 2, 2**64 - 1], "uint64"), why="numbers that no float64 holds"),
-            Sample(np.array([False, True, True]), why="bools"),
+            ints([[3, 9, 9], [4, 4, 4]], axis=1, why="integers", dtype="uint8"),
+            ints([2**64 - 2, 2**64 - 1], why="numbers that no float64 holds", dtype="uint64"),
+            arrays([False, True, True], why="bools"),
         ],
         errors=[OUT_OF_RANGE, Bad(np.ones((2, 3)), axis=(0, 1), match="should be an integer"), EMPTY, NO_ORDER],
         dtypes=FLOATS,
@@ -243,10 +238,10 @@ places(ops.argmin, lambda x, axis=None, keepdims=False: np.argmin(x, axis, keepd
 
 TRUTH = [
     *folds((), (5,), (2, 3, 4)),
-    Sample(np.array([[0.0, -0.0], [0.0, nan], [1.0, 2.0]]), axis=1, why="zeros are false, nan is true"),
+    arrays([[0.0, -0.0], [0.0, nan], [1.0, 2.0]], axis=1, why="zeros are false, nan is true"),
     Sample(np.zeros((3, 0)), axis=1, why="nothing"),
     NO_AXIS,
-    Sample(np.array([[0, 3], [0, 0]], "int32"), axis=1, why="integers"),
+    ints([[0, 3], [0, 0]], axis=1, why="integers"),
 ]
 Case(ops.any, np.any, TRUTH, errors=ERRORS, grad=False)
 Case(ops.all, np.all, TRUTH, errors=ERRORS, grad=False)
@@ -255,9 +250,9 @@ Case(
     np.count_nonzero,
     samples=[
         *(Sample(whole(2, 3, 4, high=3), axis=a, dtypes=("int32",)) for a in (None, 0, -1, (0, 2))),
-        Sample(np.array([[0.0, -0.0], [0.0, nan], [1.0, inf]]), axis=1, expect=[0, 1, 2], why="nan is not 0"),
+        arrays([[0.0, -0.0], [0.0, nan], [1.0, inf]], axis=1, expect=[0, 1, 2], why="nan is not 0"),
         Sample(np.zeros((3, 0)), axis=1, expect=[0] * 3, why="nothing"),
-        Sample(np.array([1j, 0, 2]), dtypes=("float64",), why="complex numbers"),
+        arrays([1j, 0, 2], dtypes=("float64",), why="complex numbers"),
     ],
     errors=[OUT_OF_RANGE, TWICE],
     grad=False,
@@ -271,10 +266,10 @@ def runs(*more):
         *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, 1, 2, -1)),
         Sample(draw(5), 0),
         Sample(draw(3, 0), axis=1, grad=False, why="nothing"),
-        Sample(np.array([1.0, nan, 2.0, inf]), 0, grad=False, why="nan stays from there on"),
+        arrays([1.0, nan, 2.0, inf], 0, grad=False, why="nan stays from there on"),
         Sample(whole(3, 4, low=1, high=4), axis=1, dtype="float64", why="in another dtype"),
-        Sample(np.array([True, True, False, True]), axis=0, why="bools as int32"),
-        Sample(np.array([100, 100, 3], "int8"), axis=0, why="integers wrap around in their own dtype"),
+        arrays([True, True, False, True], axis=0, why="bools as int32"),
+        ints([100, 100, 3], axis=0, why="integers wrap around in their own dtype", dtype="int8"),
         *more,
     ]
 
@@ -291,13 +286,9 @@ Case(
     ops.cumprod,
     cumulated(np.cumprod),
     runs(
-        Sample(np.array([[2.0, 0.0, 3.0, 4.0], [0.0, 5.0, 0.0, 1.0]]), axis=1, why="zeros"),
-        Sample(
-            np.array([2.0, 0.0, 3.0]),
-            axis=0,
-            expect=[2.0, 0.0, 0.0],
-            gradient=[1.0, 2.0 + 6.0, 0.0],
-            why="gradients pass a zero",
+        arrays([[2.0, 0.0, 3.0, 4.0], [0.0, 5.0, 0.0, 1.0]], axis=1, why="zeros"),
+        arrays(
+            [2.0, 0.0, 3.0], axis=0, expect=[2.0, 0.0, 0.0], gradient=[1.0, 2.0 + 6.0, 0.0], why="gradients pass a zero"
         ),
     ),
     errors=[OUT_OF_RANGE, NO_INT],
@@ -321,14 +312,12 @@ Case(
     samples=[
         *folds((), (5,), (2, 3, 4), low=-5, high=5),
         NO_AXIS,
-        Sample(np.array([1e3, 1e3]), expect=1e3 + np.log(2), dtypes=("float32", "float64"), why="exp(1e3) overflows"),
-        Sample(
-            np.array([-1e3, -1e3]), expect=-1e3 + np.log(2), dtypes=("float32", "float64"), why="exp(-1e3) underflows"
-        ),
-        Sample(np.array([inf, 0.0]), expect=inf, grad=False, why="not inf - inf"),
-        Sample(np.array([-inf, -inf]), expect=-inf, grad=False, why="no mass"),
-        Sample(np.array([-inf, 1.0]), expect=1.0, gradient=[0.0, 1.0], why="all of the mass in one element"),
-        Sample(np.array([nan, 1.0]), expect=nan, grad=False, why="nan"),
+        arrays([1e3, 1e3], expect=1e3 + np.log(2), dtypes=PRECISE, why="exp(1e3) overflows"),
+        arrays([-1e3, -1e3], expect=-1e3 + np.log(2), dtypes=PRECISE, why="exp(-1e3) underflows"),
+        arrays([inf, 0.0], expect=inf, grad=False, why="not inf - inf"),
+        arrays([-inf, -inf], expect=-inf, grad=False, why="no mass"),
+        arrays([-inf, 1.0], expect=1.0, gradient=[0.0, 1.0], why="all of the mass in one element"),
+        arrays([nan, 1.0], expect=nan, grad=False, why="nan"),
         Sample(np.zeros((3, 0)), axis=1, expect=[-inf] * 3, grad=False, why="nothing"),
     ],
     errors=ERRORS,
@@ -352,10 +341,10 @@ Case(
     samples=[
         *(Sample(draw(2, 3, 4), axis=a) for a in (-1, 0, (0, 2), None)),
         *(Sample(draw(3, 4), order=o) for o in (1, 2.5, 3, inf)),
-        Sample(np.array([[3.0, 4.0], [0.0, 0.0]]), expect=[[0.6, 0.8], [0.0, 0.0]], grad=False, why="a row of zeros"),
-        Sample(np.array([[3.0, 4.0], [nan, 1.0]]), expect=[[0.6, 0.8], [nan, nan]], grad=False, why="nan spreads"),
-        Sample(np.array([[0.3, 0.4]]), epsilon=2.0, expect=[[0.15, 0.2]], why="the least divisor"),
-        Sample(np.array([[300.0, 400.0]]), expect=[[0.6, 0.8]], grad=False, why="squares overflow float16"),
+        arrays([[3.0, 4.0], [0.0, 0.0]], expect=[[0.6, 0.8], [0.0, 0.0]], grad=False, why="a row of zeros"),
+        arrays([[3.0, 4.0], [nan, 1.0]], expect=[[0.6, 0.8], [nan, nan]], grad=False, why="nan spreads"),
+        arrays([[0.3, 0.4]], epsilon=2.0, expect=[[0.15, 0.2]], why="the least divisor"),
+        arrays([[300.0, 400.0]], expect=[[0.6, 0.8]], grad=False, why="squares overflow float16"),
         Sample(whole(3, 4), why="integers become floats"),
     ],
     errors=[OUT_OF_RANGE, *(Bad(np.ones(3), order=o, match="order=.* at least 1") for o in (0, "fro"))],

@@ -9,9 +9,8 @@ import scipy.ndimage
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import FIRST, FLOATS, PRECISE, arrays, draw, whole
 
-FIRST = {"data_format": "channels_first"}
 WEIGHED = {"float32": 3e-6, "float64": 5e-15, "float16": 4e-3, "bfloat16": 3e-2}
 
 
@@ -115,9 +114,8 @@ def resize(
 
 METHODS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
 # Integers come near halves, where a last digit decides the rounding: they have samples of their own.
-FLOATS = {"dtypes": ("float32", "float64", "float16", "bfloat16")}
-SMALLER_AND_LARGER = [Sample(draw(2, 7, 5, 3), (3, 8), method, **FLOATS) for method in METHODS]
-WITH_ANTIALIAS = [Sample(draw(1, 9, 7, 2), (4, 3), method, antialias=True, **FLOATS) for method in METHODS]
+SMALLER_AND_LARGER = [Sample(draw(2, 7, 5, 3), (3, 8), method, dtypes=FLOATS) for method in METHODS]
+WITH_ANTIALIAS = [Sample(draw(1, 9, 7, 2), (4, 3), method, antialias=True, dtypes=FLOATS) for method in METHODS]
 
 Case(
     ops.image.resize,
@@ -126,17 +124,17 @@ Case(
         Sample(draw(2, 7, 5, 3), (9, 4), "nearest", why="any dtype"),
         *SMALLER_AND_LARGER,
         *WITH_ANTIALIAS,
-        Sample(draw(5, 7, 3), (4, 4), **FLOATS, why="one image"),
-        Sample(draw(2, 3, 5, 7), (8, 4), "bicubic", **FIRST, **FLOATS),
+        Sample(draw(5, 7, 3), (4, 4), dtypes=FLOATS, why="one image"),
+        Sample(draw(2, 3, 5, 7), (8, 4), "bicubic", **FIRST, dtypes=FLOATS),
         Sample(draw(3, 5, 7), (8, 4), "nearest", **FIRST),
-        Sample(draw(1, 5, 7, 1), (5, 7), **FLOATS, why="nothing to do"),
-        Sample(draw(1, 5, 7, 1), (1, 1), "lanczos3", antialias=True, **FLOATS),
-        Sample(draw(1, 1, 1, 2), (3, 2), "bicubic", **FLOATS, why="one pixel"),
-        Sample(draw(0, 5, 7, 2), (3, 2), **FLOATS, why="no images"),
-        Sample(draw(1, 6, 4, 2), (3, 3), crop_to_aspect_ratio=True, **FLOATS),
+        Sample(draw(1, 5, 7, 1), (5, 7), dtypes=FLOATS, why="nothing to do"),
+        Sample(draw(1, 5, 7, 1), (1, 1), "lanczos3", antialias=True, dtypes=FLOATS),
+        Sample(draw(1, 1, 1, 2), (3, 2), "bicubic", dtypes=FLOATS, why="one pixel"),
+        Sample(draw(0, 5, 7, 2), (3, 2), dtypes=FLOATS, why="no images"),
+        Sample(draw(1, 6, 4, 2), (3, 3), crop_to_aspect_ratio=True, dtypes=FLOATS),
         Sample(draw(1, 4, 9, 2), (8, 12), "nearest", crop_to_aspect_ratio=True),
-        Sample(draw(1, 9, 4, 2), (2, 5), "area", crop_to_aspect_ratio=True, **FLOATS),
-        Sample(draw(1, 6, 4, 2), (3, 3), pad_to_aspect_ratio=True, fill_value=-1.0, **FLOATS),
+        Sample(draw(1, 9, 4, 2), (2, 5), "area", crop_to_aspect_ratio=True, dtypes=FLOATS),
+        Sample(draw(1, 6, 4, 2), (3, 3), pad_to_aspect_ratio=True, fill_value=-1.0, dtypes=FLOATS),
         Sample(draw(1, 2, 4, 9), (8, 12), "nearest", pad_to_aspect_ratio=True, **FIRST),
         Sample(
             np.array([0.0, 1.0]).reshape(1, 1, 2, 1),
@@ -244,22 +242,15 @@ Case(
         Sample(draw(3, 4, 5), draw(3, 7, low=-1, high=5), 1, "reflect"),
         Sample(draw(1, 4), draw(2, 5, low=-3, high=4), 1, "mirror", why="an axis of one element is all mirror images"),
         Sample(draw(1, 4), draw(2, 5, low=-3, high=4), 1, "reflect"),
-        Sample(
-            np.array([10.0, 20, 30]),
-            np.array([[-0.5, 0.5, 1.5, 2.5]]),
+        arrays(
+            [10.0, 20, 30],
+            [[-0.5, 0.5, 1.5, 2.5]],
             0,
             expect=[0.0, 20, 30, 0],
             grad=False,
             why="halves go away from zero",
         ),
-        Sample(
-            np.array([10.0, 20, 30]),
-            np.array([[-0.5, 2.25]]),
-            1,
-            fill_value=4.0,
-            expect=[7.0, 23.5],
-            why="blends into the fill",
-        ),
+        arrays([10.0, 20, 30], [[-0.5, 2.25]], 1, fill_value=4.0, expect=[7.0, 23.5], why="blends into the fill"),
         Sample(whole(5, 4), draw(2, 7, low=-1, high=4), 1, grad=False, why="integers are rounded"),
     ],
     errors=[
@@ -305,13 +296,7 @@ Case(
         Sample(draw(2, 3, 5, 4), TURNS, "bilinear", "reflect", **FIRST),
         Sample(draw(5, 6, 2), TURNED, why="one image"),
         Sample(draw(5, 6, 2), TURNS[:1], why="one image, a batch of one transform"),
-        Sample(
-            draw(1, 4, 5, 2),
-            np.array([1.0, 0, 0, 0, 1, 0, 0, 0]),
-            grad=False,
-            expect=draw(1, 4, 5, 2),
-            why="nothing moves",
-        ),
+        arrays(draw(1, 4, 5, 2), [1.0, 0, 0, 0, 1, 0, 0, 0], grad=False, expect=draw(1, 4, 5, 2), why="nothing moves"),
         Sample(whole(1, 4, 5, 2, high=200, dtype="uint8"), TURNED, grad=False, why="integers are rounded"),
     ],
     errors=[
@@ -358,7 +343,7 @@ Case(
         Bad(np.ones((2, 4, 5, 3)), np.ones((4, 2)), np.ones((3, 4, 2)), match=r"end_points should have shape"),
     ],
     tol={"float32": 2e-4, "float64": 2e-13, "float16": 8e-2, "bfloat16": 3e-1},
-    dtypes=("float32", "float64"),
+    dtypes=PRECISE,
 )
 
 Case(

@@ -8,6 +8,12 @@ import numpy as np
 
 from kcore.conformance.record import Sample
 
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+PRECISE = ("float32", "float64")
+FIRST: dict[str, Any] = {"data_format": "channels_first"}
+# What is known of a sample of complex numbers.
+AS_COMPLEX: dict[str, Any] = {"grad": False, "dtypes": ("float64",), "why": "complex numbers"}
+
 
 def draw(*shape: int, low: float = -2.0, high: float = 2.0, seed: int = 0) -> np.ndarray:
     """Floats spread evenly over [low, high), no two alike, in float64."""
@@ -19,9 +25,19 @@ def complex_draw(*shape: int, seed: int = 0) -> np.ndarray:
     return draw(*shape, seed=seed) + 1j * draw(*shape, seed=seed + 1)
 
 
+def arrays(*args: Any, dtype: str | None = None, **known: Any) -> Sample:
+    """One sample, with each list among its arguments as an array."""
+    return Sample(*(np.array(a, dtype) if isinstance(a, list) else a for a in args), **known)
+
+
+def ints(*args: Any, dtype: str = "int32", **known: Any) -> Sample:
+    """`arrays` of whole numbers."""
+    return arrays(*args, dtype=dtype, **known)
+
+
 def points(*xs: float, **known: Any) -> Sample:
     """One sample of single points."""
-    return Sample(np.array(xs), **known)
+    return arrays(list(xs), **known)
 
 
 def whole(*shape: int, low: int = 0, high: int = 10, seed: int = 0, dtype: str = "int32") -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, whole
 
 nan, inf = np.nan, np.inf
 
@@ -34,15 +34,15 @@ def segments(fold, empty, *further, finite=True):
     return {
         "reference": reference,
         "samples": [
-            Sample(draw(5, 3), np.array([0, 2, 0, 1, 2]), num_segments=3),
+            arrays(draw(5, 3), [0, 2, 0, 1, 2], num_segments=3),
             Sample(draw(5, 3), ids, num_segments=5, grad=finite),
             Sample(draw(5), ids, grad=finite, unsized=False),
             Sample(draw(5, 2, 2), ids, num_segments=3, grad=finite, why="an id that is too large is left out"),
-            Sample(draw(5), np.array([0, -1, 1, -1, 0]), num_segments=2, why="and so are those below 0"),
-            Sample(draw(5, 2), np.array([0, 0, 1, 1, 1]), num_segments=2, sorted=True),
-            Sample(draw(4), np.array([1, 1, 1, 1]), num_segments=1, grad=finite, why="none is left"),
+            arrays(draw(5), [0, -1, 1, -1, 0], num_segments=2, why="and so are those below 0"),
+            arrays(draw(5, 2), [0, 0, 1, 1, 1], num_segments=2, sorted=True),
+            arrays(draw(4), [1, 1, 1, 1], num_segments=1, grad=finite, why="none is left"),
             Sample(np.zeros((0, 2)), np.zeros(0, "int32"), num_segments=2, grad=False, why="every segment is empty"),
-            Sample(np.array([1.0, nan, 2.0]), np.array([0, 0, 1]), num_segments=2, grad=False),
+            arrays([1.0, nan, 2.0], [0, 0, 1], num_segments=2, grad=False),
             Sample(whole(5, 2), ids, num_segments=4),
             *further,
         ],
@@ -69,8 +69,8 @@ def ends(which):
 
 Case(ops.segment_sum, **segments(np.add, lambda _: 0))
 ZEROS = np.array([0.0, 5.0, 0.0, 0.0])
-ALONE = Sample(ZEROS, np.array([0, 0, 1, 1]), num_segments=2, gradient=[5.0, 0.0, 0.0, 0.0], why="zeros in products")
-TIE = Sample(np.array([2.0, 2.0, 1.0]), np.array([0, 0, 1]), num_segments=2, gradient=[0.5, 0.5, 1.0], why="a tie")
+ALONE = arrays(ZEROS, [0, 0, 1, 1], num_segments=2, gradient=[5.0, 0.0, 0.0, 0.0], why="zeros in products")
+TIE = arrays([2.0, 2.0, 1.0], [0, 0, 1], num_segments=2, gradient=[0.5, 0.5, 1.0], why="a tie")
 Case(ops.segment_prod, **segments(np.multiply, lambda _: 1, ALONE))
 Case(ops.segment_max, **segments(np.maximum, ends("min"), TIE, finite=False))
 Case(ops.segment_min, **segments(np.minimum, ends("max"), TIE, finite=False))
@@ -95,12 +95,12 @@ Case(
     ops.bincount,
     reference=_bincount,
     samples=[
-        Sample(np.array([1, 1, 3, 0]), unsized=False),
-        Sample(np.array([1, 1, 3]), draw(3), unsized=False),
-        Sample(np.array([1, 1, 3]), whole(3), 6, unsized=False),
-        Sample(np.array([[1, 1], [3, 0]]), unsized=False),
-        Sample(np.array([[1, 1], [3, 0]]), draw(2, 2), 5, unsized=False),
-        Sample(np.array([1, -1, 3]), draw(3), unsized=False, why="-1 is left out"),
+        arrays([1, 1, 3, 0], unsized=False),
+        arrays([1, 1, 3], draw(3), unsized=False),
+        arrays([1, 1, 3], whole(3), 6, unsized=False),
+        arrays([[1, 1], [3, 0]], unsized=False),
+        arrays([[1, 1], [3, 0]], draw(2, 2), 5, unsized=False),
+        arrays([1, -1, 3], draw(3), unsized=False, why="-1 is left out"),
         Sample(np.zeros(0, "int32"), expect=np.zeros(0), unsized=False),
         Sample(np.zeros(0, "int32"), minlength=2, unsized=False),
     ],
@@ -119,11 +119,11 @@ Case(
     ),
     samples=[
         Sample(draw(20)),
-        Sample(np.array([1.0, 2.0, 2.0, 3.0, 5.0]), bins=2, expect=[[3, 2], [1, 3, 5]], why="the last edge is in"),
+        arrays([1.0, 2.0, 2.0, 3.0, 5.0], bins=2, expect=[[3, 2], [1, 3, 5]], why="the last edge is in"),
         Sample(draw(20), bins=3, range=(-1.0, 0.5)),
-        Sample(np.array([2.0, 2.0]), bins=2, expect=[[0, 2], [1.5, 2, 2.5]], why="a half to either side"),
+        arrays([2.0, 2.0], bins=2, expect=[[0, 2], [1.5, 2, 2.5]], why="a half to either side"),
         Sample(np.zeros(0), bins=2, expect=[[0, 0], [0, 0.5, 1]]),
-        Sample(np.array([1.0, nan, inf]), bins=2, range=(0, 2), expect=[[0, 1], [0, 1, 2]], why="nan is nowhere"),
+        arrays([1.0, nan, inf], bins=2, range=(0, 2), expect=[[0, 1], [0, 1, 2]], why="nan is nowhere"),
         Sample(whole(9), bins=4),
     ],
     errors=[

@@ -6,7 +6,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, ints, whole
 
 Case(
     ops.diff,
@@ -18,8 +18,8 @@ Case(
         Sample(draw(2, 5), n=0),
         Sample(draw(2, 3), n=4, why="more often than there are elements"),
         Sample(draw(1)),
-        Sample(np.array([3, 1], "uint8"), expect=[254], why="unsigned integers wrap around"),
-        Sample(np.array([True, False, False]), expect=[True, False], why="of bools it is whether they differ"),
+        ints([3, 1], expect=[254], why="unsigned integers wrap around", dtype="uint8"),
+        arrays([True, False, False], expect=[True, False], why="of bools it is whether they differ"),
     ],
     errors=[
         Bad(np.ones(3), n=-1, match="n=-1 is negative"),
@@ -35,8 +35,8 @@ Case(
         Sample(draw(2, 5)),
         Sample(draw(2, 5), dx=0.5),
         Sample(draw(4, 3, 2), axis=0, dx=2.0),
-        Sample(draw(2, 4), np.array([0.0, 1.0, 1.5, 4.0])),
-        Sample(draw(3, 4), np.array([0.0, 1.0, 4.0]), axis=0),
+        arrays(draw(2, 4), [0.0, 1.0, 1.5, 4.0]),
+        arrays(draw(3, 4), [0.0, 1.0, 4.0], axis=0),
         Sample(draw(2, 4), draw(2, 4, seed=1)),
         Sample(draw(3, 1), expect=np.zeros(3), why="a single point has no width"),
         Sample(whole(2, 3), why="integers become the default float"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, whole
+from kcore.conformance.samples import arrays, draw, ints, whole
 from kcore.conformance.shape import EXACT
 
 unsmooth = functools.partial(Case, grad=False)
@@ -25,8 +25,8 @@ def orders(**arguments):
         Sample(draw(2, 3, 4), axis=1, **arguments),
         Sample(draw(2, 3), axis=None, **arguments),
         Sample(whole(3, 6, high=3), **arguments),
-        Sample(np.array([True, False, True]), **arguments),
-        Sample(np.array([2**63 + 1, 3, 2**63], "uint64"), **arguments),
+        arrays([True, False, True], **arguments),
+        ints([2**63 + 1, 3, 2**63], **arguments, dtype="uint64"),
         Sample(ODD, grad=False, why="nan is last, and zeros stay in order", **arguments),
         Sample(np.zeros((2, 0)), **arguments),
         Sample(draw(), axis=None, **arguments),
@@ -42,7 +42,7 @@ UNORDERED = [
 Case(
     ops.sort,
     reference=lambda x, axis=-1: np.sort(x, axis, kind="stable"),
-    samples=[*orders(), Sample(np.array([1.0, 0.0, 1.0]), gradient=[1.0, 1.0, 1.0], why="a tie")],
+    samples=[*orders(), arrays([1.0, 0.0, 1.0], gradient=[1.0, 1.0, 1.0], why="a tie")],
     errors=UNORDERED,
     tol=EXACT,
 )
@@ -86,8 +86,8 @@ Case(
         Sample(draw(2, 3, 4), k=1),
         Sample(draw(4), k=4),
         Sample(draw(2, 4), k=0),
-        Sample(
-            np.array([1.0, 3.0, 3.0, 2.0, 3.0]),
+        arrays(
+            [1.0, 3.0, 3.0, 2.0, 3.0],
             k=4,
             expect=[[3, 3, 3, 2], [1, 2, 4, 3]],
             gradient=[0.0, 1.0, 1.0, 1.0, 1.0],
@@ -95,7 +95,7 @@ Case(
         ),
         Sample(ODD, k=10, grad=False, why="nan is greater than infinity"),
         Sample(whole(3, 6, high=3), k=4),
-        Sample(np.array([2**63 + 1, 3, 2**63], "uint64"), k=2),
+        ints([2**63 + 1, 3, 2**63], k=2, dtype="uint64"),
         Sample(draw(2, 4), k=2, sorted=False),
     ],
     errors=[
@@ -121,9 +121,9 @@ unsmooth(
         Sample(np.sort(draw(6)), draw(2, 3)),
         Sample(np.sort(draw(6)), draw(2, 3), side="right"),
         *(Sample(STEPS, ASKED, side=side, why="ties, zeros, nan on both sides") for side in ("left", "right")),
-        Sample(np.array([1, 2, 2, 5]), np.array([2, 9, 0])),
-        Sample(np.array([1, 2, 2, 5]), 2.5, why="an integer sequence and a float"),
-        Sample(np.array([1, 2**63, 2**63 + 1], "uint64"), np.array([2**63], "uint64"), dtypes=["uint64"]),
+        arrays([1, 2, 2, 5], [2, 9, 0]),
+        arrays([1, 2, 2, 5], 2.5, why="an integer sequence and a float"),
+        ints([1, 2**63, 2**63 + 1], [2**63], dtypes=["uint64"], dtype="uint64"),
         Sample(np.zeros(0), draw(3)),
         Sample(np.sort(draw(3)), np.zeros((0, 2))),
     ],
@@ -138,12 +138,12 @@ unsmooth(
     ops.digitize,
     reference=lambda x, bins: np.digitize(x, bins).astype("int32"),
     samples=[
-        Sample(draw(2, 3), np.array([-1.0, 0.0, 1.5])),
-        Sample(draw(2, 3), np.array([1.5, 0.0, -1.0]), why="descending edges"),
-        Sample(np.array([0.0, 1.0, nan, inf, -inf]), np.array([0.0, 1.0, 2.0])),
-        Sample(np.array([0.0, 1.0, 2.0]), np.array([2.0, 1.0, 0.0]), why="on the edges"),
-        Sample(np.array([1, 5]), np.array([2, 4])),
-        Sample(draw(3), np.array([0.5])),
+        arrays(draw(2, 3), [-1.0, 0.0, 1.5]),
+        arrays(draw(2, 3), [1.5, 0.0, -1.0], why="descending edges"),
+        arrays([0.0, 1.0, nan, inf, -inf], [0.0, 1.0, 2.0]),
+        arrays([0.0, 1.0, 2.0], [2.0, 1.0, 0.0], why="on the edges"),
+        arrays([1, 5], [2, 4]),
+        arrays(draw(3), [0.5]),
         Sample(draw(3), np.zeros(0), expect=[0, 0, 0]),
     ],
     errors=[Bad(np.ones(3), np.ones((2, 3)), match="bins should have 1 dimensions")],
@@ -153,10 +153,10 @@ unsmooth(
     ops.isin,
     reference=lambda x1, x2, assume_unique=False, invert=False: np.isin(x1, x2, invert=invert),
     samples=[
-        Sample(np.array([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]), np.array([1.0, 5.0, 7.0])),
-        Sample(np.array([0.0, 1.0]), np.array([[1.0], [3.0]]), invert=True),
-        Sample(np.array([1, 2]), np.array([2.0, 2.5])),
-        Sample(np.array([nan, -0.0]), np.array([nan, 0.0]), expect=[False, True], why="nan is nothing's equal"),
+        arrays([[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]], [1.0, 5.0, 7.0]),
+        arrays([0.0, 1.0], [[1.0], [3.0]], invert=True),
+        arrays([1, 2], [2.0, 2.5]),
+        arrays([nan, -0.0], [nan, 0.0], expect=[False, True], why="nan is nothing's equal"),
         Sample(draw(2, 3), np.zeros(0)),
         Sample(np.zeros(0), draw(3)),
         Sample(np.array(3), [1, 3]),
@@ -177,11 +177,11 @@ unsmooth(
     ops.in_top_k,
     reference=_in_top_k,
     samples=[
-        *(Sample(np.array([1, 0, 3]), draw(3, 4), k=k) for k in (0, 1, 2, 9)),
-        Sample(np.array([0, 1, 2, 3]), np.ones((4, 4)), k=1, expect=[True] * 4, why="ties at the edge are all in"),
-        Sample(np.array([4, -1]), draw(2, 4), k=4, expect=[False] * 2, why="no such class"),
-        Sample(np.array([0, 1]), np.array([[nan, 1.0], [nan, 1.0]]), k=1, expect=[False, True], why="nan is never in"),
-        Sample(np.array([[1, 0]]), draw(1, 2, 3), k=2),
+        *(arrays([1, 0, 3], draw(3, 4), k=k) for k in (0, 1, 2, 9)),
+        arrays([0, 1, 2, 3], np.ones((4, 4)), k=1, expect=[True] * 4, why="ties at the edge are all in"),
+        arrays([4, -1], draw(2, 4), k=4, expect=[False] * 2, why="no such class"),
+        arrays([0, 1], [[nan, 1.0], [nan, 1.0]], k=1, expect=[False, True], why="nan is never in"),
+        arrays([[1, 0]], draw(1, 2, 3), k=2),
         Sample(np.array(1), draw(3), k=2),
     ],
     errors=[
@@ -225,10 +225,10 @@ Case(
         Sample(SOME, size=5, fill_value=-1.0, grad=False),
         Sample(SOME, size=2, grad=False, **EVERYTHING, why="the rest is left out"),
         Sample(ROWS, axis=0, size=4, fill_value=9.0, grad=False),
-        Sample(np.array([nan, 1.0, nan, -0.0, 0.0]), grad=False, return_counts=True, why="no nan equals another"),
-        Sample(np.array([2, 0, 2]), return_index=True),
-        Sample(np.array([True, False, True])),
-        Sample(np.array([2**63, 3, 2**63], "uint64")),
+        arrays([nan, 1.0, nan, -0.0, 0.0], grad=False, return_counts=True, why="no nan equals another"),
+        arrays([2, 0, 2], return_index=True),
+        arrays([True, False, True]),
+        ints([2**63, 3, 2**63], dtype="uint64"),
         Sample(np.zeros(0), expect=np.zeros(0)),
         Sample(np.zeros((3, 0)), axis=0, expect=np.zeros((1, 0)), grad=False, why="empty rows are all equal"),
     ],

@@ -7,9 +7,9 @@ import scipy.special as special
 from numpy import inf, nan
 
 from kcore import ops
-from kcore.conformance.elementwise import FLOATS, INTEGERS, REAL_ONLY, binary, ints, unary
+from kcore.conformance.elementwise import INTEGERS, REAL_ONLY, binary, unary
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.samples import draw, points, whole
+from kcore.conformance.samples import FLOATS, PRECISE, arrays, draw, ints, points, whole
 
 # -- probability ------------------------------------------------------------------------
 
@@ -28,31 +28,20 @@ unary(
     ops.i0,
     special.i0,
     points(0.0, expect=[1.0], why="the least value, second derivatives too"),
-    points(-8.0, 12.0, grad=False, dtypes=("float32", "float64"), why="far out"),
+    points(-8.0, 12.0, grad=False, dtypes=PRECISE, why="far out"),
 )
 binary(
     ops.logaddexp,
     np.logaddexp,
-    Sample(np.array([1.0, -2.0]), np.array([1.0, -2.0]), why="equal numbers: smooth, second derivatives too"),
-    Sample(
-        np.array([1000.0, -1000.0]),
-        np.array([999.0, -1000.0]),
-        dtypes=("float32", "float64"),
-        why="exp over- and underflows",
-    ),
-    Sample(np.array([0.0]), np.array([-15.0]), grad=False, why="one much smaller"),
-    Sample(
-        np.array([inf, -inf]),
-        np.array([inf, -inf]),
-        expect=[inf, -inf],
-        gradient=([0.5, 0.5], [0.5, 0.5]),
-        why="equal infinities",
-    ),
+    arrays([1.0, -2.0], [1.0, -2.0], why="equal numbers: smooth, second derivatives too"),
+    arrays([1000.0, -1000.0], [999.0, -1000.0], dtypes=PRECISE, why="exp over- and underflows"),
+    arrays([0.0], [-15.0], grad=False, why="one much smaller"),
+    arrays([inf, -inf], [inf, -inf], expect=[inf, -inf], gradient=([0.5, 0.5], [0.5, 0.5]), why="equal infinities"),
 )
 binary(
     ops.logaddexp2,
     np.logaddexp2,
-    Sample(np.array([3.0]), np.array([3.0]), expect=[4.0], why="equal numbers"),
+    arrays([3.0], [3.0], expect=[4.0], why="equal numbers"),
     tol={"float64": 2e-15, "float32": 1e-6},
 )
 unary(
@@ -95,7 +84,7 @@ Case(
             np.array([2.0**-100, 1.0]),
             np.array([200, -100], "int32"),
             grad=False,
-            dtypes=("float32", "float64"),
+            dtypes=PRECISE,
             why="2**x2 alone overflows float32",
         ),
         Sample(
@@ -128,9 +117,9 @@ Case(
     operands,
     samples=[
         Sample(draw(3, 5), draw(5, seed=1)),
-        Sample(np.array([1.0, 1.0, -1.0, 2.0]), np.array([2.0, 0.0, -2.0, 2.0]), why="up, down, away from 0, nowhere"),
-        Sample(np.array([0.0, 0.0, -0.0]), np.array([1.0, -1.0, 1.0]), why="the least subnormal numbers"),
-        Sample(np.array([nan, 1.0, inf, -inf]), np.array([1.0, nan, 0.0, 0.0]), why="special values"),
+        arrays([1.0, 1.0, -1.0, 2.0], [2.0, 0.0, -2.0, 2.0], why="up, down, away from 0, nowhere"),
+        arrays([0.0, 0.0, -0.0], [1.0, -1.0, 1.0], why="the least subnormal numbers"),
+        arrays([nan, 1.0, inf, -inf], [1.0, nan, 0.0, 0.0], why="special values"),
     ],
     compare=exactly_next,
     grad=False,
@@ -149,5 +138,5 @@ def polar_formula(abs_, angle):
 binary(
     ops.polar,
     polar_formula,
-    Sample(np.array([2.0]), np.array([np.pi]), expect=[-2.0 + 0j], dtypes=("float32", "float64"), why="half a turn"),
+    arrays([2.0], [np.pi], expect=[-2.0 + 0j], dtypes=PRECISE, why="half a turn"),
 )

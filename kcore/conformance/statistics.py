@@ -10,8 +10,8 @@ from numpy import inf, nan
 
 from kcore import ops
 from kcore.conformance.record import Bad, Case, Sample
-from kcore.conformance.reduce import EMPTY, ERRORS, FAR, FLOATS, NO_ORDER, OUT_OF_RANGE, cumulated, widened
-from kcore.conformance.samples import draw, folds, whole
+from kcore.conformance.reduce import EMPTY, ERRORS, FAR, NO_ORDER, OUT_OF_RANGE, cumulated, widened
+from kcore.conformance.samples import AS_COMPLEX, FLOATS, arrays, draw, folds, ints, whole
 
 STEPS = {"float64": 4e-15, "float32": 1e-6}
 statistic = functools.partial(Case, tol=STEPS, dtypes=FLOATS)
@@ -49,9 +49,7 @@ def quantile_samples(scale):
         *(Sample(draw(2, 3, 4), 0.3 * scale, axis=a) for a in (None, 0, -1, (0, 2))),
         Sample(draw(2, 3, 4), 0.3 * scale, axis=(1, 2), keepdims=True),
         Sample(draw(5, 4), [0.1 * scale, 0.5 * scale, 1.0 * scale], axis=0, why="several, in front"),
-        Sample(
-            draw(5, 4), np.array([[0.0, 0.25 * scale]]), axis=0, keepdims=True, grad=False, why="several in a matrix"
-        ),
+        arrays(draw(5, 4), [[0.0, 0.25 * scale]], axis=0, keepdims=True, grad=False, why="several in a matrix"),
         *(Sample(draw(6, 4), [0.35 * scale, 0.8 * scale], axis=0, method=m) for m in METHODS),
         *(
             Sample(
@@ -66,9 +64,9 @@ def quantile_samples(scale):
         Sample(
             np.arange(11.0), 0.6 * scale, method="higher", expect=6.0, grad=False, why="0.6 * 10 is above 6 if rounded"
         ),
-        Sample(np.array([[1.0, nan, 2.0]]), 0.5 * scale, axis=1, grad=False, why="nan"),
-        Sample(np.array([[1.0, inf, 2.0], [-inf, inf, 1.0]]), 0.5 * scale, axis=1, grad=False, why="infinities"),
-        Sample(np.array([7.0]), 0.3 * scale, expect=7.0, why="one element"),
+        arrays([[1.0, nan, 2.0]], 0.5 * scale, axis=1, grad=False, why="nan"),
+        arrays([[1.0, inf, 2.0], [-inf, inf, 1.0]], 0.5 * scale, axis=1, grad=False, why="infinities"),
+        arrays([7.0], 0.3 * scale, expect=7.0, why="one element"),
         Sample(whole(3, 4), 0.5 * scale, axis=1, grad=False, why="integers become floats"),
     ]
 
@@ -83,8 +81,8 @@ def quantile_errors(scale):
     ]
 
 
-MISSING = Sample(
-    np.array([[1.0, nan, 5.0, 2.0], [nan, nan, nan, nan], [nan, nan, 3.0, nan]]),
+MISSING = arrays(
+    [[1.0, nan, 5.0, 2.0], [nan, nan, nan, nan], [nan, nan, 3.0, nan]],
     0.3,
     axis=1,
     grad=False,
@@ -102,8 +100,8 @@ statistic(
 )
 MIDDLES = [
     *folds((), (5,), (2, 3, 4)),
-    Sample(np.array([[3.0, 1.0, 2.0, 10.0]]), axis=1, expect=[2.5], why="the mean of the two middle ones"),
-    Sample(np.array([[1.0, nan, 2.0], [1.0, inf, 2.0]]), axis=1, grad=False, why="nan and infinities"),
+    arrays([[3.0, 1.0, 2.0, 10.0]], axis=1, expect=[2.5], why="the mean of the two middle ones"),
+    arrays([[1.0, nan, 2.0], [1.0, inf, 2.0]], axis=1, grad=False, why="nan and infinities"),
 ]
 statistic(ops.median, quietly(np.median), MIDDLES, errors=[*ERRORS, EMPTY, NO_ORDER])
 statistic(
@@ -135,15 +133,10 @@ Case(
         Sample(draw(2, 3, 4), axis=-1, weights=draw(4, low=0.1, seed=1), why="a vector of weights"),
         Sample(draw(3, 4), axis=0, weights=draw(3, 4, low=0.1, seed=1), why="a weight for each element"),
         Sample(draw(3, 4), weights=draw(3, 4, low=0.1, seed=1), why="over all"),
-        Sample(
-            np.array([1.0, 2.0]),
-            axis=0,
-            weights=np.array([1.0, -1.0]),
-            expect=-inf,
-            grad=False,
-            why="weights that add up to 0",
+        arrays(
+            [1.0, 2.0], axis=0, weights=np.array([1.0, -1.0]), expect=-inf, grad=False, why="weights that add up to 0"
         ),
-        Sample(np.array([1.0, 2.0]), axis=0, weights=np.array([0.0, 0.0]), expect=nan, grad=False, why="no weight"),
+        arrays([1.0, 2.0], axis=0, weights=np.array([0.0, 0.0]), expect=nan, grad=False, why="no weight"),
         Sample(whole(3, 4), axis=1, weights=np.arange(4), dtypes=("int32",), why="integers become floats"),
     ],
     errors=[
@@ -163,13 +156,8 @@ Case(
         Sample(draw(2, 5)),
         Sample(draw(5), expect=1.0, grad=False, why="one variable"),
         Sample(draw(3, 200) + 1e3, grad=False, dtypes=("float32",), why="far from 0"),
-        Sample(
-            np.array([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]]),
-            expect=[[1.0, nan], [nan, nan]],
-            grad=False,
-            why="a constant row",
-        ),
-        Sample(draw(2, 4) + 1j * draw(2, 4, seed=1), grad=False, dtypes=("float64",), why="complex numbers"),
+        arrays([[1.0, 2.0, 3.0], [2.0, 2.0, 2.0]], expect=[[1.0, nan], [nan, nan]], grad=False, why="a constant row"),
+        Sample(draw(2, 4) + 1j * draw(2, 4, seed=1), **AS_COMPLEX),
         Sample(whole(3, 5), why="integers become floats"),
     ],
     errors=[
@@ -187,8 +175,8 @@ Case(
             for mode in ("valid", "same", "full")
             for n, m in ((7, 3), (6, 4), (3, 5), (4, 4), (5, 1))
         ),
-        Sample(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.5]), expect=[3.5], why="one shift"),
-        Sample(np.array([1.0, np.nan, 3.0]), np.array([2.0]), expect=[2.0, np.nan, 6.0], grad=False, why="nan"),
+        arrays([1.0, 2.0, 3.0], [0.0, 1.0, 0.5], expect=[3.5], why="one shift"),
+        arrays([1.0, np.nan, 3.0], [2.0], expect=[2.0, np.nan, 6.0], grad=False, why="nan"),
         Sample(
             draw(5) + 1j * draw(5, seed=1),
             draw(3) + 1j * draw(3, seed=2),
@@ -228,36 +216,36 @@ GAPS = np.array([[1.0, nan, 3.0, -2.0], [nan, nan, nan, nan], [nan, 5.0, nan, 5.
 def gaps(*more):
     return [
         *folds((5,), (2, 3, 4)),
-        Sample(np.array([[1.5, nan, 3.0, -2.0], [nan, 5.0, nan, 6.0]]), axis=1, grad=False, why="nan here and there"),
+        arrays([[1.5, nan, 3.0, -2.0], [nan, 5.0, nan, 6.0]], axis=1, grad=False, why="nan here and there"),
         Sample(GAPS, axis=1, grad=False, why="nan in some, all; infinities"),
         Sample(whole(3, 4, low=1), axis=1, why="integers"),
         *more,
     ]
 
 
-SUMMED = Sample(np.array([1.0, nan, 3.0]), gradient=[1.0, 0.0, 1.0], why="no gradient for nan")
+SUMMED = arrays([1.0, nan, 3.0], gradient=[1.0, 0.0, 1.0], why="no gradient for nan")
 statistic(
     ops.nansum,
     widened(np.nansum),
-    gaps(SUMMED, Sample(np.array([nan + 1j, 2j]), expect=2j, grad=False, dtypes=("float64",), why="complex numbers")),
+    gaps(SUMMED, arrays([nan + 1j, 2j], expect=2j, **AS_COMPLEX)),
     errors=ERRORS,
 )
 statistic(
     ops.nanprod,
     widened(np.nanprod),
-    gaps(Sample(np.array([2.0, nan, 3.0]), gradient=[3.0, 0.0, 2.0], why="no gradient for nan")),
+    gaps(arrays([2.0, nan, 3.0], gradient=[3.0, 0.0, 2.0], why="no gradient for nan")),
     errors=ERRORS,
 )
 statistic(
     ops.nanmean,
     quietly(np.nanmean),
-    gaps(Sample(np.array([1.0, nan, 3.0]), gradient=[0.5, 0.0, 0.5], why="no gradient for nan")),
+    gaps(arrays([1.0, nan, 3.0], gradient=[0.5, 0.0, 0.5], why="no gradient for nan")),
     errors=ERRORS,
 )
-ALONE = Sample(np.array([1.0, nan]), expect=0.0, gradient=[0.0, 0.0], why="one element that is not nan")
+ALONE = arrays([1.0, nan], expect=0.0, gradient=[0.0, 0.0], why="one element that is not nan")
 statistic(ops.nanvar, quietly(np.nanvar), gaps(FAR, ALONE), errors=ERRORS)
 statistic(ops.nanstd, quietly(np.nanstd), gaps(FAR, ALONE), errors=ERRORS)
-LOST = Sample(np.array([[nan, 2.0, 2.0]]), axis=1, gradient=[[0.0, 0.5, 0.5]], why="ties, and no gradient for nan")
+LOST = arrays([[nan, 2.0, 2.0]], axis=1, gradient=[[0.0, 0.5, 0.5]], why="ties, and no gradient for nan")
 for op, formula in ((ops.nanmax, np.nanmax), (ops.nanmin, np.nanmin)):
     Case(op, quietly(formula), gaps(LOST), errors=[*ERRORS, EMPTY, NO_ORDER], dtypes=FLOATS)
 
@@ -281,8 +269,8 @@ PLACES = [
     *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, 2)),
     Sample(draw(2, 3), keepdims=True),
     Sample(GAPS, axis=1, why="nan in some, all; infinities"),
-    Sample(np.array([[nan, -inf, -inf], [nan, inf, inf]]), axis=1, expect=[1, 1], why="nothing but one infinity"),
-    Sample(np.array([[2, 5, 5]], "int32"), axis=1, why="integers"),
+    arrays([[nan, -inf, -inf], [nan, inf, inf]], axis=1, expect=[1, 1], why="nothing but one infinity"),
+    ints([[2, 5, 5]], axis=1, why="integers"),
 ]
 for op, formula in ((ops.nanargmax, place_formula(np.argmax, -inf)), (ops.nanargmin, place_formula(np.argmin, inf))):
     Case(op, formula, PLACES, errors=[OUT_OF_RANGE, EMPTY, NO_ORDER], dtypes=FLOATS, grad=False)
@@ -290,7 +278,7 @@ for op, formula in ((ops.nanargmax, place_formula(np.argmax, -inf)), (ops.nanarg
 
 RUNNING = [
     *(Sample(draw(2, 3, 4), axis=a) for a in (None, 0, -1)),
-    Sample(np.array([[1.0, nan, 3.0, -2.0], [nan, nan, 2.0, inf]]), axis=1, grad=False, why="nan is passed over"),
+    arrays([[1.0, nan, 3.0, -2.0], [nan, nan, 2.0, inf]], axis=1, grad=False, why="nan is passed over"),
     Sample(whole(3, 4, low=1, high=4), axis=1, dtype="float64", why="in another dtype"),
 ]
 statistic(ops.nancumsum, cumulated(np.nancumsum), RUNNING, errors=[OUT_OF_RANGE])

@@ -14,7 +14,7 @@ from typing import Any
 
 from kcore import backends, dtypes, ops, tree
 from kcore.ops import rules
-from kcore.ops.mechanism import SCALARS, control_op, spec_of
+from kcore.ops.mechanism import SCALARS, control_op, require_callable, spec_of
 from kcore.ops.symbolic import KerasTensor, Spec
 
 __all__ = [
@@ -50,10 +50,6 @@ def _tensor(x: Any, dtype: str | None = None) -> Any:
 
 def _leaves(structure: Any) -> list[Any]:
     return [x for x in tree.flatten(structure) if x is not None]
-
-
-def _inexact(dtype: str) -> bool:
-    return dtypes.is_float(dtype) or dtypes.is_complex(dtype)
 
 
 def _filled(like: Any, leaves: Sequence[Any]) -> Any:
@@ -93,8 +89,7 @@ def _alike(a: Any, b: Any) -> bool:
 def _same_kind(a: Spec | None, b: Spec | None) -> bool:
     if a is None or b is None:
         return a is b
-    sizes = zip(a.shape, b.shape, strict=False)
-    return a.dtype == b.dtype and a.ndim == b.ndim and all(d == e or None in (d, e) for d, e in sizes)
+    return a.dtype == b.dtype and rules.agree(a.shape, b.shape)
 
 
 def _told(specs: Any) -> str:
@@ -119,12 +114,6 @@ def _scalar(x: Any, name: str, what: str, dtype: str) -> Any:
     if shape != ():
         raise ValueError(f"{name}: {what} should be a scalar, not of shape {tuple(shape)}.")
     return ops.cast(x, dtype)
-
-
-def _require_callable(name: str, **functions: Any) -> None:
-    for what, function in functions.items():
-        if not callable(function):
-            raise TypeError(f"{name}: {what} should be a function, not {type(function).__name__}.")
 
 
 # -- branches ---------------------------------------------------------------------------
@@ -171,7 +160,7 @@ def cond(pred: Any, true_fn: Fn, false_fn: Fn) -> Any:
     >>> ops.cond(True, lambda: 1, lambda: 2)
     Tensor(1, dtype=int32)
     """
-    _require_callable("cond", true_fn=true_fn, false_fn=false_fn)
+    require_callable("cond", true_fn=true_fn, false_fn=false_fn)
     if isinstance(pred, (bool, int, float)):
         return _tensors(true_fn() if pred else false_fn())
     pred = _scalar(pred, "cond", "pred", "bool")
@@ -187,7 +176,7 @@ def _labels(branches: Any) -> list[str]:
     if not isinstance(branches, (list, tuple)) or not branches:
         raise ValueError(f"switch: branches should be functions in a list, at least one, not {branches!r}.")
     labels = [f"branches[{i}]" for i in range(len(branches))]
-    _require_callable("switch", **dict(zip(labels, branches, strict=True)))
+    require_callable("switch", **dict(zip(labels, branches, strict=True)))
     return labels
 
 
@@ -275,7 +264,6 @@ class _LoopVariables:
 
 
 def _trace_while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any) -> Any:
-    _require_callable("while_loop", cond=cond, body=body)
     variables = _LoopVariables(_symbols(_specs(loop_vars)))
     _scalar(variables.call(cond, variables.values), "while_loop", "the result of cond", "bool")
     variables.after(body, variables.values)
@@ -304,7 +292,6 @@ def while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any = Non
     >>> ops.while_loop(lambda n: n < 100, lambda n: 2 * n, 3)
     Tensor(192, dtype=int32)
     """
-    _require_callable("while_loop", cond=cond, body=body)
     variables = _LoopVariables(_tensors(loop_vars))
 
     def test(leaves: list[Any]) -> Any:
@@ -321,7 +308,6 @@ def while_loop(cond: Fn, body: Fn, loop_vars: Any, maximum_iterations: Any = Non
 
 
 def _trace_fori_loop(lower: Any, upper: Any, body_fun: Fn, init_val: Any) -> Any:
-    _require_callable("fori_loop", body_fun=body_fun)
     values = _symbols(_specs(init_val))
     i = KerasTensor((), "int32", record_history=False)
     return _symbols(_specs(_kept("fori_loop", "body_fun", values, body_fun(i, values))))
@@ -345,7 +331,6 @@ def fori_loop(lower: Any, upper: Any, body_fun: Fn, init_val: Any) -> Any:
     >>> ops.fori_loop(0, 5, lambda i, total: total + i, 0)
     Tensor(10, dtype=int32)
     """
-    _require_callable("fori_loop", body_fun=body_fun)
     init_val = _tensors(init_val)
 
     def step(i: Any, value: Any) -> Any:
@@ -415,7 +400,6 @@ def _pair(name: str, y: Any) -> tuple[Any, Any]:
 
 
 def _trace_scan(f: Fn, init: Any, xs: Any, length: Any, reverse: bool, unroll: Any) -> Any:
-    _require_callable("scan", f=f)
     count = _rows("scan", xs, length)
     carry = _symbols(_specs(init))
     after, y = _pair("scan", f(carry, _row_symbols(xs)))
@@ -448,7 +432,6 @@ def scan(f: Fn, init: Any, xs: Any = None, length: Any = None, reverse: bool = F
     >>> last, sums
     (Tensor(6, dtype=int32), Tensor([1, 3, 6], dtype=int32))
     """
-    _require_callable("scan", f=f)
     if not isinstance(unroll, bool) and not (isinstance(unroll, int) and unroll > 0):
         raise ValueError(f"scan: unroll={unroll!r} should be a positive integer or a bool.")
     carry, xs = _tensors(init), _tensors(xs)
@@ -478,12 +461,11 @@ def _no_rows(leaves: list[Any]) -> list[Any]:
     return [ops.zeros((0, *s.shape), s.dtype) for s in _specs(leaves)]
 
 
-def _trace_map(f: Fn, xs: Any) -> Any:
-    _require_callable("map", f=f)
-    return _symbols(_many_rows(_specs(f(_row_symbols(xs))), _rows("map", xs)))
+def _trace_rows(name: str) -> Fn:
+    return lambda f, xs: _symbols(_many_rows(_specs(f(_row_symbols(xs))), _rows(name, xs)))
 
 
-@control_op(trace=_trace_map)
+@control_op(trace=_trace_rows("map"))
 def map(f: Fn, xs: Any) -> Any:
     """`f` of each row, one after the other, stacked. See `vectorized_map` for all at once.
 
@@ -497,14 +479,12 @@ def map(f: Fn, xs: Any) -> Any:
     >>> ops.map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
     Tensor([3, 7], dtype=int32)
     """
-    _require_callable("map", f=f)
     xs = _tensors(xs)
     _rows("map", xs)
     return scan(lambda _, row: (None, f(row)), None, xs)[1]
 
 
 def _trace_associative_scan(f: Fn, elems: Any, reverse: bool, axis: int) -> Any:
-    _require_callable("associative_scan", f=f)
     specs = _specs(elems)
     _axis_of(specs, axis)
     symbols = _symbols(specs)
@@ -548,7 +528,6 @@ def associative_scan(f: Fn, elems: Any, reverse: bool = False, axis: int = 0) ->
     >>> ops.associative_scan(ops.maximum, ops.array([2, 1, 3, 2]))
     Tensor([2, 2, 3, 3], dtype=int32)
     """
-    _require_callable("associative_scan", f=f)
     elems = _tensors(elems)
     at, size = _axis_of(_specs(elems), axis)
     if size is None:
@@ -607,12 +586,7 @@ def map_rows(f: Any, xs: Any) -> Any:
     return [ops.stack(column) for column in zip(*ys, strict=True)]
 
 
-def _trace_vectorized_map(function: Fn, elements: Any) -> Any:
-    _require_callable("vectorized_map", function=function)
-    return _symbols(_many_rows(_specs(function(_row_symbols(elements))), _rows("vectorized_map", elements)))
-
-
-@control_op(trace=_trace_vectorized_map)
+@control_op(trace=_trace_rows("vectorized_map"))
 def vectorized_map(function: Fn, elements: Any) -> Any:
     """`function` of each row, all at once where the backend can, stacked.
 
@@ -629,7 +603,6 @@ def vectorized_map(function: Fn, elements: Any) -> Any:
     >>> ops.vectorized_map(lambda row: ops.sum(row), ops.array([[1, 2], [3, 4]]))
     Tensor([3, 7], dtype=int32)
     """
-    _require_callable("vectorized_map", function=function)
     elements = _tensors(elements)
     shells: list[Any] = [None]
 

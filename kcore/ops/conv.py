@@ -41,6 +41,16 @@ def _same_rank(inputs: Spec, kernel: Spec, name: str = "the kernel") -> int:
     return rank
 
 
+def _require_depth(inputs: Spec, kernel: Spec, layout: str, depth: int) -> None:
+    """Raises ValueError unless the inputs have the channels that the kernel takes."""
+    channels = windows.channels_of(inputs.shape, layout)
+    if channels not in (None, depth):
+        raise ValueError(
+            f"inputs of shape {inputs.shape} have {channels} channels ({layout}), "
+            f"but the kernel {kernel.shape} takes {depth}."
+        )
+
+
 def _conv(inputs: Spec, kernel: Spec, strides: Any, padding: Any, data_format: str | None, dilation_rate: Any) -> Plan:
     rank = _same_rank(inputs, kernel)
     layout = windows.layout_of(data_format)
@@ -121,13 +131,8 @@ def _conv_transpose(
         extras: tuple[int | None, ...] = (None,) * rank
     else:
         extras = integers(output_padding, rank, "output_padding", least=0)
-    channels = windows.channels_of(inputs.shape, layout)
     filters, depth = kernel.shape[-2:]
-    if channels not in (None, depth):
-        raise ValueError(
-            f"inputs of shape {inputs.shape} have {channels} channels ({layout}), "
-            f"but the kernel {kernel.shape} takes {depth}."
-        )
+    _require_depth(inputs, kernel, layout, depth)
     span = windows.spans(kernel.shape[:rank], dilation)
     cuts = [_transposed(k, s, padding, e) for k, s, e in zip(span, strides, extras, strict=True)]
     sizes = tuple(
@@ -208,13 +213,8 @@ def conv_transpose(
 def _depthwise(inputs: Spec, kernel: Spec, data_format: str | None, **how: Any) -> Plan:
     rank = _same_rank(inputs, kernel)
     layout = windows.layout_of(data_format)
-    channels = windows.channels_of(inputs.shape, layout)
     depth, multiplier = kernel.shape[-2:]
-    if channels not in (None, depth):
-        raise ValueError(
-            f"inputs of shape {inputs.shape} have {channels} channels ({layout}), "
-            f"but the kernel {kernel.shape} takes {depth}."
-        )
+    _require_depth(inputs, kernel, layout, depth)
     as_groups = Spec((*kernel.shape[:rank], 1, depth * multiplier), kernel.dtype)
     return _conv(inputs, as_groups, data_format=layout, **how)
 

@@ -381,25 +381,6 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     return ops.cast(ops.equal(rows + k, columns), dtype)
 
 
-@op(rule=lambda n, dtype=None: _renamed(_matrix(n, dtype=dtype)))
-def identity(n: int, dtype: Any = None) -> Tensor:
-    """The identity matrix of n rows, in the default float unless `dtype` is given.
-
-    Raises:
-        ValueError: n is negative or no integer.
-
-    >>> ops.identity(2)
-    Tensor([[1., 0.],
-           [0., 1.]], dtype=float32)
-    """
-    return ops.eye(n, n, 0, dtype)
-
-
-def _renamed(plan: Plan) -> Plan:
-    plan.arguments = {"n": plan.arguments["N"], "dtype": plan.arguments["dtype"]}
-    return plan
-
-
 @op(rule=_matrix)
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """Ones on and below the k-th diagonal, zeros above it.
@@ -419,6 +400,20 @@ def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Tensor:
     """
     rows, columns = _places(N, M)
     return ops.cast(ops.greater_equal(rows + k, columns), dtype)
+
+
+@op(rule=lambda n, dtype=None: filled((n, n), dtype))
+def identity(n: int, dtype: Any = None) -> Tensor:
+    """The identity matrix of n rows, in the default float unless `dtype` is given.
+
+    Raises:
+        ValueError: n is negative or no integer.
+
+    >>> ops.identity(2)
+    Tensor([[1., 0.],
+           [0., 1.]], dtype=float32)
+    """
+    return ops.eye(n, n, 0, dtype)
 
 
 def _places(rows: Any, columns: Any) -> tuple[Tensor, Tensor]:

@@ -156,17 +156,23 @@ def inv(x: Tensor) -> Tensor:
     """
 
 
-def _solved(a: Spec, b: Spec, lower: bool = False) -> Plan:
-    _square(a, "a")
+def _fitted(a: Spec, b: Spec, rcond: float | None = None) -> Plan:
+    """The x of a @ x = b, for matrices or, with one dimension less, vectors b."""
+    _matrices(a, "a")
     dtype = dtypes.float_of(dtypes.promote(a.dtype, b.dtype))
-    n = a.shape[-1]
     vectors = b.ndim == a.ndim - 1
     if not vectors and b.ndim != a.ndim:
         raise ValueError(f"b of shape {b.shape} should have as many dimensions as a of shape {a.shape}, or one less.")
-    if None not in (n, b.shape[-1 if vectors else -2]) and b.shape[-1 if vectors else -2] != n:
-        raise ValueError(f"a of shape {a.shape} has {n} rows; b of shape {b.shape} should have as many.")
+    n = b.shape[-1 if vectors else -2]
+    if None not in (n, a.shape[-2]) and n != a.shape[-2]:
+        raise ValueError(f"a of shape {a.shape} has {a.shape[-2]} rows; b of shape {b.shape} should have as many.")
     batch = rules.broadcast(a.shape[:-2], b.shape[: a.ndim - 2])
-    return Plan((*batch, *b.shape[a.ndim - 2 :]), dtype, cast=dtype)
+    return Plan((*batch, a.shape[-1], *(() if vectors else b.shape[-1:])), dtype, cast=dtype)
+
+
+def _solved(a: Spec, b: Spec, lower: bool = False) -> Plan:
+    _square(a, "a")
+    return _fitted(a, b)
 
 
 @op(rule=_solved)
@@ -239,19 +245,6 @@ def pinv(x: Tensor, rcond: float | None = None) -> Tensor:
     >>> ops.pinv([[3.0], [4.0]])
     Tensor([[0.12, 0.16]], dtype=float32)
     """
-
-
-def _fitted(a: Spec, b: Spec, rcond: float | None) -> Plan:
-    _matrices(a, "a")
-    dtype = dtypes.float_of(dtypes.promote(a.dtype, b.dtype))
-    vectors = b.ndim == a.ndim - 1
-    if not vectors and b.ndim != a.ndim:
-        raise ValueError(f"b of shape {b.shape} should have as many dimensions as a of shape {a.shape}, or one less.")
-    n = b.shape[-1 if vectors else -2]
-    if None not in (n, a.shape[-2]) and n != a.shape[-2]:
-        raise ValueError(f"a of shape {a.shape} has {a.shape[-2]} rows; b of shape {b.shape} should have as many.")
-    batch = rules.broadcast(a.shape[:-2], b.shape[: a.ndim - 2])
-    return Plan((*batch, a.shape[-1], *(() if vectors else b.shape[-1:])), dtype, cast=dtype)
 
 
 @op(rule=_fitted)

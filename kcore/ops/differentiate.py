@@ -11,20 +11,18 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from kcore import backends, gradients, ops, tree
+from kcore import backends, dtypes, gradients, ops, tree
 from kcore.ops import rules, symbolic
 from kcore.ops.control import (
     _filled,
-    _inexact,
     _leaves,
     _pair,
-    _require_callable,
     _specs,
     _symbols,
     _tensor,
     _tensors,
 )
-from kcore.ops.mechanism import Tensor, control_op, op
+from kcore.ops.mechanism import Tensor, control_op, op, require_callable
 
 __all__ = ["custom_gradient", "jvp", "stop_gradient"]
 
@@ -70,7 +68,7 @@ def custom_gradient(f: Fn) -> Fn:
     >>> kcore.grad(straight_through)(1.7)
     Tensor(1., dtype=float32)
     """
-    _require_callable("custom_gradient", f=f)
+    require_callable("custom_gradient", f=f)
 
     @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -91,7 +89,7 @@ def _custom(f: Fn, args: tuple, kwargs: dict) -> Any:
     backend = backends.active()
     given = tree.map_structure(lambda a: _tensor(a) if hasattr(a, "dtype") else a, args)
     leaves = tree.flatten(given)
-    inexact = [i for i, a in enumerate(leaves) if backend.is_tensor(a) and _inexact(backend.dtype(a))]
+    inexact = [i for i, a in enumerate(leaves) if backend.is_tensor(a) and dtypes.is_inexact(backend.dtype(a))]
     shells: list[Any] = [None]
 
     def flat(xs: Sequence[Any]) -> tuple[list[Any], Fn]:

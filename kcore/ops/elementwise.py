@@ -13,7 +13,7 @@ from typing import Any
 
 import ml_dtypes
 
-from kcore import dtypes, ops
+from kcore import backends, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, alias, op
 from kcore.ops.numerics import complex_of
@@ -392,6 +392,7 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     >>> ops.cast([1.7, -1.7], "int32")
     Tensor([ 1, -1], dtype=int32)
     """
+    return backends.active().convert(x, dtype)
 
 
 def _rounded(x: Spec, decimals: int) -> Plan:
@@ -650,7 +651,7 @@ def allclose(x1: Tensor, x2: Tensor, rtol: float = 1e-5, atol: float = 1e-8, equ
 
 def _numbered(x: Spec, nan: float, posinf: float | None, neginf: float | None) -> Plan:
     dtype = dtypes.concrete(x.dtype)
-    if not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
+    if not dtypes.is_inexact(dtype):
         return Plan(x.shape, dtype)
     most = float(ml_dtypes.finfo(dtypes.to_numpy(dtypes.real_of(dtype))).max)
     found = {"posinf": most if posinf is None else posinf, "neginf": -most if neginf is None else neginf}

@@ -21,9 +21,7 @@ def _pair(x: Sequence[Spec], least: int) -> tuple[Spec, str]:
     if len(x) != 2:
         raise ValueError(f"x should be a pair, (real part, imaginary part), not {len(x)} tensors.")
     real, imag = x
-    if real.ndim != imag.ndim or any(
-        None not in (a, b) and a != b for a, b in zip(real.shape, imag.shape, strict=True)
-    ):
+    if not rules.agree(real.shape, imag.shape):
         raise ValueError(f"the real and imaginary parts should have one shape, not {real.shape} and {imag.shape}.")
     require_real(*x)
     rules.require_ndim(real, (least, 32), "each part of x")
@@ -96,16 +94,10 @@ def ifft2(x: Tensors) -> tuple[Tensor, Tensor]:
     """
 
 
-def _length(fft_length: Any) -> int:
-    if not hasattr(fft_length, "__index__") or int(fft_length) < 1:
-        raise ValueError(f"fft_length={fft_length!r} should be a positive integer.")
-    return int(fft_length)
-
-
 def _halved(x: Spec, fft_length: int | None) -> Plan:
     require_real(x)
     rules.require_ndim(x, (1, 32))
-    n = x.shape[-1] if fft_length is None else _length(fft_length)
+    n = x.shape[-1] if fft_length is None else _positive(fft_length, "fft_length")
     if n == 0:
         raise ValueError(f"x of shape {x.shape} has no elements to transform.")
     dtype = dtypes.float_of(x.dtype)
@@ -135,7 +127,7 @@ def rfft(x: Tensor, fft_length: int | None = None) -> tuple[Tensor, Tensor]:
 def _doubled(x: Sequence[Spec], fft_length: int | None) -> Plan:
     spec, dtype = _pair(x, 1)
     last = spec.shape[-1]
-    n = (None if last is None else 2 * (last - 1)) if fft_length is None else _length(fft_length)
+    n = (None if last is None else 2 * (last - 1)) if fft_length is None else _positive(fft_length, "fft_length")
     if n is not None and (n < 1 or last == 0):
         raise ValueError(f"x of shape {spec.shape} has too few elements to tell the length from; give fft_length.")
     return Plan((*spec.shape[:-1], n), dtype, cast=dtype, fft_length=n)

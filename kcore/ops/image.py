@@ -411,9 +411,7 @@ def _compared(image1: Spec, image2: Spec, filter_size: int, data_format: str | N
     require_images(image1, "image1")
     require_images(image2, "image2")
     layout = windows.layout_of(data_format)
-    if len(image1.shape) != len(image2.shape) or any(
-        m != n and None not in (m, n) for m, n in zip(image1.shape, image2.shape, strict=True)
-    ):
+    if not rules.agree(image1.shape, image2.shape):
         raise ValueError(f"image1 and image2 should have one shape, not {image1.shape} and {image2.shape}.")
     for axis in frame_of(layout)[:2]:
         if image1.shape[axis] is not None and image1.shape[axis] < filter_size:

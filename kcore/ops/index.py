@@ -131,11 +131,15 @@ def _slice_bound(e: Any) -> Any:
     return e if rules.is_traced(e) else operator.index(e)
 
 
+def _is_mask(part: Any) -> bool:
+    return hasattr(part, "dtype") and dtypes.is_bool(dtypes.name_of(part.dtype))
+
+
 def _consumed(part: Any) -> int:
     """How many axes of x a part of a key is for."""
     if part is None:
         return 0
-    return len(part.shape) if hasattr(part, "shape") and dtypes.is_bool(dtypes.name_of(part.dtype)) else 1
+    return len(part.shape) if _is_mask(part) else 1
 
 
 def _spread(parts: list, x: Spec) -> tuple:
@@ -151,7 +155,7 @@ def _spread(parts: list, x: Spec) -> tuple:
     full = [*parts[:i], *fill, *parts[i + 1 :]]
     axis = 0
     for p in full:
-        if _consumed(p) and hasattr(p, "dtype") and dtypes.is_bool(dtypes.name_of(p.dtype)):
+        if _is_mask(p):
             for have, want in zip(p.shape, x.shape[axis:], strict=False):
                 if None not in (have, want) and have != want:
                     raise IndexError(f"a mask of shape {tuple(p.shape)} does not fit x of shape {x.shape}.")
@@ -169,7 +173,7 @@ def _slice_size(part: Any, size: int | None) -> int | None:
 
 def _picked_shape(part: Any, x: Spec) -> Shape:
     """The shape of indices that an array stands for; a mask stands for as many as it has true."""
-    if not dtypes.is_bool(dtypes.name_of(part.dtype)):
+    if not _is_mask(part):
         return tuple(part.shape)
     return (int(np.count_nonzero(part)),) if isinstance(part, np.ndarray) else (None,)
 
@@ -246,10 +250,6 @@ def basic_index(x: Tensor, key: Any) -> Tensor:
     >>> ops.basic_index(ops.reshape(ops.arange(6), (2, 3)), (1, slice(0, 2)))
     Tensor([3, 4], dtype=int32)
     """
-
-
-def _is_mask(part: Any) -> bool:
-    return dtypes.is_bool(dtypes.name_of(part.dtype))
 
 
 def flat_indices(indices: Sequence[Tensor], sizes: Sequence[Any]) -> Tensor:
@@ -507,9 +507,7 @@ def _rows_scattered(x: Spec, indices: Spec, updates: Spec, reduction: str | None
     rules.require_ndim(x, (1, 32))
     rules.require_ndim(indices, 1, "indices")
     want = (*indices.shape, *x.shape[1:])
-    if len(updates.shape) != len(want) or any(
-        None not in (a, b) and a != b for a, b in zip(updates.shape, want, strict=True)
-    ):
+    if not rules.agree(updates.shape, want):
         raise ValueError(f"updates of shape {updates.shape} should be of shape {want}.")
     dtype = dtypes.concrete(x.dtype)
     return Plan(x.shape, dtype, cast={"x": dtype, "indices": _index_dtype(indices), "updates": dtype})

@@ -584,7 +584,7 @@ def _ramped(x: Any, axis: int, before: int, after: int) -> Any:
     size = ops.shape(x)[axis]
     parts = [x]
     dtype = dtypes.name_of(x.dtype)
-    inexact = dtypes.is_float(dtype) or dtypes.is_complex(dtype)
+    inexact = dtypes.is_inexact(dtype)
     for count, edge, ascending in ((before, 0, True), (after, size - 1, False)):
         if not count:
             continue

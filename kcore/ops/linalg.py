@@ -193,14 +193,12 @@ def tensordot(x1: Tensor, x2: Tensor, axes: Any = 2) -> Tensor:
     return ops.cast(y, dtypes.name_of(x1.dtype))
 
 
-def _dot(x1: Spec, x2: Spec) -> Plan:
-    if not x1.ndim or not x2.ndim:
-        return rules.promoted(x1, x2)
-    plan = _dotted(x1, x2, (-1, -2 if x2.ndim > 1 else -1))
-    return Plan(plan.outputs.shape, plan.outputs.dtype, cast=plan.cast)
+def _last_with(x1: Spec, x2: Spec, axis: int) -> Plan:
+    """The last axis of x1 is paired with that of x2; a scalar is a factor."""
+    return _dotted(x1, x2, (-1, axis)) if x1.ndim and x2.ndim else rules.promoted(x1, x2)
 
 
-@op(rule=_dot)
+@op(rule=lambda x1, x2: _last_with(x1, x2, -2 if x2.ndim > 1 else -1))
 def dot(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products over the last axis of x1 and the last but one of x2 (the only one of a vector).
 
@@ -217,14 +215,7 @@ def dot(x1: Tensor, x2: Tensor) -> Tensor:
     return tensordot(x1, x2, (-1, -2 if len(x2.shape) > 1 else -1))
 
 
-def _inner(x1: Spec, x2: Spec) -> Plan:
-    if not x1.ndim or not x2.ndim:
-        return rules.promoted(x1, x2)
-    plan = _dotted(x1, x2, (-1, -1))
-    return Plan(plan.outputs.shape, plan.outputs.dtype, cast=plan.cast)
-
-
-@op(rule=_inner)
+@op(rule=lambda x1, x2: _last_with(x1, x2, -1))
 def inner(x1: Tensor, x2: Tensor) -> Tensor:
     """The sum of products over the last axis of both; with a scalar it is the product.
 

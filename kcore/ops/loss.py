@@ -11,16 +11,12 @@ from kcore import backends, config, dtypes, ops
 from kcore.backends.beams import beam_search
 from kcore.ops import rules
 from kcore.ops.mechanism import Plan, Tensor, op
-from kcore.ops.numerics import present
+from kcore.ops.numerics import narrow, present, wide
 from kcore.ops.symbolic import Shape, Spec
 
 
-def _agree(a: Shape, b: Shape) -> bool:
-    return len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
-
-
 def _require_same(target: Spec, output: Spec) -> None:
-    if not _agree(target.shape, output.shape):
+    if not rules.agree(target.shape, output.shape):
         raise ValueError(f"target and output should have the same shape, not {target.shape} and {output.shape}.")
 
 
@@ -50,7 +46,7 @@ def _sparse(target: Spec, output: Spec, from_logits: bool, axis: int) -> Plan:
     given = target.shape
     if len(given) == output.ndim and given[at] == 1:
         given = _without(given, at)
-    if not _agree(given, shape):
+    if not rules.agree(given, shape):
         raise ValueError(
             f"target should have the shape of output without its classes, {shape}, "
             f"not {target.shape}; output has shape {output.shape} and axis={axis!r}."
@@ -70,21 +66,10 @@ def _log_probabilities(output: Tensor, from_logits: bool, axis: int) -> Tensor:
     """log(p) for each class, where p adds up to 1 along `axis`; for 16-bit probabilities in float32."""
     if from_logits:
         return ops.log_softmax(output, axis)
-    p = _widened(output)
+    p = wide(output)
     p = p / ops.sum(p, axis, keepdims=True)
     epsilon = config.epsilon()
     return ops.log(ops.clip(p, epsilon, 1 - epsilon))
-
-
-def _widened(x: Tensor) -> Tensor:
-    dtype = dtypes.name_of(x.dtype)
-    wide = dtypes.accumulator(dtype)
-    return x if wide == dtype else ops.cast(x, wide)
-
-
-def _narrowed(y: Tensor, like: Tensor) -> Tensor:
-    dtype = dtypes.name_of(like.dtype)
-    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
 
 
 @op(rule=_classwise)
@@ -108,7 +93,7 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     Tensor([0.6931], dtype=float32)
     """
     log_p = _log_probabilities(output, from_logits, axis)
-    return _narrowed(-ops.sum((target if from_logits else _widened(target)) * log_p, axis), output)
+    return narrow(-ops.sum((target if from_logits else wide(target)) * log_p, axis), dtypes.name_of(output.dtype))
 
 
 @op(rule=_sparse)
@@ -138,7 +123,7 @@ def sparse_categorical_crossentropy(
         target = ops.expand_dims(target, axis)
     valid = ops.logical_and(target >= 0, target < ops.shape(output)[axis])
     picked = ops.take_along_axis(log_p, ops.where(valid, target, 0), axis)
-    return _narrowed(ops.squeeze(ops.where(valid, -picked, 0), axis), output)
+    return narrow(ops.squeeze(ops.where(valid, -picked, 0), axis), dtypes.name_of(output.dtype))
 
 
 @op(rule=_elementwise)
@@ -164,9 +149,9 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
         positive = ops.relu(output)
         return positive - output * target + ops.softplus(output - 2 * positive)
     epsilon = config.epsilon()
-    target, p = _widened(target), ops.clip(_widened(output), epsilon, 1 - epsilon)
+    target, p = wide(target), ops.clip(wide(output), epsilon, 1 - epsilon)
     loss = -(target * ops.log(p) + (1 - target) * ops.log1p(-p))
-    return _narrowed(loss, output)
+    return narrow(loss, dtypes.name_of(output.dtype))
 
 
 # -- connectionist temporal classification ----------------------------------------------
@@ -220,7 +205,7 @@ def ctc_loss(
     Tensor([1.6864], dtype=float32)
     """
     batch, steps, _ = ops.shape(output)
-    log_p = ops.log_softmax(present(_widened(output), ops.arange(steps) < output_length[:, None]), -1)
+    log_p = ops.log_softmax(present(wide(output), ops.arange(steps) < output_length[:, None]), -1)
     dtype = dtypes.name_of(log_p.dtype)
     # A blank before, between and after the labels.
     blanks = ops.full_like(target, mask_index)
@@ -247,7 +232,7 @@ def ctc_loss(
     last = ops.take_along_axis(alpha, end, 1)
     before = ops.where(end > 0, ops.take_along_axis(alpha, ops.maximum(end - 1, 0), 1), _NEVER)
     loss = -ops.squeeze(_log_sum(last, before), 1)
-    return _narrowed(ops.where(loss > -0.1 * _NEVER, float("inf"), loss), output)
+    return narrow(ops.where(loss > -0.1 * _NEVER, float("inf"), loss), dtypes.name_of(output.dtype))
 
 
 def _log_sum(*parts: Tensor) -> Tensor:
@@ -275,7 +260,7 @@ def _decoded(
     rules.require_ndim(sequence_lengths, 1, "sequence_lengths")
     rules.one_of(strategy, ("greedy", "beam_search"), "strategy")
     batch, steps, classes = inputs.shape
-    if not _agree((batch,), sequence_lengths.shape):
+    if not rules.agree((batch,), sequence_lengths.shape):
         raise ValueError(
             f"the batch size differs in inputs {inputs.shape} and sequence_lengths {sequence_lengths.shape}."
         )

@@ -48,7 +48,8 @@ class Plan:
         shape, dtype: Of the result. `Plan.many` is for several results.
         cast: The dtype that tensor arguments get before the backend sees them: one for all,
             or by parameter name (those not named stay as they are; a Python number becomes its default dtype).
-        arguments: Plain arguments as backends get them, where that differs from the call.
+        arguments: Plain arguments as backends get them, where that differs from the call. Those that the op does not
+            have, which a shared rule may name, count for nothing.
 
     Attributes:
         unsized: Whether a size in the arguments is None, so that nothing can be computed: the call is
@@ -118,12 +119,14 @@ class Source:
 
 
 def _is_primitive(function: Callable) -> bool:
-    """Whether the function has no statement besides its docstring."""
+    """Whether the function has no statement besides its docstring, or `...` where it is given one."""
 
     def empty() -> None:
         """Nothing."""
 
-    return function.__code__.co_code == empty.__code__.co_code
+    def bare() -> None: ...
+
+    return function.__code__.co_code in (empty.__code__.co_code, bare.__code__.co_code)
 
 
 class Index(NamedTuple):
@@ -412,6 +415,16 @@ def op(rule: Callable[..., Plan], **indices: Index) -> Callable[[Callable], Call
     return lambda function: Op(function, rule, indices=indices).call
 
 
+def documented(text: str, **fields: str) -> Callable[[Callable], Callable]:
+    """Gives a function the docstring of its family: `text` with its {name} and these fields filled in."""
+
+    def decorate(function: Callable) -> Callable:
+        function.__doc__ = text.format(name=function.__name__, **fields)
+        return function
+
+    return decorate
+
+
 def private_op(rule: Callable[..., Plan]) -> Callable[[Callable], Callable]:
     """Declares an op for the gradient rules of one backend; the decorated function is its definition there."""
     return lambda function: Op(function, rule, private=True).call
@@ -434,11 +447,19 @@ def alias(name: str, call: Callable) -> Callable:
     return other
 
 
+def require_callable(name: str, **functions: Any) -> None:
+    """Raises TypeError for what is no function, by the name of its parameter."""
+    for what, function in functions.items():
+        if not callable(function):
+            raise TypeError(f"{name}: {what} should be a function, not {type(function).__name__}.")
+
+
 def control_op(trace: Callable) -> Callable[[Callable], Callable]:
     """Declares an op on functions (cond, scan, ...). It has no plan: the backend gets the call as it is.
 
     `trace` takes the same arguments and answers the symbolic result, when any of them is
-    symbolic. The decorated function is the portable body, or empty for a primitive.
+    symbolic. The decorated function is the portable body, or empty for a primitive. Parameters annotated `Fn` are
+    functions.
     """
 
     def decorate(function: Callable) -> Callable:
@@ -449,11 +470,13 @@ def control_op(trace: Callable) -> Callable[[Callable], Callable]:
         found.body = None if _is_primitive(function) else function
         found.signature = inspect.signature(function)
         found.roles = dict.fromkeys(found.signature.parameters, "control")
+        functions = [p.name for p in found.signature.parameters.values() if p.annotation == "Fn"]
 
         def call(*args: Any, **kwargs: Any) -> Any:
             bound = found.signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = bound.args
+            require_callable(name, **{f: bound.arguments[f] for f in functions})
             if symbolic.any_symbolic(given):
                 return found.noted(tuple(bound.arguments.values()), trace(*given))
             return backends.active().implementation(found)(*given)

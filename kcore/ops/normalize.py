@@ -10,6 +10,7 @@ from typing import Any
 from kcore import config, dtypes, ops
 from kcore.ops import rules
 from kcore.ops.mechanism import Axes, Plan, Tensor, op
+from kcore.ops.numerics import narrow
 from kcore.ops.symbolic import Shape, Spec
 
 
@@ -48,8 +49,11 @@ def _along(part: Tensor, x: Tensor, axis: tuple[int, ...]) -> Tensor:
     return ops.reshape(part, tuple(sizes[i] if i in axis else 1 for i in range(len(x.shape))))
 
 
-def _narrow(y: Tensor, dtype: str) -> Tensor:
-    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
+def _scaled(y: Tensor, factor: Tensor | None, offset: Tensor | None, axis: tuple[int, ...]) -> Tensor:
+    """y * factor + offset, with one of each along `axis`."""
+    if factor is not None:
+        y = y * _along(factor, y, axis)
+    return y if offset is None else y + _along(offset, y, axis)
 
 
 @op(rule=_along_axes)
@@ -85,10 +89,7 @@ def batch_normalization(
     factor = ops.rsqrt(variance + epsilon)
     if scale is not None:
         factor = factor * scale
-    y = (x - _along(mean, x, axis)) * _along(factor, x, axis)
-    if offset is not None:
-        y = y + _along(offset, x, axis)
-    return _narrow(y, dtype)
+    return narrow(_scaled(x - _along(mean, x, axis), factor, offset, axis), dtype)
 
 
 def _batchwise(x: Spec, **rest: Any) -> Plan:
@@ -175,11 +176,7 @@ def group_normalization(
     grouped = ops.reshape(x, (*shape[:axis], groups, shape[axis] // groups, *shape[axis + 1 :]))
     mean, variance = ops.moments(grouped, tuple(i for i in range(1, len(shape) + 1) if i != axis), keepdims=True)
     y = ops.reshape((grouped - mean) * ops.rsqrt(variance + epsilon), shape)
-    if gamma is not None:
-        y = y * _along(gamma, x, (axis,))
-    if beta is not None:
-        y = y + _along(beta, x, (axis,))
-    return _narrow(y, dtype)
+    return narrow(_scaled(y, gamma, beta, (axis,)), dtype)
 
 
 @op(rule=_along_axes)
@@ -209,11 +206,7 @@ def layer_normalization(
     centred = x - ops.mean(x, axis, keepdims=True)
     variance = ops.mean(ops.square(centred), axis, keepdims=True)
     y = centred * ops.rsqrt(variance + (config.epsilon() if epsilon is None else epsilon))
-    if gamma is not None:
-        y = y * _along(gamma, x, axis)
-    if beta is not None:
-        y = y + _along(beta, x, axis)
-    return _narrow(y, dtype)
+    return narrow(_scaled(y, gamma, beta, axis), dtype)
 
 
 @op(rule=_along_axes)
@@ -238,5 +231,5 @@ def rms_normalization(x: Tensor, scale: Tensor | None = None, axis: Axes = -1, e
     dtype = dtypes.name_of(x.dtype)
     x, scale = _wide(x, scale)
     square = ops.mean(ops.square(x), axis, keepdims=True)
-    y = x * ops.rsqrt(square + (config.epsilon() if epsilon is None else epsilon))
-    return _narrow(y if scale is None else y * _along(scale, x, axis), dtype)
+    epsilon = config.epsilon() if epsilon is None else epsilon
+    return narrow(_scaled(x * ops.rsqrt(square + epsilon), scale, None, axis), dtype)

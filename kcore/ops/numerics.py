@@ -25,6 +25,11 @@ def wide(x: Tensor) -> Tensor:
     return x if accumulator == dtype else ops.cast(x, accumulator)
 
 
+def narrow(y: Tensor, dtype: str) -> Tensor:
+    """y back in the dtype that `wide` left."""
+    return y if dtypes.name_of(y.dtype) == dtype else ops.cast(y, dtype)
+
+
 def complex_of(real: Tensor, imag: Tensor) -> Tensor:
     """real + imag * 1j for float32 or float64, without the product: 1j * inf has nan for its real part."""
     return ops.view_as_complex(ops.stack([real, imag], -1))
@@ -66,6 +71,15 @@ def vector_norm(x: Tensor, order: float, axis: Axes, keepdims: bool) -> Tensor:
     total = ops.sum(powers, axis, keepdims)
     zero = ops.equal(total, 0 if order > 0 else math.inf)
     return ops.where(zero, 0.0, ops.power(ops.where(zero, 1.0, total), 1 / order))
+
+
+def next_of_16_bits(x1: Tensor, x2: Tensor) -> Tensor:
+    """`nextafter` of 16-bit floats: as integers, those of one sign are in the order of their size."""
+    away = ops.cast(ops.equal(ops.greater(x2, x1), ops.greater(x1, 0)), "int16") * 2 - 1
+    tiny = ops.cast(ops.where(ops.greater(x2, 0), 1, -0x7FFF), "int16")
+    moved = ops.where(ops.equal(x1, 0), tiny, ops.view(x1, "int16") + away)
+    moved = ops.where(ops.equal(x1, x2), x2, ops.view(moved, dtypes.name_of(x1.dtype)))
+    return ops.where(ops.logical_or(ops.isnan(x1), ops.isnan(x2)), x1 + x2, moved)
 
 
 # -- the signs of decompositions --------------------------------------------------------

@@ -14,7 +14,7 @@ from kcore.ops.rules import integers, one_of
 from kcore.ops.symbolic import Spec
 
 
-def _pooled(inputs: Spec, dtype: str, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Plan:
+def _pooled(dtype: str, inputs: Spec, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Plan:
     rank = windows.spatial_rank(inputs)
     layout = windows.layout_of(data_format)
     size = integers(pool_size, rank, "pool_size")
@@ -25,15 +25,7 @@ def _pooled(inputs: Spec, dtype: str, pool_size: Any, strides: Any, padding: str
     return Plan(shape, dtype, cast=dtype, pool_size=size, strides=steps, padding=pads, data_format=layout)
 
 
-def _greatest(inputs: Spec, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Plan:
-    return _pooled(inputs, dtypes.concrete(inputs.dtype), pool_size, strides, padding, data_format)
-
-
-def _averaged(inputs: Spec, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Plan:
-    return _pooled(inputs, dtypes.float_of(inputs.dtype), pool_size, strides, padding, data_format)
-
-
-@op(rule=_greatest)
+@op(rule=lambda inputs, **how: _pooled(dtypes.concrete(inputs.dtype), inputs, **how))
 def max_pool(
     inputs: Tensor,
     pool_size: int | Sequence[int],
@@ -65,7 +57,7 @@ def max_pool(
     """
 
 
-@op(rule=_averaged)
+@op(rule=lambda inputs, **how: _pooled(dtypes.float_of(inputs.dtype), inputs, **how))
 def average_pool(
     inputs: Tensor,
     pool_size: int | Sequence[int],
@@ -95,7 +87,7 @@ def average_pool(
     """
 
 
-def _adapted(inputs: Spec, dtype: str, output_size: Any, data_format: str | None) -> Plan:
+def _adapted(dtype: str, inputs: Spec, output_size: Any, data_format: str | None) -> Plan:
     rank = windows.spatial_rank(inputs)
     layout = windows.layout_of(data_format)
     size = integers(output_size, rank, "output_size")
@@ -103,14 +95,6 @@ def _adapted(inputs: Spec, dtype: str, output_size: Any, data_format: str | None
         raise ValueError(f"inputs of shape {inputs.shape} have nothing to pool.")
     shape = windows.image_shape(inputs.shape[0], size, windows.channels_of(inputs.shape, layout), layout)
     return Plan(shape, dtype, cast=dtype, output_size=size, data_format=layout)
-
-
-def _adapted_greatest(inputs: Spec, output_size: Any, data_format: str | None) -> Plan:
-    return _adapted(inputs, dtypes.concrete(inputs.dtype), output_size, data_format)
-
-
-def _adapted_average(inputs: Spec, output_size: Any, data_format: str | None) -> Plan:
-    return _adapted(inputs, dtypes.float_of(inputs.dtype), output_size, data_format)
 
 
 def _spatial_axes(rank: int, layout: str) -> range:
@@ -144,7 +128,7 @@ def _segments(x: Tensor, axis: int, out: int) -> tuple[Tensor, Tensor, Any]:
     return pieces, counted, ops.reshape(end - first, (*around[0], out, *around[1]))
 
 
-@op(rule=_adapted_average)
+@op(rule=lambda inputs, **how: _adapted(dtypes.float_of(inputs.dtype), inputs, **how))
 def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
     """Means over windows that are chosen to give a result of `output_size`, over 1, 2 or 3 spatial axes.
 
@@ -177,7 +161,7 @@ def adaptive_average_pool(inputs: Tensor, output_size: int | Sequence[int], data
     return ops.cast(x, dtype)
 
 
-@op(rule=_adapted_greatest)
+@op(rule=lambda inputs, **how: _adapted(dtypes.concrete(inputs.dtype), inputs, **how))
 def adaptive_max_pool(inputs: Tensor, output_size: int | Sequence[int], data_format: str | None = None) -> Tensor:
     """The greatest elements of windows that are chosen to give a result of `output_size`.
 

@@ -62,12 +62,12 @@ def _sequence(
         units = next((s.shape[-1] for s in states.values() if s.ndim and s.shape[-1] is not None), None)
     batch = next((s.shape[0] for s in states.values() if s.ndim), None) if batch is None else batch
     many = None if units is None else gates * units
-    if not _fits(recurrent_kernel.shape, (units, many)):
+    if not rules.agree(recurrent_kernel.shape, (units, many)):
         raise ValueError(f"recurrent_kernel should have shape (units, {gates} * units), not {recurrent_kernel.shape}.")
     wanted: list[tuple[str, Spec | None, Shape]] = [(name, state, (batch, units)) for name, state in states.items()]
     wanted += [("kernel", kernel, (size, many)), ("bias", bias, (many,) if not reset_after else (2, many))]
     for name, given, shape in [*wanted, ("mask", mask, (batch, steps))]:
-        if given is not None and not _fits(given.shape, shape):
+        if given is not None and not rules.agree(given.shape, shape):
             raise ValueError(f"{name} should have shape {shape}, not {given.shape}.")
     floats = [s for s in (x, *states.values(), kernel, recurrent_kernel, bias) if s is not None]
     dtype = dtypes.promote(*(s.dtype for s in floats))
@@ -77,11 +77,6 @@ def _sequence(
     outputs += [Spec((batch, units), dtype) for _ in states]
     cast = {"x": dtype, "kernel": dtype, "recurrent_kernel": dtype, "bias": dtype, "mask": "bool"}
     return Plan.many(tuple(outputs), cast=cast | dict.fromkeys(states, dtype))
-
-
-def _fits(shape: Shape, wanted: Shape) -> bool:
-    """Whether the shapes are the same, as far as is known."""
-    return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted, strict=True))
 
 
 def _scanned(step: Callable, states: tuple, gates: Tensor, mask: Tensor | None, reverse: bool, sequence: bool) -> tuple:

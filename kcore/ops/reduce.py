@@ -7,7 +7,6 @@ where there is neither. Complex numbers have no order: ops that need one refuse 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 from kcore import config, dtypes, ops
@@ -19,39 +18,27 @@ from kcore.ops.symbolic import Spec
 # -- rules of this family ---------------------------------------------------------------
 
 
-def _require_ordered(x: Spec) -> None:
-    """Raises TypeError for complex numbers."""
-    if dtypes.is_complex(x.dtype):
-        raise TypeError(f"complex numbers have no order; x is {dtypes.concrete(x.dtype)}.")
-
-
-def _require_elements(x: Spec, axis: Axes, axes: Sequence[int], hint: str = "") -> None:
-    """Raises ValueError if one of the folded `axes` is empty."""
-    if 0 in [x.shape[a] for a in axes]:
-        raise ValueError(f"x of shape {x.shape} has no elements along axis={axis!r}{hint}.")
-
-
 def _peak(x: Spec, axis: Axes, keepdims: bool, initial: float | None = None) -> Plan:
     """A reduction that picks an element; an empty axis needs `initial`."""
-    _require_ordered(x)
+    rules.require_order(x)
     axes = rules.normalize_axes(axis, x.shape)
     if initial is None:
-        _require_elements(x, axis, axes, "; give initial")
+        rules.require_elements(x, axis, axes, "; give initial")
     dtype = dtypes.concrete(x.dtype)
     return Plan(rules.fold(x.shape, axes, keepdims), dtype, cast=dtype, axis=axes)
 
 
 def folded_peak(x: Spec, axis: Axes, keepdims: bool) -> Plan:
     """A reduction that picks an element."""
-    _require_elements(x, axis, rules.normalize_axes(axis, x.shape))
+    rules.require_elements(x, axis, rules.normalize_axes(axis, x.shape))
     return _peak(x, axis, keepdims)
 
 
 def folded_place(x: Spec, axis: int | None, keepdims: bool) -> Plan:
     """A reduction to the place of an element, along one axis or (None) in the flattened tensor."""
-    _require_ordered(x)
+    rules.require_order(x)
     axes = rules.normalize_axes(axis if axis is None else (axis,), x.shape)
-    _require_elements(x, axis, axes)
+    rules.require_elements(x, axis, axes)
     return Plan(rules.fold(x.shape, axes, keepdims), "int32", axis=None if axis is None else axes[0])
 
 

@@ -82,6 +82,11 @@ def broadcast(*shapes: Shape) -> Shape:
     return tuple(result)
 
 
+def agree(a: Shape, b: Shape) -> bool:
+    """Whether two shapes are the same, as far as is known."""
+    return len(a) == len(b) and all(None in pair or pair[0] == pair[1] for pair in zip(a, b, strict=True))
+
+
 def integers(value: Any, count: int, name: str, least: int = 1) -> tuple[int, ...]:
     """`count` integers of at least `least`, from one for all or one each.
 
@@ -185,6 +190,18 @@ def one_of(value: Any, allowed: Sequence[Any], name: str) -> Any:
 def dtype_or(dtype: Any, default: str) -> str:
     """The name of `dtype`, or `default` for None."""
     return dtypes.concrete(default) if dtype is None else dtypes.name_of(dtype)
+
+
+def require_order(x: Spec, name: str = "x") -> None:
+    """Raises TypeError for complex numbers."""
+    if dtypes.is_complex(x.dtype):
+        raise TypeError(f"complex numbers have no order; {name} is {dtypes.concrete(x.dtype)}.")
+
+
+def require_elements(x: Spec, axis: Axes, axes: Sequence[int], hint: str = "") -> None:
+    """Raises ValueError if one of the folded `axes` is empty."""
+    if 0 in [x.shape[a] for a in axes]:
+        raise ValueError(f"x of shape {x.shape} has no elements along axis={axis!r}{hint}.")
 
 
 def require_ndim(x: Spec, ndim: int | tuple[int, int], name: str = "x") -> None:

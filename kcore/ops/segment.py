@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 from kcore import dtypes, ops
 from kcore.ops import rules
 from kcore.ops.convert import limits
-from kcore.ops.mechanism import Plan, Tensor, op
+from kcore.ops.mechanism import Plan, Tensor, documented, op
 from kcore.ops.numerics import wide
 from kcore.ops.symbolic import Spec
 
@@ -51,7 +50,7 @@ def _one_past(numbers: Tensor, least: int = 0) -> Any:
     return count if rules.is_traced(count) else int(ops.convert_to_numpy(count))
 
 
-_DOC = """The {what} of the rows of `data` that have the same segment id.
+_SEGMENTS = """The {what} of the rows of `data` that have the same segment id.
 
     Args:
         data: (n, ...).
@@ -72,43 +71,37 @@ _DOC = """The {what} of the rows of `data` that have the same segment id.
     """
 
 
-def _documented(what: str, empty: str, gives: str, more: str = "") -> Callable[[Callable], Callable]:
-    def decorate(function: Callable) -> Callable:
-        function.__doc__ = _DOC.format(what=what, empty=empty, more=more, name=function.__name__, gives=gives)
-        return function
-
-    return decorate
-
-
 @op(rule=_summed)
-@_documented("sum", "0", "[6, 0, 3]", " Bools count as int32.")
+@documented(_SEGMENTS, what="sum", empty="0", gives="[6, 0, 3]", more=" Bools count as int32.")
 def segment_sum(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, 0, "add")
 
 
 @op(rule=_summed)
-@_documented("product", "1", "[8, 1, 3]", " Bools count as int32.")
+@documented(_SEGMENTS, what="product", empty="1", gives="[8, 1, 3]", more=" Bools count as int32.")
 def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, 1, "mul")
 
 
 @op(rule=_segmented)
-@_documented(
-    "greatest",
-    "-inf, or the least integer,",
-    "[          4, -2147483648,           3]",
-    " Rows that tie share the gradient equally.",
+@documented(
+    _SEGMENTS,
+    what="greatest",
+    empty="-inf, or the least integer,",
+    gives="[          4, -2147483648,           3]",
+    more=" Rows that tie share the gradient equally.",
 )
 def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, _ends(data)[0], "max")
 
 
 @op(rule=_segmented)
-@_documented(
-    "least",
-    "inf, or the greatest integer,",
-    "[         2, 2147483647,          3]",
-    " Rows that tie share the gradient equally.",
+@documented(
+    _SEGMENTS,
+    what="least",
+    empty="inf, or the greatest integer,",
+    gives="[         2, 2147483647,          3]",
+    more=" Rows that tie share the gradient equally.",
 )
 def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = None, sorted: bool = False) -> Tensor:
     return _by_segment(data, segment_ids, num_segments, _ends(data)[1], "min")

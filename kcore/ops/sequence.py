@@ -110,60 +110,49 @@ def _window(count: int, formula: Callable[[np.ndarray], np.ndarray]) -> Tensor:
     return ops.cast(formula(places), config.floatx())
 
 
-@op(rule=_tapered)
-def bartlett(x: int) -> Tensor:
-    """The triangular window of x points, 0 at both ends, in the default float.
+def _taper(name: str, what: str, gives: str, formula: Callable[[np.ndarray], np.ndarray]) -> Callable:
+    """A window that is a formula of its points alone."""
+
+    def function(x: int) -> Tensor:
+        return _window(x, formula)
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"""The {what}, in the default float.
 
     Raises:
         TypeError: x is no integer, or not known.
         ValueError: x is negative.
 
-    >>> ops.bartlett(5)
-    Tensor([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
+    >>> ops.{name}(5)
+    Tensor([{gives}], dtype=float32)
     """
-    return _window(x, lambda t: 1 - np.abs(t))
+    return op(_tapered)(function)
 
 
-@op(rule=_tapered)
-def blackman(x: int) -> Tensor:
-    """The Blackman window of x points, 0.42 + 0.5 cos(pi t) + 0.08 cos(2 pi t) for t from -1 to 1, in the default float.
-
-    Raises:
-        TypeError: x is no integer, or not known.
-        ValueError: x is negative.
-
-    >>> ops.blackman(5)
-    Tensor([-0.  ,  0.34,  1.  ,  0.34, -0.  ], dtype=float32)
-    """
-    return _window(x, lambda t: 0.42 + 0.5 * np.cos(math.pi * t) + 0.08 * np.cos(2 * math.pi * t))
-
-
-@op(rule=_tapered)
-def hamming(x: int) -> Tensor:
-    """The Hamming window of x points, 0.54 + 0.46 cos(pi t) for t from -1 to 1, in the default float.
-
-    Raises:
-        TypeError: x is no integer, or not known.
-        ValueError: x is negative.
-
-    >>> ops.hamming(5)
-    Tensor([0.08, 0.54, 1.  , 0.54, 0.08], dtype=float32)
-    """
-    return _window(x, lambda t: 0.54 + 0.46 * np.cos(math.pi * t))
-
-
-@op(rule=_tapered)
-def hanning(x: int) -> Tensor:
-    """The Hann window of x points, 0.5 + 0.5 cos(pi t) for t from -1 to 1, in the default float.
-
-    Raises:
-        TypeError: x is no integer, or not known.
-        ValueError: x is negative.
-
-    >>> ops.hanning(5)
-    Tensor([0. , 0.5, 1. , 0.5, 0. ], dtype=float32)
-    """
-    return _window(x, lambda t: 0.5 + 0.5 * np.cos(math.pi * t))
+bartlett = _taper(
+    "bartlett",
+    "triangular window of x points, 0 at both ends",
+    "0. , 0.5, 1. , 0.5, 0. ",
+    lambda t: 1 - np.abs(t),
+)
+blackman = _taper(
+    "blackman",
+    "Blackman window of x points, 0.42 + 0.5 cos(pi t) + 0.08 cos(2 pi t) for t from -1 to 1",
+    "-0.  ,  0.34,  1.  ,  0.34, -0.  ",
+    lambda t: 0.42 + 0.5 * np.cos(math.pi * t) + 0.08 * np.cos(2 * math.pi * t),
+)
+hamming = _taper(
+    "hamming",
+    "Hamming window of x points, 0.54 + 0.46 cos(pi t) for t from -1 to 1",
+    "0.08, 0.54, 1.  , 0.54, 0.08",
+    lambda t: 0.54 + 0.46 * np.cos(math.pi * t),
+)
+hanning = _taper(
+    "hanning",
+    "Hann window of x points, 0.5 + 0.5 cos(pi t) for t from -1 to 1",
+    "0. , 0.5, 1. , 0.5, 0. ",
+    lambda t: 0.5 + 0.5 * np.cos(math.pi * t),
+)
 
 
 @op(rule=_tapered)

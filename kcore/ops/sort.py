@@ -13,13 +13,8 @@ from kcore.ops.mechanism import Plan, Tensor, op
 from kcore.ops.symbolic import Spec
 
 
-def _require_order(x: Spec, name: str = "x") -> None:
-    if dtypes.is_complex(x.dtype):
-        raise TypeError(f"{name} is complex; complex numbers have no order.")
-
-
 def _ordered(x: Spec, axis: int | None, dtype: str) -> Plan:
-    _require_order(x)
+    rules.require_order(x)
     if axis is None:
         return Plan((rules.size_of(x.shape),), dtype)
     return Plan(x.shape, dtype, axis=rules.normalize_axis(axis, x.ndim, x.shape))
@@ -96,7 +91,7 @@ def argpartition(x: Tensor, kth: int, axis: int | None = -1) -> Tensor:
 
 
 def _topped(x: Spec, k: int, sorted: bool = True) -> Plan:
-    _require_order(x)
+    rules.require_order(x)
     rules.require_ndim(x, (1, 32))
     count = operator.index(k)
     size = x.shape[-1]
@@ -135,7 +130,7 @@ def _placed(sorted_sequence: Spec, values: Spec, side: str = "left") -> Plan:
     rules.one_of(side, ("left", "right"), "side")
     rules.require_ndim(sorted_sequence, 1, "sorted_sequence")
     dtype = dtypes.promote(sorted_sequence.dtype, values.dtype)
-    _require_order(Spec((), dtype), "an operand")
+    rules.require_order(Spec((), dtype), "an operand")
     return Plan(values.shape, "int32", cast="int32" if dtype == "bool" else dtype)
 
 
@@ -191,7 +186,7 @@ def digitize(x: Tensor, bins: Tensor) -> Tensor:
 
 def _members(x1: Spec, x2: Spec, assume_unique: bool = False, invert: bool = False) -> Plan:
     dtype = dtypes.promote(x1.dtype, x2.dtype)
-    _require_order(Spec((), dtype), "an operand")
+    rules.require_order(Spec((), dtype), "an operand")
     return Plan(x1.shape, "bool", cast=dtype)
 
 
@@ -225,9 +220,7 @@ def _in_top(targets: Spec, predictions: Spec, k: int) -> Plan:
         raise TypeError(f"targets should be integers, not {targets.dtype}.")
     rules.at_least(predictions, 1, "predictions")
     rows = predictions.shape[:-1]
-    if len(rows) != targets.ndim or any(
-        None not in (a, b) and a != b for a, b in zip(targets.shape, rows, strict=True)
-    ):
+    if not rules.agree(targets.shape, rows):
         raise ValueError(
             f"targets of shape {targets.shape} should be one for each row of predictions of shape {predictions.shape}."
         )
@@ -276,7 +269,7 @@ def _uniques(
     size: int | None = None,
     fill_value: Spec | None = None,
 ) -> Plan:
-    _require_order(x)
+    rules.require_order(x)
     dtype = dtypes.concrete(x.dtype)
     count = None if size is None else operator.index(size)
     if count is not None and count < 0:

@@ -46,8 +46,7 @@ def _quantile_rule(scale: float) -> Any:
     """The rule, with q given in parts of `scale`."""
 
     def rule(x: Spec, q: Any, axis: Axes, method: str, keepdims: bool) -> Plan:
-        if dtypes.is_complex(x.dtype):
-            raise TypeError(f"complex numbers have no order; x is {x.dtype}.")
+        rules.require_order(x)
         rules.one_of(method, METHODS, "method")
         if rules.is_traced(q):
             raise TypeError("q should be known numbers; it selects elements.")
@@ -55,8 +54,7 @@ def _quantile_rule(scale: float) -> Any:
         if not ((parts >= 0) & (parts <= scale)).all():
             raise ValueError(f"q={q!r} should be from 0 to {scale:g}.")
         axes = rules.normalize_axes(axis, x.shape)
-        if 0 in [x.shape[a] for a in axes]:
-            raise ValueError(f"x of shape {x.shape} has no elements along axis={axis!r}.")
+        rules.require_elements(x, axis, axes)
         dtype = dtypes.float_of(x.dtype)
         shape = parts.shape + rules.fold(x.shape, axes, keepdims)
         return Plan(shape, dtype, cast=dtype, axis=axes, q=_nested(parts / scale))
@@ -93,10 +91,7 @@ def quantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", keepd
     >>> ops.quantile([1.0, 2.0, 4.0], 0.75)
     Tensor(3., dtype=float32)
     """
-    rows = ops.sort(_rows(x, axis), -1)
-    count = rows.shape[-1]
-    if count is None:
-        raise ValueError(f"quantile: the size of axis={axis} should be known; x has shape {x.shape}.")
+    rows, count = _sorted_rows("quantile", x, axis)
     parts = np.asarray(q, "float64")
     low, high, part = _places(count, parts.reshape(-1), method)
     found = _between(ops.take(rows, low, -1), ops.take(rows, high, -1), part)
@@ -114,7 +109,7 @@ def percentile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", kee
     return quantile(x, q, axis, method, keepdims)
 
 
-@op(rule=lambda x, axis, keepdims: _without_q(_quantile_rule(1.0)(x, 0.5, axis, "linear", keepdims)))
+@op(rule=lambda x, axis, keepdims: _quantile_rule(1.0)(x, 0.5, axis, "linear", keepdims))
 def median(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The middle element over `axis` in sorted order, or the mean of the two middle ones; nan if any is.
 
@@ -135,10 +130,7 @@ def nanquantile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", ke
     >>> ops.nanquantile([1.0, float("nan"), 3.0], 0.5)
     Tensor(2., dtype=float32)
     """
-    rows = ops.sort(_rows(x, axis), -1)
-    count = rows.shape[-1]
-    if count is None:
-        raise ValueError(f"nanquantile: the size of axis={axis} should be known; x has shape {x.shape}.")
+    rows, count = _sorted_rows("nanquantile", x, axis)
     parts = np.asarray(q, "float64")
     # The places for each number of elements that may be left.
     tables = zip(*(_places(n, parts.reshape(-1), method) for n in range(count + 1)), strict=True)
@@ -161,7 +153,7 @@ def nanpercentile(x: Tensor, q: Any, axis: Axes = None, method: str = "linear", 
     return nanquantile(x, q, axis, method, keepdims)
 
 
-@op(rule=lambda x, axis, keepdims: _without_q(_quantile_rule(1.0)(x, 0.5, axis, "linear", keepdims)))
+@op(rule=lambda x, axis, keepdims: _quantile_rule(1.0)(x, 0.5, axis, "linear", keepdims))
 def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """`median` of the elements that are not nan; nan where all are.
 
@@ -171,17 +163,15 @@ def nanmedian(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return nanquantile(x, 0.5, axis, "linear", keepdims)
 
 
-def _without_q(plan: Plan) -> Plan:
-    del plan.arguments["q"]
-    return plan
-
-
-def _rows(x: Tensor, axis: Sequence[int]) -> Tensor:
-    """The folded axes as one, at the end."""
+def _sorted_rows(name: str, x: Tensor, axis: Sequence[int]) -> tuple[Tensor, int]:
+    """The folded axes as one, at the end, with their elements in order; and its size."""
     kept = [i for i in range(len(x.shape)) if i not in axis]
     moved = ops.transpose(x, (*kept, *axis))
     sizes = [x.shape[i] for i in axis]
-    return ops.reshape(moved, (*ops.shape(moved)[: len(kept)], -1 if None in sizes else math.prod(sizes)))
+    if None in sizes:
+        raise ValueError(f"{name}: the size of axis={axis} should be known; x has shape {x.shape}.")
+    count = math.prod(sizes)
+    return ops.sort(ops.reshape(moved, (*ops.shape(moved)[: len(kept)], count)), -1), count
 
 
 def _between(low: Tensor, high: Tensor, part: Any) -> Tensor:
@@ -316,7 +306,7 @@ def correlate(x1: Tensor, x2: Tensor, mode: str = "valid") -> Tensor:
 
 
 def _signal_to_noise(x1: Spec, x2: Spec, max_val: float) -> Plan:
-    if x1.ndim != x2.ndim or any(None not in (a, b) and a != b for a, b in zip(x1.shape, x2.shape, strict=True)):
+    if not rules.agree(x1.shape, x2.shape):
         raise ValueError(f"x1 and x2 should have one shape, not {x1.shape} and {x2.shape}.")
     dtype = dtypes.float_of(dtypes.promote(x1.dtype, x2.dtype))
     return Plan((), dtype, cast=dtype)
@@ -348,11 +338,6 @@ def _valid(x: Tensor) -> Tensor:
     return ops.logical_not(ops.isnan(x))
 
 
-def _inexact(x: Tensor) -> bool:
-    dtype = dtypes.name_of(x.dtype)
-    return dtypes.is_float(dtype) or dtypes.is_complex(dtype)
-
-
 @op(rule=rules.folded_sum)
 def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The `sum` of the elements that are not nan; 0 where all are.
@@ -363,7 +348,7 @@ def nansum(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     return ops.sum(ops.where(ops.isnan(x), 0, x), axis, keepdims)
 
 
-@op(rule=lambda x, axis, keepdims: _without_dtype(folded_product(x, axis, keepdims, None)))
+@op(rule=lambda x, axis, keepdims: folded_product(x, axis, keepdims, None))
 def nanprod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     """The product of the elements that are not nan; 1 where all are.
 
@@ -371,11 +356,6 @@ def nanprod(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
     Tensor(6., dtype=float32)
     """
     return ops.prod(ops.where(ops.isnan(x), 1, x), axis, keepdims)
-
-
-def _without_dtype(plan: Plan) -> Plan:
-    del plan.arguments["dtype"]
-    return plan
 
 
 @op(rule=rules.folded_float)
@@ -441,7 +421,7 @@ def nanmin(x: Tensor, axis: Axes = None, keepdims: bool = False) -> Tensor:
 
 
 def _nan_peak(fold: Any, neutral: float, x: Tensor, axis: Axes, keepdims: bool) -> Tensor:
-    if not _inexact(x):
+    if not dtypes.is_inexact(dtypes.name_of(x.dtype)):
         return fold(x, axis, keepdims)
     gone = ops.isnan(x)
     return ops.where(ops.all(gone, axis, keepdims), math.nan, fold(ops.where(gone, neutral, x), axis, keepdims))
@@ -468,7 +448,7 @@ def nanargmin(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Ten
 
 
 def _nan_place(find: Any, neutral: float, x: Tensor, axis: int | None, keepdims: bool) -> Tensor:
-    if not _inexact(x):
+    if not dtypes.is_inexact(dtypes.name_of(x.dtype)):
         return find(x, axis, keepdims)
     gone = ops.isnan(x)
     found = find(ops.where(gone, neutral, x), axis, keepdims)

@@ -48,6 +48,22 @@ def columns(c: Coo) -> list[Any]:
     return [c.indices[:, axis] for axis in range(c.ndim)]
 
 
+def axes_of(c: Coo) -> list[tuple[Any, Any, Any]]:
+    """For each axis the coordinates along it, its size as far as it is known, and as it is when it runs."""
+    return list(zip(columns(c), c.shape, c.sizes))
+
+
+def of_axes(axes: Sequence[tuple[Any, Any, Any]], values: Any, unique: bool = True, ordered: bool = True) -> Any:
+    """The sparse tensor with these axes, at least one, and values."""
+    cols, shape, sizes = map(list, zip(*axes))
+    return tensor(cols, values, shape, sizes, unique, ordered)
+
+
+def new_axis(c: Coo) -> tuple[Any, Any, Any]:
+    """An axis of size 1."""
+    return ops.zeros_like(c.indices[:, 0]), 1, 1
+
+
 def places(c: Coo, axes: Sequence[int] | None = None) -> Any:
     """The row-major position of each stored element, along some axes only; padding is past the end."""
     axes = range(c.ndim) if axes is None else axes
@@ -78,6 +94,12 @@ def where_stored(c: Coo, values: Any, otherwise: Any = 0) -> Any:
     """`values`, and `otherwise` at padding."""
     none = padding(c)
     return values if none is None else ops.where(none, ops.cast(otherwise, values.dtype), values)
+
+
+def past_the_end(c: Coo, axes: list[tuple[Any, Any, Any]]) -> list[tuple[Any, Any, Any]]:
+    """Axes of c, some of which are left out or new, with the coordinates of padding past the end of each."""
+    none = padding(c)
+    return axes if none is None else [(ops.where(none, ops.cast(n, i.dtype), i), d, n) for i, d, n in axes]
 
 
 def pruned(keep: Any, cols: list[Any], values: Any, like: Any, sizes: Any, ordered: bool = True) -> Any:
@@ -383,21 +405,8 @@ def sum(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
     left = _kept(c, axis)
     if not left and not keepdims:
         return ops.sum(c.values)
-    none = padding(c)
-    cols, shape, sizes = [], [], []
-    for a in range(c.ndim):
-        if a in left:
-            cols.append(c.indices[:, a])
-            shape.append(c.shape[a])
-            sizes.append(c.sizes[a])
-        elif keepdims:
-            zero = ops.zeros_like(c.indices[:, a])
-            cols.append(zero)
-            shape.append(1)
-            sizes.append(1)
-    if none is not None:
-        cols = [ops.where(none, ops.cast(size, i.dtype), i) for i, size in zip(cols, sizes)]
-    return tensor(cols, c.values, shape, sizes, unique=not axis, ordered=not axis and c.ordered)
+    axes = [one if a in left else new_axis(c) for a, one in enumerate(axes_of(c)) if a in left or keepdims]
+    return of_axes(past_the_end(c, axes), c.values, unique=not axis, ordered=not axis and c.ordered)
 
 
 def mean(x: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -477,10 +486,8 @@ def reshape(x: Any, newshape: Sequence[Any]) -> Any:
 
 def transpose(x: Any, axes: Sequence[int]) -> Any:
     c = coo(x)
-    cols = columns(c)
-    in_order = list(axes) == sorted(axes) and c.ordered
-    shape, sizes = ([of[a] for a in axes] for of in (c.shape, c.sizes))
-    return tensor([cols[a] for a in axes], c.values, shape, sizes, c.unique, in_order)
+    own = axes_of(c)
+    return of_axes([own[a] for a in axes], c.values, c.unique, list(axes) == sorted(axes) and c.ordered)
 
 
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
@@ -491,12 +498,10 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 
 def expand_dims(x: Any, axis: Sequence[int]) -> Any:
     c = coo(x)
-    cols, shape, sizes = columns(c), list(c.shape), list(c.sizes)
+    axes = axes_of(c)
     for a in axis:
-        cols.insert(a, ops.zeros_like(c.indices[:, 0]))
-        shape.insert(a, 1)
-        sizes.insert(a, 1)
-    return tensor(cols, c.values, shape, sizes, c.unique, c.ordered)
+        axes.insert(a, new_axis(c))
+    return of_axes(axes, c.values, c.unique, c.ordered)
 
 
 def squeeze(x: Any, axis: Sequence[int]) -> Any:
@@ -504,12 +509,8 @@ def squeeze(x: Any, axis: Sequence[int]) -> Any:
     left = _kept(c, axis)
     if not left:
         return ops.sum(c.values)
-    none, cols = padding(c), columns(c)
-    if none is not None:
-        cols = [ops.where(none, ops.cast(size, i.dtype), i) for i, size in zip(cols, c.sizes)]
-    return tensor(
-        [cols[a] for a in left], c.values, [c.shape[a] for a in left], [c.sizes[a] for a in left], c.unique, c.ordered
-    )
+    axes = past_the_end(c, axes_of(c))
+    return of_axes([axes[a] for a in left], c.values, c.unique, c.ordered)
 
 
 def flip(x: Any, axis: Sequence[int]) -> Any:
@@ -557,28 +558,21 @@ def basic_index(x: Any, key: Sequence[Any]) -> Any:
     c = coo(x)
     none = padding(c)
     keep = None if none is None else ops.logical_not(none)
-    cols, shape, sizes = [], [], []
-    axis = 0
+    axes = []
+    own = enumerate(axes_of(c))
     for part in key:
         if part is None:
-            cols.append(ops.zeros_like(c.indices[:, 0]))
-            shape.append(1)
-            sizes.append(1)
+            axes.append(new_axis(c))
             continue
-        i, size = c.indices[:, axis], c.sizes[axis]
-        axis += 1
+        axis, (i, known, size) = next(own)
         if isinstance(part, int):
             fits = ops.equal(i, ops.cast(part if part >= 0 else part + size, i.dtype))
         elif part == builtins.slice(None):
-            cols.append(i)
-            shape.append(c.shape[axis - 1])
-            sizes.append(size)
+            axes.append((i, known, size))
             continue
         else:
             if not isinstance(size, int):
-                raise ValueError(
-                    f"a slice of axis {axis - 1} of a sparse tensor needs its size, which is not known yet."
-                )
+                raise ValueError(f"a slice of axis {axis} of a sparse tensor needs its size, which is not known yet.")
             steps = range(*part.indices(size))
             offset = ops.multiply(i - ops.cast(steps.start, i.dtype), 1 if steps.step > 0 else -1)
             stride = abs(steps.step)
@@ -586,15 +580,14 @@ def basic_index(x: Any, key: Sequence[Any]) -> Any:
                 ops.greater_equal(offset, 0), ops.less(offset, ops.cast(len(steps) * stride, i.dtype))
             )
             fits = ops.logical_and(fits, ops.equal(ops.mod(offset, stride), 0)) if stride > 1 else fits
-            cols.append(ops.floor_divide(offset, stride) if stride > 1 else offset)
-            shape.append(len(steps))
-            sizes.append(len(steps))
+            axes.append((ops.floor_divide(offset, stride) if stride > 1 else offset, len(steps), len(steps)))
         keep = fits if keep is None else ops.logical_and(keep, fits)
-    if not shape:  # one element
+    if not axes:  # one element
         return ops.cast(ops.sum(ops.where(keep, c.values, ops.zeros_like(c.values))), dtypes.name_of(c.dtype))
     ordered = c.ordered and builtins.all(not isinstance(p, builtins.slice) or (p.step or 1) > 0 for p in key)
     if keep is None:
-        return tensor(cols, c.values, shape, sizes, ordered=ordered)
+        return of_axes(axes, c.values, ordered=ordered)
+    cols, shape, sizes = map(list, zip(*axes))
     return pruned(keep, cols, c.values, shape, sizes, ordered)
 
 

@@ -12,7 +12,7 @@ import jaxlib
 import numpy as np
 
 from kcore import backends, dtypes, tree
-from kcore.backends.contract import Backend, collect, families
+from kcore.backends.contract import NO_CONTEXT, Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse, to_coo
 from kcore.backends.host import to_array
 from kcore.state import StatelessScope
@@ -244,22 +244,9 @@ def _aside(fn: Callable) -> tuple[Callable, Callable]:
 _ARRAY = object()
 
 
-class _Nothing:
-    """A context that changes nothing."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: Any) -> None:
-        return None
-
-
-_NOTHING = _Nothing()
-
-
 def _mode(wide: bool) -> Any:
     """JAX's 64-bit mode for the block if `wide`, else whatever the user has set."""
-    return jax.enable_x64(True) if wide else _NOTHING
+    return jax.enable_x64(True) if wide else NO_CONTEXT
 
 
 backend = JaxBackend()

@@ -10,31 +10,16 @@ from kcore.backends.host import float_range
 tril, triu, diagonal = jnp.tril, jnp.triu, jnp.diagonal
 
 
-def zeros(shape, dtype):
-    return jnp.zeros(shape, dtypes.to_numpy(dtype))
+def _typed(make):
+    """The function, whose last argument is a dtype, with the dtype by its name."""
+    return lambda *given: make(*given[:-1], dtypes.to_numpy(given[-1]))
 
 
-def ones(shape, dtype):
-    return jnp.ones(shape, dtypes.to_numpy(dtype))
-
-
-def zeros_like(x, dtype):
-    return jnp.zeros_like(x, dtypes.to_numpy(dtype))
-
-
-def ones_like(x, dtype):
-    return jnp.ones_like(x, dtypes.to_numpy(dtype))
+zeros, ones, eye, tri = _typed(jnp.zeros), _typed(jnp.ones), _typed(jnp.eye), _typed(jnp.tri)
+zeros_like, ones_like = _typed(jnp.zeros_like), _typed(jnp.ones_like)
 
 
 def arange(start, stop, step, dtype):
     if dtypes.is_int(dtype) and all(isinstance(v, int) for v in (start, stop, step)):
         return jnp.arange(start, stop, step, dtypes.to_numpy(dtype))
     return jnp.asarray(float_range(start, stop, step, dtype))
-
-
-def eye(N, M, k, dtype):
-    return jnp.eye(N, M, k, dtypes.to_numpy(dtype))
-
-
-def tri(N, M, k, dtype):
-    return jnp.tri(N, M, k, dtypes.to_numpy(dtype))

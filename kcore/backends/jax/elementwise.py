@@ -5,8 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from kcore import dtypes
-
 add, subtract, multiply, divide = jnp.add, jnp.subtract, jnp.multiply, jnp.true_divide
 negative, positive, sign = jnp.negative, jnp.positive, jnp.sign
 square, reciprocal = jnp.square, jnp.reciprocal
@@ -93,12 +91,6 @@ def round(x, decimals):
         twice = 2 * (x - below * unit)
         return (below + ((twice > unit) | ((twice == unit) & (below % 2 == 1)))) * unit
     return jnp.round(x, decimals)
-
-
-def cast(x, dtype):
-    if jnp.iscomplexobj(x) and not dtypes.is_complex(dtype):
-        x = jnp.real(x)
-    return jax.lax.convert_element_type(x, dtypes.to_numpy(dtype))
 
 
 def clip(x, x_min, x_max):

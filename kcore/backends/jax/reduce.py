@@ -14,46 +14,30 @@ def prod(x, axis, keepdims, dtype):
     return jnp.prod(x, axis, keepdims=keepdims, dtype=x.dtype)
 
 
-def mean(x, axis, keepdims):
-    return jnp.mean(x, axis, keepdims=keepdims)
+def _folded(fold):
+    return lambda x, axis, keepdims: fold(x, axis, keepdims=keepdims)
 
 
-def max(x, axis, keepdims, initial):
-    return jnp.max(x, axis, keepdims=keepdims, initial=initial)
+def _peak(fold):
+    return lambda x, axis, keepdims, initial: fold(x, axis, keepdims=keepdims, initial=initial)
 
 
-def min(x, axis, keepdims, initial):
-    return jnp.min(x, axis, keepdims=keepdims, initial=initial)
+def _running(fold):
+    return lambda x, axis, dtype: fold(x, axis, dtype=x.dtype)
 
 
-def argmax(x, axis, keepdims):
-    return _place(jax.lax.argmax, x, axis, keepdims)
-
-
-def argmin(x, axis, keepdims):
-    return _place(jax.lax.argmin, x, axis, keepdims)
-
-
-def _place(find, x, axis, keepdims):
+def _place(find):
     # Not jnp.argmax: inside an op of 64 bits it counts in int64, and can't be lowered where the outer trace has 32.
-    if axis is None:
-        place = find(jnp.ravel(x), 0, jnp.int32)
-        return jnp.reshape(place, (1,) * x.ndim) if keepdims else place
-    place = find(x, axis, jnp.int32)
-    return jnp.expand_dims(place, axis) if keepdims else place
+    def found(x, axis, keepdims):
+        if axis is None:
+            place = find(jnp.ravel(x), 0, jnp.int32)
+            return jnp.reshape(place, (1,) * x.ndim) if keepdims else place
+        place = find(x, axis, jnp.int32)
+        return jnp.expand_dims(place, axis) if keepdims else place
+
+    return found
 
 
-def any(x, axis, keepdims):
-    return jnp.any(x, axis, keepdims=keepdims)
-
-
-def all(x, axis, keepdims):
-    return jnp.all(x, axis, keepdims=keepdims)
-
-
-def cumsum(x, axis, dtype):
-    return jnp.cumsum(x, axis, dtype=x.dtype)
-
-
-def cumprod(x, axis, dtype):
-    return jnp.cumprod(x, axis, dtype=x.dtype)
+mean, any, all = _folded(jnp.mean), _folded(jnp.any), _folded(jnp.all)
+max, min, argmax, argmin = _peak(jnp.max), _peak(jnp.min), _place(jax.lax.argmax), _place(jax.lax.argmin)
+cumsum, cumprod = _running(jnp.cumsum), _running(jnp.cumprod)

@@ -42,9 +42,6 @@ class ReferenceBackend(Backend):
             return stacked
         return np.asarray(to_array(x, dtype), None if dtype is None else dtypes.to_numpy(dtype)).view(Tensor)
 
-    def numpy(self, x: Any) -> np.ndarray:
-        return to_array(x)
-
     def coo(self, x: Any) -> Coo:
         return x
 

@@ -10,25 +10,17 @@ from kcore import _native, gradients, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.backends.reference.tensor import Tensor as _Tensor
-from kcore.ops.mechanism import Plan, Tensor, private_op
+from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
 from kcore.ops.symbolic import Spec
-
-_FULL = {"f": np.dtype("float32"), "d": np.dtype("float64")}
 
 
 def _has_kernel(query, key, value, flash_attention) -> bool:
     return _native.available and flash_attention is not False and 0 not in (*query.shape, *key.shape, *value.shape)
 
 
-def _dtype(x):
-    """The dtype that is computed in: 16-bit floats in float32, rounded once at the end."""
-    return _FULL.get(x.dtype.char, _FULL["f"])
-
-
 def _parts(query, key, value, bias, mask, scale, is_causal, cap):
     """The kernel's arguments."""
-    dtype = _dtype(query)
-    q, k, v, bias = (None if t is None else np.ascontiguousarray(t, dtype) for t in (query, key, value, bias))
+    q, k, v, bias = (None if t is None else np.ascontiguousarray(t, query.dtype) for t in (query, key, value, bias))
     mask = None if mask is None else np.ascontiguousarray(mask)
     scale = 1 / math.sqrt(query.shape[3]) if scale is None else float(scale)
     return q, k, v, bias, mask, scale, bool(is_causal), 0.0 if cap is None else float(cap)
@@ -49,13 +41,12 @@ def _attended(query: Spec, key: Spec, value: Spec, bias, mask, scale, is_causal,
 def attend(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, mask: Tensor | None, scale, is_causal, cap):
     """`dot_product_attention`; and each row's largest logit, and the sum of exp(logit - that)."""
     parts = _parts(query, key, value, bias, mask, scale, is_causal, cap)
-    y, peak, total = _native.kernels.attention(*parts, _threads(query, key))
-    return y.astype(query.dtype, copy=False), peak, total
+    return _native.kernels.attention(*parts, _threads(query, key))
 
 
-def _gradients(g: Spec, query: Spec, key: Spec, value: Spec, *rest) -> Plan:
+def _gradients(g: Spec, query: Spec, key: Spec, value: Spec, bias, mask, ys, how, by_bias) -> Plan:
     specs = [Spec(t.shape, t.dtype) for t in (query, key, value)]
-    if rest[-1]:
+    if by_bias:
         specs.append(Spec((query.shape[0], query.shape[2], query.shape[1], key.shape[1]), query.dtype))
     return Plan.many(tuple(specs), cast={"g": query.dtype})
 
@@ -68,20 +59,16 @@ def attend_grad(
     value: Tensor,
     bias: Tensor | None,
     mask: Tensor | None,
-    y: Tensor,
-    peak: Tensor,
-    total: Tensor,
-    scale,
-    is_causal,
-    cap,
+    ys: Tensors,
+    how,
     by_bias,
 ):
     """The gradients of `attend` by query, key and value, and by a bias as large as the logits if asked, for its
-    first result; y, peak and total are its results."""
-    parts = _parts(query, key, value, bias, mask, scale, is_causal, cap)
-    g, y = (np.ascontiguousarray(t, parts[0].dtype) for t in (g, y))
+    first result, from its results ys. `how` is (scale, is_causal, cap)."""
+    parts, (y, peak, total) = _parts(query, key, value, bias, mask, *how), ys
+    g, y = (np.ascontiguousarray(t, query.dtype) for t in (g, y))
     found = _native.kernels.attention_grad(g, *parts, y, peak, total, by_bias, _threads(query, key))
-    return tuple(d.astype(query.dtype, copy=False) for d in found if d is not None)
+    return tuple(d for d in found if d is not None)
 
 
 @vjp(attend)
@@ -89,16 +76,16 @@ def _(gs, ys, query, key, value, bias, mask, scale, is_causal, cap):
     # The statistics have no gradient of their own: a second derivative makes them again.
     g = ops.broadcast_to(gs[0], ys[0].shape)
     by_bias = bias is not None and tracked((bias,))
-    found = attend_grad(g, query, key, value, bias, mask, *ys, scale, is_causal, cap, by_bias)
+    found = attend_grad(g, query, key, value, bias, mask, ys, (scale, is_causal, cap), by_bias)
     return (*found, *(() if by_bias else (None,)), None)
 
 
 @recorded_as(attend_grad)
-def _(g, query, key, value, bias, mask, y, peak, total, scale, is_causal, cap, by_bias):
+def _(g, query, key, value, bias, mask, ys, how, by_bias):
     logits = (query.shape[0], query.shape[2], query.shape[1], key.shape[1])
 
     def attended(query, key, value, *bias):
-        return _body(query, key, value, *bias or (given,), mask, scale, is_causal, cap)
+        return _body(query, key, value, *bias or (given,), mask, *how)
 
     given = bias
     wide = (ops.broadcast_to(bias, logits),) if by_bias else ()
@@ -112,7 +99,7 @@ def _body(query, key, value, bias, mask, scale, is_causal, cap):
 def dot_product_attention(query, key, value, bias, mask, scale, is_causal, flash_attention, attn_logits_soft_cap):
     if _has_kernel(query, key, value, flash_attention):
         parts = _parts(query, key, value, bias, mask, scale, is_causal, attn_logits_soft_cap)
-        return _native.kernels.attention(*parts, _threads(query, key))[0].astype(query.dtype, copy=False)
+        return _native.kernels.attention(*parts, _threads(query, key))[0]
     tensors = (None if t is None else t.view(_Tensor) for t in (query, key, value, bias, mask))
     return ops.dot_product_attention.op.body(*tensors, scale, is_causal, flash_attention, attn_logits_soft_cap)
 

@@ -28,6 +28,16 @@ def curve(name: str, x: np.ndarray, definition: Callable, a: float = 0.0, b: flo
     return definition(x)
 
 
+def curved(name: str, definition: Callable) -> Callable:
+    """The function of x alone that `curve` of that name is."""
+
+    def run(x: np.ndarray) -> np.ndarray:
+        return curve(name, x, definition)
+
+    run.__module__ = definition.__module__
+    return run
+
+
 # -- gradients --------------------------------------------------------------------------
 
 _ROOT = math.sqrt(8 / math.pi)

@@ -10,38 +10,27 @@ import numpy as np
 
 from kcore import dtypes, ops
 from kcore.backends.reference import half, tape
-from kcore.backends.reference.curve import curve, curve_grad
-from kcore.backends.reference.quiet import quiet
+from kcore.backends.reference.curve import curve_grad, curved
+from kcore.backends.reference.quiet import quiet, silent
 from kcore.backends.reference.tape import vjp, vjps
-
-
-def _silent(ufunc: Callable) -> Callable:
-    """The function without NumPy's warnings: inf and nan are results here, not accidents."""
-
-    def function(*args: Any) -> Any:
-        with quiet():
-            return ufunc(*args)
-
-    return function
-
 
 # -- arithmetic -------------------------------------------------------------------------
 
 add, subtract, multiply = np.add, np.subtract, np.multiply
-divide = _silent(np.true_divide)
+divide = silent(np.true_divide)
 negative, positive, absolute = np.negative, np.positive, np.absolute
 square, sign = np.square, np.sign
 maximum, minimum = np.maximum, np.minimum
 arctan2 = np.arctan2
-reciprocal = _silent(lambda x: 1 / x)
+reciprocal = silent(lambda x: 1 / x)
 
 
 def _division(ufunc: Callable) -> Callable:
     """A division without NumPy's warnings, in which an integer by 0 gives 0."""
 
+    @silent
     def function(x1: Any, x2: Any) -> Any:
-        with quiet():
-            y = ufunc(x1, x2)
+        y = ufunc(x1, x2)
         return y if x1.dtype.kind not in "iu" else np.where(x2 == 0, np.zeros((), y.dtype), y)
 
     return function
@@ -125,16 +114,10 @@ def _(g, y, x1, x2):
 # -- exponentials, logarithms, roots ----------------------------------------------------
 
 
-def _curve(name: str, ufunc: Callable) -> Callable:
-    """A function with a kernel of that name, defined by NumPy's."""
-    definition = _silent(ufunc)
-    return lambda x: curve(name, x, definition)
-
-
-exp, exp2, expm1 = _curve("exp", np.exp), _silent(np.exp2), _curve("expm1", np.expm1)
-log, log1p, log2, log10 = _curve("log", np.log), _silent(np.log1p), _silent(np.log2), _silent(np.log10)
-sqrt = _silent(np.sqrt)
-rsqrt = _silent(lambda x: 1 / np.sqrt(x))
+exp, exp2, expm1 = curved("exp", silent(np.exp)), silent(np.exp2), curved("expm1", silent(np.expm1))
+log, log1p, log2, log10 = curved("log", silent(np.log)), silent(np.log1p), silent(np.log2), silent(np.log10)
+sqrt = silent(np.sqrt)
+rsqrt = silent(lambda x: 1 / np.sqrt(x))
 cbrt = np.cbrt
 
 
@@ -154,10 +137,10 @@ vjps(
 
 # -- trigonometry -----------------------------------------------------------------------
 
-sin, cos, tan = _silent(np.sin), _silent(np.cos), _silent(np.tan)
-arcsin, arccos, arctan = _silent(np.arcsin), _silent(np.arccos), _silent(np.arctan)
-sinh, cosh, tanh = _silent(np.sinh), _silent(np.cosh), _curve("tanh", np.tanh)
-arcsinh, arccosh, arctanh = _silent(np.arcsinh), _silent(np.arccosh), _silent(np.arctanh)
+sin, cos, tan = silent(np.sin), silent(np.cos), silent(np.tan)
+arcsin, arccos, arctan = silent(np.arcsin), silent(np.arccos), silent(np.arctan)
+sinh, cosh, tanh = silent(np.sinh), silent(np.cosh), curved("tanh", silent(np.tanh))
+arcsinh, arccosh, arctanh = silent(np.arcsinh), silent(np.arccosh), silent(np.arctanh)
 
 
 vjps(

@@ -8,11 +8,10 @@ import numpy as np
 
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
-from kcore.backends.reference import activate, convolution, half, reduce
+from kcore.backends.reference import activate, convolution, elementwise, half, reduce
 from kcore.backends.reference.conv import conv_input_grad, conv_kernel_grad
 from kcore.backends.reference.convolution import How
 from kcore.backends.reference.curve import FEW, curve_grad
-from kcore.backends.reference.elementwise import tanh
 from kcore.backends.reference.ending import ENDS, Ending
 from kcore.backends.reference.layouts import from_last, to_last
 from kcore.backends.reference.linalg import adjoint_times, matmul, times_adjoint
@@ -55,7 +54,7 @@ _FUNCTIONS = {
     "linear": lambda y: y,
     "relu": lambda y: np.maximum(y, 0, out=y),
     "sigmoid": activate.sigmoid,
-    "tanh": tanh,
+    "tanh": elementwise.tanh,
     "silu": activate.silu,
     "gelu": lambda y: activate.gelu(y, False),
     "gelu_tanh": lambda y: activate.gelu(y, True),

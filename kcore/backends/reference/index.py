@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import builtins
 import math
 
 import numpy as np
 
 from kcore import _native, dtypes, ops
 from kcore._native.threads import threads_for
-from kcore.backends.host import to_array
+from kcore.backends.host import block, to_array
 from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.tape import vjp
 from kcore.ops.index import flat_indices, inside_rows, product_gradients
@@ -169,17 +168,8 @@ def one_hot(x, num_classes, axis, dtype, sparse):
 # -- blocks -----------------------------------------------------------------------------
 
 
-def _block(sizes, starts, shape):
-    found = []
-    for size, start, length in zip(sizes, starts, shape, strict=True):
-        start = int(start)
-        start = min(max(start + size if start < 0 else start, 0), size - length)
-        found.append(builtins.slice(start, start + length))
-    return tuple(found)
-
-
 def slice(inputs, start_indices, shape):
-    return inputs[_block(inputs.shape, start_indices, shape)]
+    return inputs[block(inputs.shape, start_indices, shape)]
 
 
 @vjp(ops.slice)
@@ -189,7 +179,7 @@ def _(g, y, inputs, start_indices, shape):
 
 def slice_update(inputs, start_indices, updates):
     y = inputs.copy()
-    y[_block(inputs.shape, start_indices, updates.shape)] = updates
+    y[block(inputs.shape, start_indices, updates.shape)] = updates
     return y
 
 

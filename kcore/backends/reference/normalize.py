@@ -12,8 +12,9 @@ from kcore.backends.reference import half
 from kcore.backends.reference.ending import Ending, end, factor_of
 from kcore.backends.reference.layouts import contiguous, from_last, to_last
 from kcore.backends.reference.tape import recorded_as, vjp
-from kcore.ops.mechanism import Plan, Tensor, private_op
-from kcore.ops.normalize import _along, _narrow, _wide
+from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
+from kcore.ops.normalize import _along, _scaled, _wide
+from kcore.ops.numerics import narrow
 from kcore.ops.rules import fold
 from kcore.ops.symbolic import Spec
 
@@ -177,7 +178,7 @@ def _recorded(x, gamma, beta, axis, epsilon, centre):
         y, _, _ = normalize_rows(x, gamma, beta, axis, _default(epsilon), centre)
     else:
         y = _scaled(standardize(x, axis, _default(epsilon), centre)[0], gamma, beta, axis)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 def layer_normalization(x, gamma, beta, axis, epsilon):
@@ -249,40 +250,33 @@ def normalize_columns(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axis
     return _uncolumned(y, axis, x.shape), *(s.reshape(-1) for s in statistics)
 
 
-def _column_grads(g: Spec, g_mean, g_variance, x: Spec, gamma, mean, variance, axis, *rest) -> Plan:
-    part = Spec((x.shape[axis],), x.dtype)
+def _column_grads(gs, x: Spec, gamma, statistics, how) -> Plan:
+    part = Spec((x.shape[how[0]],), x.dtype)
     return Plan.many((Spec(x.shape, x.dtype), part, part), cast=x.dtype)
 
 
 @private_op(rule=_column_grads)
-def normalize_columns_grad(
-    g: Tensor,
-    g_mean: Tensor,
-    g_variance: Tensor,
-    x: Tensor,
-    gamma: Tensor | None,
-    mean: Tensor,
-    variance: Tensor,
-    axis,
-    samples,
-    groups,
-    epsilon,
-):
-    """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results."""
+def normalize_columns_grad(gs: Tensors, x: Tensor, gamma: Tensor | None, statistics: Tensors, how):
+    """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results.
+
+    `statistics` are the last two of them, `how` is (axis, samples, groups, epsilon).
+    """
+    (g, g_mean, g_variance), (axis, samples, groups, epsilon) = gs, how
     columns = _columns(g, axis, samples), _columns(x, axis, samples)
-    parts = _flat(gamma), mean, variance, _flat(g_mean), _flat(g_variance)
+    parts = _flat(gamma), *statistics, _flat(g_mean), _flat(g_variance)
     dx, *rest = _native.kernels.normalize_columns_grad(*columns, *parts, groups, epsilon, threads_for(x.size))
     return _uncolumned(dx, axis, x.shape), *rest
 
 
 @vjp(normalize_columns)
 def _(gs, ys, x, gamma, beta, axis, samples, groups, epsilon):
-    dx, dgamma, dbeta = normalize_columns_grad(*gs, x, gamma, *ys[1:], axis, samples, groups, epsilon)
+    dx, dgamma, dbeta = normalize_columns_grad(gs, x, gamma, ys[1:], (axis, samples, groups, epsilon))
     return dx, _shaped(dgamma, gamma), _shaped(dbeta, beta)
 
 
 @recorded_as(normalize_columns_grad)
-def _(g, g_mean, g_variance, x, gamma, mean, variance, axis, samples, groups, epsilon):
+def _(gs, x, gamma, statistics, how):
+    (g, g_mean, g_variance), (axis, samples, groups, epsilon) = gs, how
     g, x = ops.moveaxis(g, axis, -1), ops.moveaxis(x, axis, -1)
     whole, shape = x.shape, (samples, -1, groups, x.shape[-1] // groups)
     g, x = ops.reshape(g, shape), ops.reshape(x, shape)
@@ -322,7 +316,7 @@ def _(x, offset, scale, axis, epsilon):
     dtype = dtypes.name_of(x.dtype)
     if any(half.is_half(t.dtype) for t in (x, offset, scale) if t is not None):
         made = ops.normalize_batch(*_wide(x, offset, scale), axis, epsilon)
-        return tuple(_narrow(y, dtype) for y in made)
+        return tuple(narrow(y, dtype) for y in made)
     if len(axis) == 1 and _has_kernel(x, offset, scale):
         return normalize_columns(x, scale, offset, axis[0], 1, x.shape[axis[0]], epsilon)
     return ops.normalize_batch.op.body(x, offset, scale, axis, epsilon)
@@ -354,16 +348,9 @@ def _(x, gamma, beta, groups, axis, epsilon):
         y = normalize_columns(x, gamma, beta, axis, x.shape[0], groups, epsilon)[0]
     else:
         y = ops.group_normalization.op.body(x, gamma, beta, groups, axis, epsilon)
-    return _narrow(y, dtype)
+    return narrow(y, dtype)
 
 
 def _dtype(*arrays):
     met = dtypes.promote(*(dtypes.name_of(a.dtype) for a in arrays if a is not None))
     return dtypes.accumulator(dtypes.float_of(met))
-
-
-def _scaled(y, gamma, beta, axis):
-    """y * gamma + beta, with one of each along `axis`."""
-    if gamma is not None:
-        y = y * _along(gamma, y, axis)
-    return y if beta is None else y + _along(beta, y, axis)

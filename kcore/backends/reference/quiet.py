@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
@@ -15,6 +16,18 @@ _as_it_is = contextlib.nullcontext()
 def quiet() -> Any:
     """A context without the warnings: `np.errstate`, and next to nothing where that is so already."""
     return _as_it_is if _quiet.get() else np.errstate(all="ignore")
+
+
+def silent(function: Callable) -> Callable:
+    """The function without the warnings."""
+
+    def run(*args: Any) -> Any:
+        with quiet():
+            return function(*args)
+
+    # Whose it is tells whether a module defines it or imports it. Ufuncs of older NumPys don't say.
+    run.__module__ = getattr(function, "__module__", None) or "numpy"
+    return run
 
 
 class quiet_throughout:

@@ -16,8 +16,8 @@ from kcore.backends.reference.quiet import quiet
 from kcore.backends.reference.reduce import _column_sums
 from kcore.backends.reference.tape import recorded_as, tracked, vjp
 from kcore.ops.mechanism import Plan, Tensor, Tensors, private_op
-from kcore.ops.normalize import _narrow, _wide
-from kcore.ops.numerics import present
+from kcore.ops.normalize import _wide
+from kcore.ops.numerics import narrow, present
 from kcore.ops.symbolic import Spec
 
 # -- definitions ------------------------------------------------------------------------
@@ -155,58 +155,44 @@ def _shared_grads(dgates, dstate, x, hs, h, kernel, reverse, of_x):
 
 # -- both, with what their gradients need -----------------------------------------------
 
+# `weights` are kernel, recurrent_kernel and, if there is one, the bias; `how` is (reverse, sequence, reset_after).
 
-def _kept(x: Spec, states, kernel: Spec, *rest) -> Plan:
-    (batch, steps, _), units = x.shape, states[0].shape[1]
-    shapes = (batch, steps, units), *(s.shape for s in states), (steps, batch, kernel.shape[1]), (steps, batch, units)
+
+def _kept(x: Spec, states, weights, *rest) -> Plan:
+    (batch, steps, _), units, wide = x.shape, states[0].shape[1], weights[0].shape[1]
+    shapes = (batch, steps, units), *(s.shape for s in states), (steps, batch, wide), (steps, batch, units)
     return Plan.many(tuple(Spec(shape, x.dtype) for shape in shapes))
 
 
 @private_op(rule=_kept)
-def kept_sequence(
-    x: Tensor,
-    states: Tensors,
-    kernel: Tensor,
-    recurrent_kernel: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    reverse,
-    sequence,
-    reset_after,
-):
+def kept_sequence(x: Tensor, states: Tensors, weights: Tensors, mask: Tensor | None, how):
     """`ops.lstm` of two states, or `ops.gru` of one, by kernels; and, time-major, the gates of all steps and what else
     the gradients need."""
+    (reverse, _, reset_after), (kernel, recurrent_kernel, bias) = how, _with_bias(weights)
     run = _run_gru if len(states) == 1 else _run_lstm
     hs, last, *kept = run(x, states, kernel, recurrent_kernel, bias, mask, reverse, True, reset_after)
     return (np.swapaxes(hs, 0, 1), *last, *kept)
 
 
-def _grads(gs, hs, gates, extra, x: Spec, states, kernel: Spec, recurrent_kernel: Spec, bias, mask, *how) -> Plan:
-    parts = (x, *states, kernel, recurrent_kernel, bias)[0 if how[-1] else 1 :]
-    return Plan.many(tuple(Spec(p.shape, p.dtype) for p in parts if p is not None))
+def _with_bias(weights):
+    return (*weights, None) if len(weights) == 2 else weights
+
+
+def _grads(gs, kept, x: Spec, states, weights, mask, how, of_x) -> Plan:
+    parts = (*([x] if of_x else []), *states, *weights)
+    return Plan.many(tuple(Spec(p.shape, p.dtype) for p in parts))
 
 
 @private_op(rule=_grads)
 def kept_sequence_grad(
-    gs: Tensors,
-    hs: Tensor,
-    gates: Tensor,
-    extra: Tensor,
-    x: Tensor,
-    states: Tensors,
-    kernel: Tensor,
-    recurrent_kernel: Tensor,
-    bias: Tensor | None,
-    mask: Tensor | None,
-    reverse,
-    sequence,
-    reset_after,
-    of_x,
+    gs: Tensors, kept: Tensors, x: Tensor, states: Tensors, weights: Tensors, mask: Tensor | None, how, of_x
 ):
     """The gradients of `kept_sequence` by its tensors, from those of its results but the last two.
 
-    The first of them counts only with `sequence`. By x only if `of_x`, by the bias only if there is one.
+    The first of them counts only with `sequence`. `kept` are the first result and the last two. By x only if `of_x`.
     """
+    reverse, sequence, reset_after = how
+    (hs, gates, extra), (kernel, recurrent_kernel, bias) = kept, _with_bias(weights)
     hs, mask, (recurrent_kernel, *states) = _time_major(hs), _time_major(mask), _plain(recurrent_kernel, *states)
     h, last = states[0], _plain(*gs[1:])
     g = _time_major(np.broadcast_to(gs[0], (*x.shape[:2], h.shape[1]))) if sequence else None
@@ -228,25 +214,24 @@ def kept_sequence_grad(
 
 
 @vjp(kept_sequence)
-def _(gs, ys, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after):
+def _(gs, ys, x, states, weights, mask, how):
     of_x, count = tracked((x,)), len(states)
-    given = x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x
-    found = kept_sequence_grad(gs[: count + 1], ys[0], *ys[count + 1 :], *given)
+    kept = ys[0], *ys[count + 1 :]
+    found = kept_sequence_grad(gs[: count + 1], kept, x, states, weights, mask, how, of_x)
     dx, *rest = found if of_x else (None, *found)
-    dstates, (dkernel, drecurrent, *dbias) = list(rest[:count]), rest[count:]
-    return dx, dstates, dkernel, drecurrent, (dbias[0] if dbias else None), None
+    return dx, rest[:count], rest[count:], None
 
 
 @recorded_as(kept_sequence_grad)
-def _(gs, hs, gates, extra, x, states, kernel, recurrent_kernel, bias, mask, reverse, sequence, reset_after, of_x):
+def _(gs, kept, x, states, weights, mask, how, of_x):
     # A second derivative's way: the gradients through the portable body.
+    reverse, sequence, reset_after = how
     call, rest = (ops.gru, (reset_after,)) if len(states) == 1 else (ops.lstm, ())
-    biases = () if bias is None else (bias,)
 
-    def run(*given):
-        return call.op.body(*given, *(() if biases else (None,)), mask, reverse, sequence, *rest)
+    def run(x, *given):
+        return call.op.body(x, *given[: len(states)], *_with_bias(given[len(states) :]), mask, reverse, sequence, *rest)
 
-    found = gradients.vjp(run, x, *states, kernel, recurrent_kernel, *biases)[1](tuple(gs if sequence else gs[1:]))
+    found = gradients.vjp(run, x, *states, *weights)[1](tuple(gs if sequence else gs[1:]))
     return found if of_x else found[1:]
 
 
@@ -268,10 +253,10 @@ def _recorded(call, x, states, kernel, recurrent_kernel, bias, mask, reverse, se
         rest = () if reset_after is None else (reset_after,)
         return call.op.body(x, *states, kernel, recurrent_kernel, bias, mask, reverse, sequence, *rest)
     # What is kept for the gradients is in float32 or more.
-    wide, *weights = _wide(present(x, mask), kernel, recurrent_kernel, bias)
-    made = kept_sequence(wide, _wide(*states), *weights, mask, reverse, sequence, bool(reset_after))
+    wide, *weights = (t for t in _wide(present(x, mask), kernel, recurrent_kernel, bias) if t is not None)
+    made = kept_sequence(wide, _wide(*states), weights, mask, (reverse, sequence, bool(reset_after)))
     made = made[: len(states) + 1] if sequence else made[1 : len(states) + 1]
-    return tuple(_narrow(y, dtypes.name_of(x.dtype)) for y in made)
+    return tuple(narrow(y, dtypes.name_of(x.dtype)) for y in made)
 
 
 def lstm(x, h, c, *rest):

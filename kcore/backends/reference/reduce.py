@@ -15,7 +15,7 @@ import numpy as np
 from kcore import _native, ops
 from kcore._native.threads import threads_for
 from kcore.backends.reference.quiet import quiet
-from kcore.backends.reference.tape import recorded_as, vjp
+from kcore.backends.reference.tape import recorded_as, vjp, vjps
 from kcore.backends.reference.tensor import Tensor as _Tensor
 from kcore.ops import rules as _rules
 from kcore.ops.mechanism import Plan, Tensor, private_op
@@ -186,22 +186,19 @@ def _(x, ord, axis, keepdims):
 # -- order ------------------------------------------------------------------------------
 
 
-def max(x, axis, keepdims, initial):
-    if _has_kernel(x, axis):
-        y = _folded(x, axis, keepdims, _native.kernels.peaks)
-        return y if initial is None else np.maximum(y, y.dtype.type(initial))
-    if initial is None:
-        return np.max(x, axis, keepdims=keepdims)
-    return np.max(x, axis, keepdims=keepdims, initial=np.asarray(initial, x.dtype))
+def _peak(fold, meet, least):
+    def folded(x, axis, keepdims, initial):
+        if _has_kernel(x, axis):
+            y = _folded(x, axis, keepdims, functools.partial(_native.kernels.peaks, least=least))
+            return y if initial is None else meet(y, y.dtype.type(initial))
+        if initial is None:
+            return fold(x, axis, keepdims=keepdims)
+        return fold(x, axis, keepdims=keepdims, initial=np.asarray(initial, x.dtype))
+
+    return folded
 
 
-def min(x, axis, keepdims, initial):
-    if _has_kernel(x, axis):
-        y = _folded(x, axis, keepdims, functools.partial(_native.kernels.peaks, least=True))
-        return y if initial is None else np.minimum(y, y.dtype.type(initial))
-    if initial is None:
-        return np.min(x, axis, keepdims=keepdims)
-    return np.min(x, axis, keepdims=keepdims, initial=np.asarray(initial, x.dtype))
+max, min = _peak(np.max, np.maximum, False), _peak(np.min, np.minimum, True)
 
 
 def _peak_gradient(g, y, x, axis, keepdims, initial):
@@ -213,37 +210,22 @@ def _peak_gradient(g, y, x, axis, keepdims, initial):
     return g * ties / ops.where(count == 0, 1.0, count)
 
 
-@vjp(ops.max)
-def _(g, y, x, axis, keepdims, initial):
-    return _peak_gradient(g, y, x, axis, keepdims, initial)
+vjps(max=_peak_gradient, min=_peak_gradient)
 
 
-@vjp(ops.min)
-def _(g, y, x, axis, keepdims, initial):
-    return _peak_gradient(g, y, x, axis, keepdims, initial)
+def _place(find, least):
+    def place(x, axis, keepdims):
+        if _has_kernel(x, (axis,)) and axis is not None:
+            sizes = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
+            if (sizes[2] > 1 or sizes[1] <= 64) and sizes[1] < 2**31:  # else NumPy's way is as fast
+                y = _native.kernels.peak_places(x, *sizes, least, threads_for(x.size))
+                return y.reshape(_rules.fold(x.shape, (axis,), keepdims))
+        return find(x, axis, keepdims=keepdims).astype("int32")
+
+    return place
 
 
-def _places(x, axis, keepdims, least):
-    """The places of peaks, by a kernel; None where NumPy's way is as fast."""
-    if not _has_kernel(x, (axis,)) or axis is None:
-        return None
-    sizes = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
-    if (sizes[2] == 1 and sizes[1] > 64) or sizes[1] >= 2**31:
-        return None
-    y = _native.kernels.peak_places(x, *sizes, least, threads_for(x.size))
-    return y.reshape(_rules.fold(x.shape, (axis,), keepdims))
-
-
-def argmax(x, axis, keepdims):
-    if (y := _places(x, axis, keepdims, False)) is not None:
-        return y
-    return np.argmax(x, axis, keepdims=keepdims).astype("int32")
-
-
-def argmin(x, axis, keepdims):
-    if (y := _places(x, axis, keepdims, True)) is not None:
-        return y
-    return np.argmin(x, axis, keepdims=keepdims).astype("int32")
+argmax, argmin = _place(np.argmax, False), _place(np.argmin, True)
 
 
 # -- log of a sum of exponentials -------------------------------------------------------
@@ -279,42 +261,35 @@ def _(x, axis, keepdims):
 # -- logic ------------------------------------------------------------------------------
 
 
-def any(x, axis, keepdims):
-    return np.any(x, axis, keepdims=keepdims)
+def _truth(fold):
+    return lambda x, axis, keepdims: fold(x, axis, keepdims=keepdims)
 
 
-def all(x, axis, keepdims):
-    return np.all(x, axis, keepdims=keepdims)
-
+any, all = _truth(np.any), _truth(np.all)
 
 # -- running ----------------------------------------------------------------------------
 
 
-def _running(x, axis, products):
-    shape = x.shape if axis is not None else (x.size,)
-    at = axis or 0
-    sizes = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
-    return _native.kernels.running(x, *sizes, products, threads_for(x.size)).reshape(shape)
+def _running(fold, products):
+    def running(x, axis, dtype):
+        if not _has_kernel(x, (axis,)):
+            with quiet():
+                return fold(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
+        shape = x.shape if axis is not None else (x.size,)
+        at = axis or 0
+        sizes = math.prod(shape[:at]), shape[at], math.prod(shape[at + 1 :])
+        return _native.kernels.running(x, *sizes, products, threads_for(x.size)).reshape(shape)
+
+    return running
 
 
-def cumsum(x, axis, dtype):
-    if _has_kernel(x, (axis,)):
-        return _running(x, axis, False)
-    with quiet():
-        return np.cumsum(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
+cumsum, cumprod = _running(np.cumsum, False), _running(np.cumprod, True)
 
 
 @vjp(ops.cumsum)
 def _(g, y, x, axis, dtype):
     axis, g = (0, g) if axis is None else (axis, g)
     return ops.reshape(ops.flip(ops.cumsum(ops.flip(g, axis), axis), axis), x.shape)
-
-
-def cumprod(x, axis, dtype):
-    if _has_kernel(x, (axis,)):
-        return _running(x, axis, True)
-    with quiet():
-        return np.cumprod(x, axis, dtype=_WIDE.get(x.dtype, x.dtype)).astype(x.dtype)
 
 
 @vjp(ops.cumprod)

@@ -8,11 +8,10 @@ from collections.abc import Callable
 import numpy as np
 
 from kcore import ops
-from kcore.backends.reference.curve import curve, curve_grad
+from kcore.backends.reference.curve import curve_grad, curved
+from kcore.backends.reference.quiet import silent
 from kcore.backends.reference.tape import vjp, vjps
 from kcore.ops.mechanism import Plan, Tensor, private_op
-
-_quiet = np.errstate(all="ignore")
 
 # -- probability ------------------------------------------------------------------------
 
@@ -20,7 +19,7 @@ _quiet = np.errstate(all="ignore")
 def _special(name: str) -> Callable:
     """A function of scipy.special, which takes half a second to import and so waits for its first use."""
 
-    @_quiet
+    @silent
     def function(x):
         import scipy.special
 
@@ -29,14 +28,9 @@ def _special(name: str) -> Callable:
     return function
 
 
-_erf_definition = _special("erf")
+erf = curved("erf", _special("erf"))
 erfc, erfinv, i0 = _special("erfc"), _special("erfinv"), _special("i0")
 _i1 = _special("i1")
-
-
-def erf(x):
-    return curve("erf", x, _erf_definition)
-
 
 vjps(
     erf=lambda g, y, x: curve_grad(g, x, "erf"),
@@ -62,7 +56,7 @@ def _(g, y, x):
     return g * (ops.i0(x) - ops.where(zero, 0.5, y / ops.where(zero, 1.0, x)))
 
 
-logaddexp = _quiet(np.logaddexp)
+logaddexp = silent(np.logaddexp)
 
 
 @vjp(ops.logaddexp)
@@ -79,7 +73,7 @@ gcd = np.gcd
 
 # -- floats as they are stored ----------------------------------------------------------
 
-ldexp, nextafter = _quiet(np.ldexp), _quiet(np.nextafter)
+ldexp, nextafter = silent(np.ldexp), silent(np.nextafter)
 
 
 @vjp(ops.ldexp)

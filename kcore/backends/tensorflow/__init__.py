@@ -12,7 +12,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up notices are n
 import tensorflow as tf
 
 from kcore import dtypes, tree
-from kcore.backends.contract import Backend, collect, families
+from kcore.backends.contract import WIDER, Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse
 from kcore.backends.host import to_array
 
@@ -28,19 +28,7 @@ class TensorFlowBackend(Backend):
     _lacking = set()
     tensor_types = (tf.Tensor,)
     module_base = tf.Module
-    wider = {
-        "uint16": "int32",
-        "uint32": "int64",
-        "uint64": None,
-        "bool": "int32",
-        "int8": "int32",
-        "uint8": "int32",
-        "int16": "int32",
-        "float16": "float32",
-        "bfloat16": "float32",
-        "float8_e4m3fn": "float32",
-        "float8_e5m2": "float32",
-    }
+    wider = WIDER
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
         if isinstance(x, tf.Variable):

@@ -13,13 +13,9 @@ def silu(x):
     return tf.nn.silu(x)
 
 
-def softmax(x, axis):
-    if len(axis) == 1:
-        return tf.nn.softmax(x, axis[0])
-    return ops.softmax.op.body(x, axis)  # TensorFlow takes one axis
+def _along(spread, body):
+    return lambda x, axis: spread(x, axis[0]) if len(axis) == 1 else body(x, axis)  # TensorFlow takes one axis
 
 
-def log_softmax(x, axis):
-    if len(axis) == 1:
-        return tf.nn.log_softmax(x, axis[0])
-    return ops.log_softmax.op.body(x, axis)
+softmax = _along(tf.nn.softmax, ops.softmax.op.body)
+log_softmax = _along(tf.nn.log_softmax, ops.log_softmax.op.body)

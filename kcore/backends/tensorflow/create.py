@@ -9,20 +9,13 @@ from kcore.backends.host import float_range
 from kcore.backends.tensorflow import DTYPES as _DTYPES
 
 
-def zeros(shape, dtype):
-    return tf.zeros(shape, _DTYPES[dtype])
+def _typed(make):
+    """The function, whose last argument is a dtype, with the dtype by its name."""
+    return lambda *given: make(*given[:-1], dtype=_DTYPES[given[-1]])
 
 
-def ones(shape, dtype):
-    return tf.ones(shape, _DTYPES[dtype])
-
-
-def zeros_like(x, dtype):
-    return tf.zeros_like(x, _DTYPES[dtype])
-
-
-def ones_like(x, dtype):
-    return tf.ones_like(x, _DTYPES[dtype])
+zeros, ones = _typed(tf.zeros), _typed(tf.ones)
+zeros_like, ones_like = _typed(tf.zeros_like), _typed(tf.ones_like)
 
 
 def arange(start, stop, step, dtype):

@@ -83,33 +83,24 @@ def pinv(x, rcond):
     return run(x)
 
 
-def _broadcast(a, b):
-    """(a, b as matrices, whether b held vectors), of one batch shape."""
-    vectors = b.shape.rank < a.shape.rank
-    b = b[..., None] if vectors else b
-    if a.shape[:-2] != b.shape[:-2] or not a.shape.is_fully_defined():
-        batch = tf.broadcast_dynamic_shape(tf.shape(a)[:-2], tf.shape(b)[:-2])
-        a = tf.broadcast_to(a, tf.concat([batch, tf.shape(a)[-2:]], 0))
-        b = tf.broadcast_to(b, tf.concat([batch, tf.shape(b)[-2:]], 0))
-    return a, b, vectors
+def _on_matrices(solved):
+    """The function of a and b, with vectors b as matrices, and both of one batch shape."""
+
+    def run(a, b, *rest):
+        vectors = b.shape.rank < a.shape.rank
+        b = b[..., None] if vectors else b
+        if a.shape[:-2] != b.shape[:-2] or not a.shape.is_fully_defined():
+            batch = tf.broadcast_dynamic_shape(tf.shape(a)[:-2], tf.shape(b)[:-2])
+            a = tf.broadcast_to(a, tf.concat([batch, tf.shape(a)[-2:]], 0))
+            b = tf.broadcast_to(b, tf.concat([batch, tf.shape(b)[-2:]], 0))
+        y = solved(a, b, *rest)
+        return y[..., 0] if vectors else y
+
+    return run
 
 
-def _solve(a, b):
-    a, b, vectors = _broadcast(a, b)
-    y = tf.linalg.solve(a, b)
-    return y[..., 0] if vectors else y
-
-
-solve = _checked("solve", "singular", _solve)
-
-
-def _solve_triangular(a, b, lower):
-    a, b, vectors = _broadcast(a, b)
-    y = tf.linalg.triangular_solve(a, b, lower=lower)
-    return y[..., 0] if vectors else y
-
-
-solve_triangular = _checked("solve_triangular", "singular", _solve_triangular)
+solve = _checked("solve", "singular", _on_matrices(tf.linalg.solve))
+solve_triangular = _checked("solve_triangular", "singular", _on_matrices(tf.linalg.triangular_solve))
 
 
 def qr(x, mode):

@@ -32,8 +32,8 @@ def _fitted(g, x):
     return tf.reshape(tf.reduce_sum(g, axes), tf.shape(x))
 
 
-def _shared(x1, x2, y, first):
-    """`y`, the greater or the lesser: half of a tie's gradient for each, where TensorFlow gives x1 all."""
+def _shared(meet, first):
+    """The greater or the lesser: half of a tie's gradient for each, where TensorFlow gives x1 all."""
 
     @tf.custom_gradient
     def run(x1, x2):
@@ -42,17 +42,12 @@ def _shared(x1, x2, y, first):
             g1, g2 = (tf.where(wins, g, tf.zeros_like(g)) for wins in (first(x1, x2), first(x2, x1)))
             return _fitted(tf.where(ties, half, g1), x1), _fitted(tf.where(ties, half, g2), x2)
 
-        return y, gradient
+        return meet(x1, x2), gradient
 
-    return run(x1, x2) if _inexact(x1) else y
-
-
-def maximum(x1, x2):
-    return _shared(x1, x2, tf.maximum(x1, x2), tf.greater)
+    return lambda x1, x2: (run if _inexact(x1) else meet)(x1, x2)
 
 
-def minimum(x1, x2):
-    return _shared(x1, x2, tf.minimum(x1, x2), tf.less)
+maximum, minimum = _shared(tf.maximum, tf.greater), _shared(tf.minimum, tf.less)
 
 
 def exp2(x):
@@ -67,12 +62,11 @@ def cbrt(x):
     return tf.where(usual, z - (z - x / (z * z)) / 3, y)
 
 
-def log2(x):
-    return tf.math.log(x) / tf.constant(math.log(2), x.dtype)
+def _log_to(base):
+    return lambda x: tf.math.log(x) / tf.constant(math.log(base), x.dtype)
 
 
-def log10(x):
-    return tf.math.log(x) / tf.constant(math.log(10), x.dtype)
+log2, log10 = _log_to(2), _log_to(10)
 
 
 def arctan2(x1, x2):
@@ -196,12 +190,6 @@ def right_shift(x, y):
     return tf.bitwise.right_shift(x, tf.minimum(y, tf.constant(x.dtype.size * 8 - 1, y.dtype)))
 
 
-def cast(x, dtype):
-    from kcore.backends.tensorflow import backend
-
-    return backend.convert(x, dtype)
-
-
 def clip(x, x_min, x_max):
     if not _inexact(x):
         return tf.minimum(tf.maximum(x, x_min), x_max)
@@ -216,13 +204,9 @@ def where(condition, x1, x2):
     return tf.where(condition, x1, x2)
 
 
-def conj(x):
-    return tf.math.conj(x) if x.dtype.is_complex else x
+def _of_parts(of_complex, of_real=lambda x: x):
+    return lambda x: (of_complex if x.dtype.is_complex else of_real)(x)
 
 
-def real(x):
-    return tf.math.real(x) if x.dtype.is_complex else x
-
-
-def imag(x):
-    return tf.math.imag(x) if x.dtype.is_complex else tf.zeros_like(x)
+conj, real = _of_parts(tf.math.conj), _of_parts(tf.math.real)
+imag = _of_parts(tf.math.imag, tf.zeros_like)

@@ -13,19 +13,17 @@ def _inexact(x):
     return x.dtype.is_floating or x.dtype.is_complex
 
 
-def _summed_wide(fold, x, axis, keepdims):
+def _summed_wide(fold):
     # TensorFlow adds up 16-bit floats in 16 bits: a sum of thousands loses digits, a mean of large numbers overflows.
-    if x.dtype.is_floating and x.dtype.size == 2:
-        return tf.cast(fold(tf.cast(x, tf.float32), axis, keepdims), x.dtype)
-    return fold(x, axis, keepdims)
+    def folded(x, axis, keepdims):
+        if x.dtype.is_floating and x.dtype.size == 2:
+            return tf.cast(fold(tf.cast(x, tf.float32), axis, keepdims), x.dtype)
+        return fold(x, axis, keepdims)
+
+    return folded
 
 
-def sum(x, axis, keepdims):
-    return _summed_wide(tf.reduce_sum, x, axis, keepdims)
-
-
-def mean(x, axis, keepdims):
-    return _summed_wide(tf.reduce_mean, x, axis, keepdims)
+sum, mean = _summed_wide(tf.reduce_sum), _summed_wide(tf.reduce_mean)
 
 
 def moments(x, axes, keepdims, synchronized):
@@ -52,69 +50,63 @@ def _squared(x):
 # -- order ------------------------------------------------------------------------------
 
 
-def max(x, axis, keepdims, initial):
-    y = tf.reduce_max(x, axis, keepdims)
-    return y if initial is None else _with_initial(tf.maximum, y, initial)
+def _peak(fold, meet):
+    def folded(x, axis, keepdims, initial):
+        y = fold(x, axis, keepdims)
+        if initial is None:
+            return y
+        initial = tf.constant(initial, y.dtype)
+        # TensorFlow gives all of a tie's gradient to one side.
+        return tf.where(y == initial, (y + initial) / 2, meet(y, initial)) if _inexact(y) else meet(y, initial)
+
+    return folded
 
 
-def min(x, axis, keepdims, initial):
-    y = tf.reduce_min(x, axis, keepdims)
-    return y if initial is None else _with_initial(tf.minimum, y, initial)
-
-
-def _with_initial(meet, y, initial):
-    initial = tf.constant(initial, y.dtype)
-    # TensorFlow gives all of a tie's gradient to one side.
-    return tf.where(y == initial, (y + initial) / 2, meet(y, initial)) if _inexact(y) else meet(y, initial)
-
-
-def _first_peak(fold, x, axis, keepdims):
+def _first_peak(fold):
     """The first place of the peak; TensorFlow's argmax passes over nan, and promises no order of ties."""
-    if axis is None:
-        y = _first_peak(fold, tf.reshape(x, (-1,)), 0, False)
-        return tf.reshape(y, (1,) * x.shape.rank) if keepdims else y
-    hit = x == fold(x, axis, keepdims=True)
-    if x.dtype.is_floating:
-        hit = tf.logical_or(hit, tf.math.is_nan(x))
-    size = tf.shape(x)[axis]
-    places = tf.reshape(tf.range(size), [-1 if i == axis else 1 for i in range(x.shape.rank)])
-    return tf.reduce_min(tf.where(hit, places, size), axis, keepdims)
+
+    def place(x, axis, keepdims):
+        if axis is None:
+            y = place(tf.reshape(x, (-1,)), 0, False)
+            return tf.reshape(y, (1,) * x.shape.rank) if keepdims else y
+        hit = x == fold(x, axis, keepdims=True)
+        if x.dtype.is_floating:
+            hit = tf.logical_or(hit, tf.math.is_nan(x))
+        size = tf.shape(x)[axis]
+        places = tf.reshape(tf.range(size), [-1 if i == axis else 1 for i in range(x.shape.rank)])
+        return tf.reduce_min(tf.where(hit, places, size), axis, keepdims)
+
+    return place
 
 
-def argmax(x, axis, keepdims):
-    return _first_peak(tf.reduce_max, x, axis, keepdims)
-
-
-def argmin(x, axis, keepdims):
-    return _first_peak(tf.reduce_min, x, axis, keepdims)
+max, min = _peak(tf.reduce_max, tf.maximum), _peak(tf.reduce_min, tf.minimum)
+argmax, argmin = _first_peak(tf.reduce_max), _first_peak(tf.reduce_min)
 
 
 # -- logic ------------------------------------------------------------------------------
 
 
-def any(x, axis, keepdims):
-    return tf.reduce_any(x, axis, keepdims)
-
-
-def all(x, axis, keepdims):
-    return tf.reduce_all(x, axis, keepdims)
-
+any, all = tf.reduce_any, tf.reduce_all
 
 # -- products and running folds ---------------------------------------------------------
 # TensorFlow's gradients of products divide by the elements, the second of reduce_prod and
 # both of cumprod; those here do not.
 
 
-def prod(x, axis, keepdims, dtype):
+def _multiplied(fold, gradient_of, x, *how):
     @tf.custom_gradient
     def run(x):
         def gradient(g):
             with backends.use(backend):
-                return product_gradient(g, x, axis, keepdims)
+                return gradient_of(g, x, *how)
 
-        return tf.reduce_prod(x, axis, keepdims), gradient
+        return fold(x, *how), gradient
 
-    return run(x) if _inexact(x) else tf.reduce_prod(x, axis, keepdims)
+    return run(x) if _inexact(x) else fold(x, *how)
+
+
+def prod(x, axis, keepdims, dtype):
+    return _multiplied(tf.reduce_prod, product_gradient, x, axis, keepdims)
 
 
 def cumsum(x, axis, dtype):
@@ -123,15 +115,4 @@ def cumsum(x, axis, dtype):
 
 def cumprod(x, axis, dtype):
     x, axis = (tf.reshape(x, (-1,)), 0) if axis is None else (x, axis)
-    if not _inexact(x):
-        return tf.math.cumprod(x, axis)
-
-    @tf.custom_gradient
-    def run(x):
-        def gradient(g):
-            with backends.use(backend):
-                return running_product_gradient(g, x, axis)
-
-        return tf.math.cumprod(x, axis), gradient
-
-    return run(x)
+    return _multiplied(tf.math.cumprod, running_product_gradient, x, axis)

@@ -7,6 +7,7 @@ import math
 import tensorflow as tf
 
 from kcore.backends.tensorflow.elementwise import _fitted
+from kcore.ops.numerics import next_of_16_bits
 
 erfc, erfinv = tf.math.erfc, tf.math.erfinv
 
@@ -66,25 +67,7 @@ def gcd(x1, x2):
     return a if a.dtype.is_unsigned else tf.abs(a)
 
 
-def ldexp(x1, x2):
-    # In thirds: 2.0**x2 at once may overflow where the result does not.
-    third = tf.where(x2 < 0, -(-x2 // 3), x2 // 3)
-    for part in (third, third, x2 - 2 * third):
-        x1 = x1 * tf.pow(tf.constant(2, x1.dtype), tf.cast(part, x1.dtype))
-    return x1
-
-
 def nextafter(x1, x2):
     if x1.dtype.size > 2:
         return tf.math.nextafter(x1, x2)
-    shape = tf.broadcast_dynamic_shape(tf.shape(x1), tf.shape(x2))
-    return _next_of_16_bits(tf.broadcast_to(x1, shape), tf.broadcast_to(x2, shape))
-
-
-def _next_of_16_bits(x1, x2):
-    # As integers, floats of one sign are in the order of their size.
-    bits = tf.bitcast(x1, tf.int16)
-    away = tf.cast((x2 > x1) == (x1 > 0), tf.int16) * 2 - 1
-    tiny = tf.where(x2 > 0, tf.constant(1, tf.int16), tf.constant(-0x7FFF, tf.int16))
-    moved = tf.bitcast(tf.where(x1 == 0, tiny, bits + away), x1.dtype)
-    return tf.where(tf.math.is_nan(x1) | tf.math.is_nan(x2), x1 + x2, tf.where(x1 == x2, x2, moved))
+    return next_of_16_bits(x1, x2)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from kcore import dtypes, tree
-from kcore.backends.contract import Backend, collect, families
+from kcore.backends.contract import WIDER, Backend, collect, families
 from kcore.backends.coo import Coo, is_sparse, met_by_layout
 from kcore.backends.host import to_array
 
@@ -31,19 +31,7 @@ class TorchBackend(Backend):
     tensor_types = (torch.Tensor,)
     module_base = torch.nn.Module
     fused_steps = frozenset({"adam", "sgd"})
-    wider = {
-        "uint16": "int32",
-        "uint32": "int64",
-        "uint64": None,
-        "bool": "int32",
-        "int8": "int32",
-        "uint8": "int32",
-        "int16": "int32",
-        "float16": "float32",
-        "bfloat16": "float32",
-        "float8_e4m3fn": "float32",
-        "float8_e5m2": "float32",
-    }
+    wider = WIDER
 
     def convert(self, x: Any, dtype: str | None = None) -> Any:
         if isinstance(x, torch.Tensor):
@@ -63,9 +51,6 @@ class TorchBackend(Backend):
         if stacked is not None:
             return stacked
         return from_numpy(to_array(x, dtype), dtype)
-
-    def numpy(self, x: Any) -> np.ndarray:
-        return to_array(x)
 
     def coo(self, x: Any) -> Coo:
         known = getattr(x, "_kcore_coo", None)
@@ -104,9 +89,6 @@ class TorchBackend(Backend):
             return run(*args)
 
         return guarded
-
-    def shape(self, x: Any) -> tuple[int, ...]:
-        return tuple(x.shape)
 
     def dtype(self, x: Any) -> str:
         return _NAMES[x.dtype]

@@ -20,13 +20,9 @@ def gelu(x, approximate):
     return F.gelu(x, approximate="tanh" if approximate else "none")
 
 
-def softmax(x, axis):
-    if len(axis) == 1:
-        return torch.softmax(x, axis[0])
-    return ops.softmax.op.body(x, axis)  # torch takes one axis
+def _along(spread, body):
+    return lambda x, axis: spread(x, axis[0]) if len(axis) == 1 else body(x, axis)  # torch takes one axis
 
 
-def log_softmax(x, axis):
-    if len(axis) == 1:
-        return torch.log_softmax(x, axis[0])
-    return ops.log_softmax.op.body(x, axis)
+softmax = _along(torch.softmax, ops.softmax.op.body)
+log_softmax = _along(torch.log_softmax, ops.log_softmax.op.body)

@@ -12,20 +12,13 @@ from kcore.backends.torch import from_numpy
 tril, triu, diagonal = torch.tril, torch.triu, torch.diagonal
 
 
-def zeros(shape, dtype):
-    return torch.zeros(shape, dtype=_DTYPES[dtype])
+def _typed(make):
+    """The function, whose last argument is a dtype, with the dtype by its name."""
+    return lambda *given: make(*given[:-1], dtype=_DTYPES[given[-1]])
 
 
-def ones(shape, dtype):
-    return torch.ones(shape, dtype=_DTYPES[dtype])
-
-
-def zeros_like(x, dtype):
-    return torch.zeros_like(x, dtype=_DTYPES[dtype])
-
-
-def ones_like(x, dtype):
-    return torch.ones_like(x, dtype=_DTYPES[dtype])
+zeros, ones = _typed(torch.zeros), _typed(torch.ones)
+zeros_like, ones_like = _typed(torch.zeros_like), _typed(torch.ones_like)
 
 
 def full(shape, fill_value, dtype):

@@ -92,12 +92,6 @@ def right_shift(x, y):
     return torch.bitwise_right_shift(x, torch.clamp(y, 0, x.element_size() * 8 - 1))
 
 
-def cast(x, dtype):
-    from kcore.backends.torch import backend
-
-    return backend.convert(x, dtype)
-
-
 def clip(x, x_min, x_max):
     return torch.clamp(x, x_min, x_max)
 
@@ -108,13 +102,9 @@ def where(condition, x1, x2):
     return torch.where(condition, x1, x2)
 
 
-def conj(x):
-    return torch.conj(x).resolve_conj() if x.is_complex() else x
+def _of_parts(of_complex, of_real=lambda x: x):
+    return lambda x: (of_complex if x.is_complex() else of_real)(x)
 
 
-def real(x):
-    return torch.real(x) if x.is_complex() else x
-
-
-def imag(x):
-    return torch.imag(x) if x.is_complex() else torch.zeros_like(x)
+conj, real = _of_parts(lambda x: torch.conj(x).resolve_conj()), _of_parts(torch.real)
+imag = _of_parts(torch.imag, torch.zeros_like)

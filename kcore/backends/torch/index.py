@@ -7,6 +7,7 @@ import builtins
 import torch
 
 from kcore import backends, dtypes
+from kcore.backends.host import block
 from kcore.backends.torch import backend
 from kcore.ops.index import product_gradients
 
@@ -71,22 +72,13 @@ def take_along_axis(x, indices, axis, fill):
     return torch.gather(x, axis, i.long()).masked_fill(outside, fill)
 
 
-def _block(sizes, starts, shape):
-    found = []
-    for size, start, length in zip(sizes, starts, shape, strict=True):
-        start = int(start)
-        start = min(max(start + size if start < 0 else start, 0), size - length)
-        found.append(builtins.slice(start, start + length))
-    return tuple(found)
-
-
 def slice(inputs, start_indices, shape):
-    return inputs[_block(inputs.shape, start_indices, shape)]
+    return inputs[block(inputs.shape, start_indices, shape)]
 
 
 def slice_update(inputs, start_indices, updates):
     y = inputs.clone()
-    y[_block(inputs.shape, start_indices, updates.shape)] = updates
+    y[block(inputs.shape, start_indices, updates.shape)] = updates
     return y
 
 

@@ -15,10 +15,6 @@ def prod(x, axis, keepdims, dtype):
     return x
 
 
-def mean(x, axis, keepdims):
-    return torch.mean(x, axis, keepdim=keepdims) if axis else x
-
-
 def var(x, axis, keepdims):
     if not axis:
         return torch.zeros_like(x.real if x.is_complex() else x) * x.abs()  # nan for inf and nan
@@ -43,48 +39,37 @@ def _mean_of_processes(x):
     return distributed.all_reduce(x.contiguous()) / torch.distributed.get_world_size()  # gradients flow through it
 
 
-def _peak(fold, meet, x, axis, keepdims, initial):
-    if not axis:
-        y = x
-    elif 0 in x.shape and initial is not None:  # torch folds no empty axis
-        shape = [1 if i in axis else d for i, d in enumerate(x.shape) if keepdims or i not in axis]
-        return torch.full(shape, initial, dtype=x.dtype, device=x.device)
-    else:
-        y = fold(x, axis, keepdim=keepdims)
-    return y if initial is None else meet(y, torch.tensor(initial, dtype=x.dtype, device=x.device))
+def _peak(fold, meet):
+    def folded(x, axis, keepdims, initial):
+        if not axis:
+            y = x
+        elif 0 in x.shape and initial is not None:  # torch folds no empty axis
+            shape = [1 if i in axis else d for i, d in enumerate(x.shape) if keepdims or i not in axis]
+            return torch.full(shape, initial, dtype=x.dtype, device=x.device)
+        else:
+            y = fold(x, axis, keepdim=keepdims)
+        return y if initial is None else meet(y, torch.tensor(initial, dtype=x.dtype, device=x.device))
+
+    return folded
 
 
-def max(x, axis, keepdims, initial):
-    return _peak(torch.amax, torch.maximum, x, axis, keepdims, initial)
+def _place(find):
+    def found(x, axis, keepdims):
+        x = x.to(torch.uint8) if x.dtype == torch.bool else x  # torch has no argmax of bools
+        return find(x, axis, keepdim=keepdims).to(torch.int32)
+
+    return found
 
 
-def min(x, axis, keepdims, initial):
-    return _peak(torch.amin, torch.minimum, x, axis, keepdims, initial)
+def _folded(fold):
+    return lambda x, axis, keepdims: fold(x, axis, keepdim=keepdims) if axis else x
 
 
-def argmax(x, axis, keepdims):
-    return torch.argmax(_ordered(x), axis, keepdim=keepdims).to(torch.int32)
+def _running(fold):
+    return lambda x, axis, dtype: fold(x.reshape(-1) if axis is None else x, axis or 0, dtype=x.dtype)
 
 
-def argmin(x, axis, keepdims):
-    return torch.argmin(_ordered(x), axis, keepdim=keepdims).to(torch.int32)
-
-
-def _ordered(x):
-    return x.to(torch.uint8) if x.dtype == torch.bool else x  # torch has no argmax of bools
-
-
-def any(x, axis, keepdims):
-    return torch.any(x, axis, keepdim=keepdims) if axis else x
-
-
-def all(x, axis, keepdims):
-    return torch.all(x, axis, keepdim=keepdims) if axis else x
-
-
-def cumsum(x, axis, dtype):
-    return torch.cumsum(x.reshape(-1) if axis is None else x, axis or 0, dtype=x.dtype)
-
-
-def cumprod(x, axis, dtype):
-    return torch.cumprod(x.reshape(-1) if axis is None else x, axis or 0, dtype=x.dtype)
+max, min = _peak(torch.amax, torch.maximum), _peak(torch.amin, torch.minimum)
+argmax, argmin = _place(torch.argmax), _place(torch.argmin)
+mean, any, all = _folded(torch.mean), _folded(torch.any), _folded(torch.all)
+cumsum, cumprod = _running(torch.cumsum), _running(torch.cumprod)

@@ -209,4 +209,4 @@ def is_inexact(x: Any) -> bool:
     if not isinstance(x, np.ndarray):
         return False
     name = dtypes.name_of(x.dtype)
-    return dtypes.is_float(name) or dtypes.is_complex(name)
+    return dtypes.is_inexact(name)
