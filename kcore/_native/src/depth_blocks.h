@@ -8,16 +8,6 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
-// Taps first .. last of `taps` that keep `start + tap * dilation` inside [0, size).
-struct Taps {
-  index first, last;
-  Taps(index start, index dilation, index taps, index size) {
-    first = start >= 0 ? 0 : min_of(taps, ceil_div(-start, dilation));
-    last = start >= size ? first : max_of(first, min_of(taps, ceil_div(size - start, dilation)));
-  }
-  KCORE_INLINE_MEMBER bool has(index tap) const { return tap >= first && tap < last; }
-};
-
 // A depthwise kernel read in steps, so that a reversed one needs no copy.
 template <class T>
 struct DepthKernel {
