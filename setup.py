@@ -113,7 +113,9 @@ class BuildKernels(build_ext):
                 made = [
                     pool.submit(self.compile_one, extension, source, level) for level in LEVELS for source in families
                 ]
-            extension.extra_objects += [job.result() for job in made]
+            objects = [job.result() for job in made]
+            extension.extra_objects += objects
+            extension.depends += objects
 
     def compile_one(self, extension, source, level):
         """A family's object file for a level; made again only where the command or what it reads is another."""
