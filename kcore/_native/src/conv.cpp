@@ -1,6 +1,7 @@
 // Convolutions that mix channels.
 #include "api/conv.h"
 #include "dense.h"
+#include "widened.h"
 #include "winograd.h"
 
 namespace kcore {
@@ -139,12 +140,20 @@ bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, const End
                      int threads) {
   const index pixels = s.n * s.d * s.h * s.w;
   const Ends<T> ends(ending), none(Ending{});
+  bool ok = true, numbers = true;
+  if (widening_pays<T>(s)) {
+    if (!s.flat()) std::memset(dx, 0, pixels * s.c * sizeof(T));
+    over_planes(s, [&](const Planes& planes) {
+      if (ok && numbers) ok = widened_input_grad(s, planes, g, w, dx, threads, &numbers);
+    });
+    if (ok && numbers) end_rows(pixels, s.c, ends, dx, dx, threads);
+    if (numbers) return ok;
+  }
   // Each phase ends what it gives; not where sums join, or some phase gives nothing.
   const bool apart = !s.flat() || has_empty_phase(s);
   if (has_empty_phase(s)) std::memset(dx, 0, pixels * s.c * sizeof(T));
   const index c = s.c / s.groups, oc = s.oc / s.groups;
   const T* ready = nullptr;
-  bool ok = true;
   over_planes(s, [&](const Planes& planes) {
     const T* wd = w + planes.tap * s.kh * s.kw * c * s.oc;
     over_phases(s, planes, [&](const Walk& phase, const Phase& row, const Phase& col) {
