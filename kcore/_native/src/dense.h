@@ -105,7 +105,7 @@ struct Chunk {
 };
 struct Chunks {
   const Runs& runs;
-  index lead;  // the run of each kernel row that comes before the others, if runs are summed apart; or -1
+  index lead;  // the run of each kernel row that comes first, if taps are summed apart; else -1
   index together, cut, inner, parts, count;
 
   Chunks(const Runs& all, index leading)
@@ -129,9 +129,9 @@ struct Chunks {
   index rows(const Chunk& c) const { return (c.count - 1) * runs.length + c.length; }
 };
 
-// In narrow maps much of what a kernel row meets is padding. There its taps are summed apart, each for the
-// columns where it falls inside, if that is more than the additional sums cost: some cycles for each
-// tile. Gives the tap that comes first, one that falls inside for all columns; else -1.
+// In narrow maps much of what a kernel row meets is padding. There its taps are summed apart, each for
+// the columns where it falls inside, if that spares more than the additional sums cost: some cycles
+// for each tile. Gives the tap that comes first, one that falls inside for all columns; else -1.
 inline index leading_tap(const Walk& walk, index channels, index vectors) {
   index lead = -1, spared = 0;
   for (index b = 0; b < walk.kw; ++b) {
@@ -139,12 +139,13 @@ inline index leading_tap(const Walk& walk, index channels, index vectors) {
     if (inside.high - inside.low == walk.ow) lead = b;
     spared += walk.ow - (inside.high - inside.low);
   }
+  const index joins = (walk.kw - 1) * ceil_div(walk.ow, tile_rows[vectors]);
+  if (spared * channels * vectors <= 150 * joins) return -1;
   for (index h = 0; h < walk.oh; ++h) {
     const Taps taps(h * walk.sh - walk.pt, walk.dh, walk.kh, walk.h);
-    if (taps.first >= taps.last) return -1;
+    if (taps.first >= taps.last) return -1;  // these rows read padding alone
   }
-  const index joins = (walk.kw - 1) * ceil_div(walk.ow, tile_rows[vectors]);
-  return spared * channels * vectors > 150 * joins ? lead : -1;
+  return lead;
 }
 
 // How many vectors wide the panels of a walk's weights are: rows of a few pixels get wide tiles.
@@ -257,8 +258,9 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
         const T *b = weights_of(p, chunk), *ahead = nullptr, *ahead_end = nullptr;
         if (piecewise) {
           T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
-          pack(weights, walk.kw, channels, chunks.from(chunk), chunks.from(chunk) + chunks.rows(chunk),
-               panels.first(p), used, width, piece);
+          const index from = chunks.from(chunk);
+          pack(weights, walk.kw, channels, from, from + chunks.rows(chunk), panels.first(p), used,
+               width, piece);
           b = piece;
         } else if (n + 1 < chunks.count || p + 1 < p_end) {  // the first tiles ask for what is next
           const index next = n + 1 < chunks.count ? p : p + 1;
@@ -357,10 +359,13 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
                bool join, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index rows = walk.n * walk.oh;
-  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
-  const bool x_skew = channels * sizeof(T) % 2048 == 0 || (walk.kw == 1 && walk.sw > 1),
-             g_skew = oc * sizeof(T) % 2048 == 0;
-  const bool x_copied = walk.padded() || x_skew, g_copied = oc % lanes != 0 || g_skew;
+  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart; or together, if
+  // they are many and parts of groups.
+  const auto far = [](index elements) { return elements * sizeof(T) % 2048 == 0; };
+  const bool many = rows * walk.ow > 400;
+  const bool x_skew = far(channels) || (walk.kw == 1 && walk.sw > 1), g_skew = far(oc);
+  const bool x_copied = walk.padded() || x_skew || (many && far(walk.pixel)),
+             g_copied = oc % lanes != 0 || g_skew || (many && far(walk.out_w));
   const Block<T> block{walk, channels, channels + (x_skew ? lanes : 0)};
   const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_n, walk.out_w, 1, 1, 1, 1,
                   1,      1,       0,       0,          walk.oh,    walk.ow, 0, 0, 0};
@@ -391,7 +396,7 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
   T* g_copy = take<T>(scratch, g_room);
   const T** x_starts = take<const T*>(scratch, s_step);
   const T** g_starts = take<const T*>(scratch, s_step);
-  // For each kernel row, the rows where it meets x and no padding; and how many come before each row.
+  // For each kernel row, the rows where it meets x and no padding, and how many precede each row.
   const T** x_rows = take<const T*>(scratch, listed);
   const T** g_rows = take<const T*>(scratch, listed);
   index* before = take<index>(scratch, listed + walk.kh);

@@ -1,5 +1,5 @@
-// The input gradient of a strided convolution of few channels, with all phases in one vector: apart,
-// each would leave most of its lanes empty.
+// The input gradient of a strided convolution of few channels, with all phases in one vector: each by
+// itself would leave most lanes empty.
 //
 // Pixels (sh * m + a, sw * n + b) of x, padding counted, are one wide pixel (m, n) of sh * sw * c
 // channels, and wide pixels come of a convolution of g with stride 1:
@@ -17,8 +17,8 @@ namespace KCORE_LEVEL {
 constexpr index wide_bytes = 1 << 20;  // of wide pixels that are made before they are spread
 
 struct Widened {
-  index kh, kw, channels;             // of the convolution that gives wide pixels
-  index top, left, rows, columns;     // the first wide pixel, and how many there are
+  index kh, kw, channels;          // of the convolution that gives wide pixels
+  index top, left, rows, columns;  // the first wide pixel, and how many there are
   explicit Widened(const Conv& s)
       : kh(ceil_div(s.kh, s.sh)),
         kw(ceil_div(s.kw, s.sw)),
@@ -33,9 +33,8 @@ struct Widened {
   index pixels() const { return rows * columns * channels; }
   // From `images` images of g, which lie `step` elements apart.
   Walk walk(const Conv& s, index images, index step) const {
-    return {images, s.oh, s.ow,         step,           s.oc, kh,      kw,       1,
-            1,      1,    1,            kh - 1 - top,   kw - 1 - left, rows,     columns,
-            pixels(), columns * channels, channels};
+    return {images, s.oh, s.ow, step, s.oc, kh, kw, 1, 1, 1, 1, kh - 1 - top, kw - 1 - left,
+            rows, columns, pixels(), columns * channels, channels};
   }
 };
 
