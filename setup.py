@@ -94,8 +94,10 @@ class BuildKernels(build_ext):
         if SANITIZE:
             # vptr needs type information that a module of plain functions does not have
             sanitizers = "-fsanitize=address,undefined"
-            flags += [sanitizers, "-fno-sanitize=vptr", "-fno-omit-frame-pointer", "-g", "-O1"]
+            flags += [sanitizers, "-fno-sanitize=vptr", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-O1"]
             flags.append("-fexpensive-optimizations")  # else no multiply-adds are fused, and errors are larger
+            # Unrolled tiles, with a branch at each access and what a debugger would need, take many minutes to compile.
+            flags += ["-g1", "--param=asan-instrumentation-with-call-threshold=0"]
             link.append(sanitizers)
         for extension in self.extensions:
             extension.extra_compile_args += flags
@@ -111,7 +113,9 @@ class BuildKernels(build_ext):
                 made = [
                     pool.submit(self.compile_one, extension, source, level) for level in LEVELS for source in families
                 ]
-            extension.extra_objects += [job.result() for job in made]
+            objects = [job.result() for job in made]
+            extension.extra_objects += objects
+            extension.depends += objects
 
     def compile_one(self, extension, source, level):
         """A family's object file for a level; made again only where the command or what it reads is another."""

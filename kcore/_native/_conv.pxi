@@ -13,8 +13,9 @@ cdef extern from "levels.h" namespace "kcore::call" nogil:
     cbool c_conv "kcore::call::conv"(cbool, Conv, cbool, void*, void*, void*, c_Ending, void*, int)
     cbool c_conv_input_grad "kcore::call::conv_input_grad"(cbool, Conv, cbool, void*, void*, c_Ending, void*, int)
     cbool conv_weight_grad(cbool, Conv, void*, void*, void*, int)
+    cbool fits_depthwise(cbool, Conv, void*)
     cbool depthwise(cbool, Conv, void*, void*, c_Ending, void*, int)
-    cbool depthwise_input_grad(cbool, Conv, void*, void*, void*, int)
+    cbool depthwise_input_grad(cbool, Conv, void*, void*, c_Ending, void*, int)
     cbool depthwise_weight_grad(cbool, Conv, void*, void*, void*, int)
 
 
@@ -66,6 +67,11 @@ cdef tuple image_shape(cnp.ndarray like, index n, index d, index h, index w, ind
 
 cdef bint is_depthwise(Conv s) noexcept:
     return s.groups == s.c and s.c > 1
+
+
+cdef bint has_small_groups(cnp.ndarray x, Conv s) noexcept:
+    """Whether the kernels for depthwise convolutions take it, once it is one to one if it is depthwise."""
+    return is_depthwise(s) or fits_depthwise(single(x), s, data(x))
 
 
 cdef Conv one_to_one(Conv s) noexcept:
@@ -121,7 +127,7 @@ cdef class Packs:
         cdef cnp.ndarray packed
         if found is not None:
             return found
-        packed = vector(conv_packed(single(w), s, fast, data(w)), cnp.PyArray_TYPE(w))  # empty: not read packed
+        packed = vector(conv_packed(single(w), s, fast, data(w)), cnp.PyArray_TYPE(w))
         with nogil:
             conv_pack(single(w), s, fast, data(w), data(packed), threads)
         self._made[key] = packed
@@ -153,8 +159,8 @@ def conv(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation
     threads = team(threads)
     if s.c == 0 or y.size == 0:
         return zeros_ended(y, ending)
-    if is_depthwise(s):
-        if s.oc > s.c:
+    if has_small_groups(x, s):
+        if is_depthwise(s) and s.oc > s.c:
             x = np.repeat(x, s.oc // s.c, axis=-1)
             s = one_to_one(s)
         with nogil:
@@ -163,7 +169,7 @@ def conv(cnp.ndarray x not None, cnp.ndarray w not None, strides, pads, dilation
         return y
     if packs is not None:
         ready = packs.of(s, fast, w, threads)
-        packed = data(ready) if ready.shape[0] else NULL
+        packed = data(ready)
     with nogil:
         ok = c_conv(single(x), s, fast, data(x), data(w), packed, ends, data(y), threads)
     finished(ok)
@@ -177,28 +183,26 @@ def conv_input_grad(cnp.ndarray g not None, cnp.ndarray w not None, tuple x_shap
     check_images(g, w, kind)
     cdef Conv s = conv_spec(x_shape, (<object>w).shape, strides, pads, dilation, groups)
     same_shape(g, image_shape(g, s.n, s.od, s.oh, s.ow, s.oc))
-    cdef cnp.ndarray dx
-    cdef index multiplier = 1
+    cdef index multiplier = s.oc // s.c if is_depthwise(s) else 1
     cdef bint ok
     if g.size == 0 or 0 in x_shape:
         return zeros_ended(empty(x_shape, g), ending)
     threads = team(threads)
-    if is_depthwise(s):
-        multiplier = s.oc // s.c
+    cdef bint small = has_small_groups(g, s)
+    if multiplier > 1:
         s = one_to_one(s)
-        dx = empty(image_shape(g, s.n, s.d, s.h, s.w, s.c), g)
-        with nogil:
-            ok = depthwise_input_grad(single(g), s, data(g), data(w), data(dx), threads)
-        if multiplier > 1:
-            dx = sum_repeats(dx, multiplier).reshape(x_shape)
-        finished(ok)
-        return end_rows(dx, ending, threads, dx)
-    dx = empty(x_shape, g)
-    cdef c_Ending ends = ending.of(dx)
+    cdef cnp.ndarray dx = empty(image_shape(g, s.n, s.d, s.h, s.w, s.c), g)
+    cdef c_Ending ends = (ending if multiplier == 1 else nothing).of(dx)
     with nogil:
-        ok = c_conv_input_grad(single(g), s, fast, data(g), data(w), ends, data(dx), threads)
+        if small:
+            ok = depthwise_input_grad(single(g), s, data(g), data(w), ends, data(dx), threads)
+        else:
+            ok = c_conv_input_grad(single(g), s, fast, data(g), data(w), ends, data(dx), threads)
     finished(ok)
-    return dx
+    if multiplier == 1:
+        return dx
+    dx = sum_repeats(dx, multiplier).reshape(x_shape)
+    return end_rows(dx, ending, threads, dx)
 
 
 def conv_kernel_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_shape, strides, pads, dilation,
@@ -214,8 +218,8 @@ def conv_kernel_grad(cnp.ndarray x not None, cnp.ndarray g not None, tuple w_sha
         dw.fill(0)
         return dw
     threads = team(threads)
-    if is_depthwise(s):
-        if s.oc > s.c:
+    if has_small_groups(x, s):
+        if is_depthwise(s) and s.oc > s.c:
             x = np.repeat(x, s.oc // s.c, axis=-1)
             s = one_to_one(s)
         with nogil:

@@ -88,6 +88,14 @@ CASES = [
     Case(2, (6, 6), 4, 4, (2, 2), strides=(3, 3)),  # rows of x that no tap meets
     Case(2, (15, 15), 8, 8, (3, 3), strides=(2, 2), pads=((2, 2), (2, 2)), dilation=(2, 2)),
     Case(2, (5, 5), 3, 4, (3, 3), pads=((4, 5), (6, 4))),  # windows of nothing but padding
+    Case(2, (7, 7), 200, 200, (3, 3), pads=SAME3),  # narrow maps: taps that meet padding are left out
+    Case(1, (6, 6), 1100, 70, (3, 3), pads=SAME3),
+    Case(2, (13, 13), 320, 64, (3, 3), strides=(2, 2), pads=SAME3),
+    Case(1, (14, 14), 160, 160, (3, 5), pads=((1, 1), (4, 4)), dilation=(1, 2)),
+    Case(2, (7, 7), 200, 64, (3, 3), pads=((4, 4), (1, 1))),
+    Case(3, (200, 150), 3, 4, (3, 3), strides=(2, 2), pads=((0, 1), (0, 1))),  # few channels: phases in one vector
+    Case(2, (21, 17), 3, 64, (7, 7), strides=(2, 2), pads=((3, 2), (2, 3))),
+    Case(1, (10, 12), 3, 20, (4, 4), strides=(2, 2), pads=SAME3),
     *random_cases(80),
 ]
 
@@ -204,6 +212,17 @@ def test_nan_and_infinity_reach_the_outputs_that_read_them_and_no_others(kernels
         np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
         np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [3, 4, 7])
+def test_gradients_of_few_channels_by_images_have_nan_where_some_tap_brings_it(kernels, rng, size):
+    case = Case(2, (16, 18), 3, 20, (size, size), (2, 2), ((size // 2, size // 2),) * 2)
+    _, w, g = (a.copy() for a in arrays(case, "float32", rng))
+    g[0, 4, 5, 1], g[1, 0, 0, 3], g[1, -1, -1, 11] = -np.inf, np.inf, np.nan
+    got, want = kernels.conv_input_grad(g, w, case.x_shape, *case.how), conv_input_grad(g, w, case)
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
+    np.testing.assert_array_equal(np.isinf(got), np.isinf(want))
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
 def test_long_float32_sums_are_summed_in_blocks(kernels, rng):

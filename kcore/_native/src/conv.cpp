@@ -1,7 +1,7 @@
-// Convolutions: those that mix channels, and those with one kernel per channel.
+// Convolutions that mix channels.
 #include "api/conv.h"
 #include "dense.h"
-#include "depthwise.h"
+#include "widened.h"
 #include "winograd.h"
 
 namespace kcore {
@@ -47,14 +47,12 @@ index conv_layout(const Conv& s, bool fast, const T*) {
 
 template <class T>
 index conv_packed(const Conv& s, bool fast, const T*) {
-  if (group_width<T>(s)) return 0;
   return takes_winograd<T>(s, fast, true) ? winograd_packed<T>(s.c, s.oc)
                                           : s.kd * s.groups * packed_group<T>(s);
 }
 
 template <class T>
 void conv_pack(const Conv& s, bool fast, const T* w, T* packed, int threads) {
-  if (group_width<T>(s)) return;
   const index c = s.c / s.groups;
   if (takes_winograd<T>(s, fast, true)) {
     winograd_pack(group_weights(s, w, 0), s.c, s.oc, packed, threads);
@@ -117,10 +115,6 @@ bool conv(const Conv& s, bool fast, const T* x, const T* w, const T* packed, con
           T* y, int threads) {
   const index c = s.c / s.groups, oc = s.oc / s.groups, pixels = s.n * s.od * s.oh * s.ow;
   const Ends<T> ends(ending), none(Ending{});
-  if (group_width<T>(s)) {
-    with_width<T>(s, [&](auto width) { depthwise_of<width.value>(s, x, w, ends, y, threads); });
-    return true;
-  }
   if (takes_winograd<T>(s, fast, packed != nullptr))
     return winograd(plane_walk(s), c, oc, x, group_weights(s, w, 0), packed, ends, y,
                     threads);
@@ -146,23 +140,20 @@ bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, const End
                      int threads) {
   const index pixels = s.n * s.d * s.h * s.w;
   const Ends<T> ends(ending), none(Ending{});
-  if (const index width = group_width<T>(s)) {
-    const index count = s.kd * s.kh * s.kw * width * s.c;
-    Scratch scratch(room<T>(count));
-    if (!scratch) return false;
-    T* turned = take<T>(scratch, count);
-    turn_groups(s, width, w, turned);
-    with_width<T>(
-        s, [&](auto n) { depthwise_input_grad_of<n.value>(s, g, turned, dx, threads); });
-    end_rows(pixels, s.c, ends, dx, dx, threads);
-    return true;
+  bool ok = true, numbers = true;
+  if (widening_pays<T>(s)) {
+    if (!s.flat()) std::memset(dx, 0, pixels * s.c * sizeof(T));
+    over_planes(s, [&](const Planes& planes) {
+      if (ok && numbers) ok = widened_input_grad(s, planes, g, w, dx, threads, &numbers);
+    });
+    if (ok && numbers) end_rows(pixels, s.c, ends, dx, dx, threads);
+    if (numbers) return ok;
   }
   // Each phase ends what it gives; not where sums join, or some phase gives nothing.
   const bool apart = !s.flat() || has_empty_phase(s);
   if (has_empty_phase(s)) std::memset(dx, 0, pixels * s.c * sizeof(T));
   const index c = s.c / s.groups, oc = s.oc / s.groups;
   const T* ready = nullptr;
-  bool ok = true;
   over_planes(s, [&](const Planes& planes) {
     const T* wd = w + planes.tap * s.kh * s.kw * c * s.oc;
     over_phases(s, planes, [&](const Walk& phase, const Phase& row, const Phase& col) {
@@ -187,10 +178,6 @@ bool conv_input_grad(const Conv& s, bool fast, const T* g, const T* w, const End
 
 template <class T>
 bool conv_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
-  if (group_width<T>(s)) {
-    with_width<T>(s, [&](auto n) { depthwise_weight_grad_of<n.value>(s, x, g, dw, threads); });
-    return true;
-  }
   const index c = s.c / s.groups, oc = s.oc / s.groups, taps = s.kh * s.kw * c * s.oc;
   if (!s.flat()) std::memset(dw, 0, s.kd * taps * sizeof(T));
   bool ok = true;

@@ -38,7 +38,7 @@ struct Both {
   const Both<Type> family##_table = {family##_kernels<float>(), family##_kernels<double>()};
 
 // Working memory that a thread keeps between calls: fresh pages cost as much as a small
-// convolution. One lease at a time in each thread.
+// convolution. Two leases at a time in each thread, the later one given back first.
 class Scratch {
  public:
   explicit Scratch(std::size_t bytes);

@@ -65,13 +65,15 @@ struct Block {
     const index high = max_of(min_of(ceil_div(walk.w - first, step), count), low);
     std::memset(dst, 0, low * pixel * sizeof(T));
     if (high > low) {
+      const T* from = src + (first + low * step) * walk.pixel;
+      T* to = dst + low * pixel;
       if (pixel == channels && walk.pixel == channels && step == 1)
-        std::memcpy(dst + low * pixel, src + (first + low) * pixel,
-                    (high - low) * pixel * sizeof(T));
+        std::memcpy(to, from, (high - low) * pixel * sizeof(T));
+      else if (pixel == Simd<T>::lanes && channels == pixel)  // groups of one vector
+        for (index i = low; i < high; ++i, from += step * walk.pixel, to += Simd<T>::lanes)
+          store(to, load(from));
       else
-        for (index i = low; i < high; ++i) {
-          const T* from = src + (first + i * step) * walk.pixel;
-          T* to = dst + i * pixel;
+        for (index i = low; i < high; ++i, from += step * walk.pixel, to += pixel) {
           over_lanes<T>(0, channels,
                         [&](index c, auto part) { part.put(to + c, part.get(from + c)); });
           for (index c = channels; c < pixel; ++c) to[c] = 0;
@@ -85,8 +87,8 @@ struct Block {
 // long. Whole kernel rows where the pixels of a row touch, single pixels elsewhere.
 struct Runs {
   index outer, inner, length, outer_step, inner_step;
-  Runs(const Walk& walk, index channels, index pixel, index row) {
-    if ((walk.dw == 1 && pixel == channels) || walk.kw == 1)
+  Runs(const Walk& walk, index channels, index pixel, index row, bool apart = false) {
+    if (!apart && ((walk.dw == 1 && pixel == channels) || walk.kw == 1))
       outer = 1, inner = walk.kh, length = walk.kw * channels, outer_step = 0,
       inner_step = walk.dh * row;
     else
@@ -94,6 +96,56 @@ struct Runs {
       inner_step = walk.dw * pixel;
   }
 };
+
+// What is summed in one chain: `count` runs from `run` on, or a part of one. It is the `place`th in
+// the order of summation.
+struct Chunk {
+  index place, run, count, first, length;
+};
+struct Chunks {
+  const Runs& runs;
+  index lead;  // the run of each kernel row that comes first, if taps are summed apart; else -1
+  index together, cut, inner, parts, count;
+
+  Chunks(const Runs& all, index leading)
+      : runs(all),
+        lead(leading),
+        together(lead >= 0 ? 1 : min_of(runs.inner, max_of<index>(1, longest_sum / runs.length))),
+        cut(ceil_div(runs.length, ceil_div(runs.length, longest_sum))),
+        inner(ceil_div(runs.inner, together)),
+        parts(ceil_div(runs.length, cut)),
+        count(runs.outer * inner * parts) {}
+
+  Chunk at(index n) const {
+    const index first = n % parts * cut, i = n / parts % inner * together,
+                row = n / parts / inner * runs.inner;
+    const index run = i > lead ? i : i == 0 ? lead : i - 1;
+    return {row + i, row + (lead < 0 ? i : run), min_of(together, runs.inner - i), first,
+            min_of(cut, runs.length - first)};
+  }
+  // The first of the weights' rows that a chunk meets, and how many there are.
+  index from(const Chunk& c) const { return c.run * runs.length + c.first; }
+  index rows(const Chunk& c) const { return (c.count - 1) * runs.length + c.length; }
+};
+
+// In narrow maps much of what a kernel row meets is padding. There its taps are summed apart, each for
+// the columns where it falls inside, if that spares more than the additional sums cost: some cycles
+// for each tile. Gives the tap that comes first, one that falls inside for all columns; else -1.
+inline index leading_tap(const Walk& walk, index channels, index vectors) {
+  index lead = -1, spared = 0;
+  for (index b = 0; b < walk.kw; ++b) {
+    const Inside inside(walk, b, 1);
+    if (inside.high - inside.low == walk.ow) lead = b;
+    spared += walk.ow - (inside.high - inside.low);
+  }
+  const index joins = (walk.kw - 1) * ceil_div(walk.ow, tile_rows[vectors]);
+  if (spared * channels * vectors <= 150 * joins) return -1;
+  for (index h = 0; h < walk.oh; ++h) {
+    const Taps taps(h * walk.sh - walk.pt, walk.dh, walk.kh, walk.h);
+    if (taps.first >= taps.last) return -1;  // these rows read padding alone
+  }
+  return lead;
+}
 
 // How many vectors wide the panels of a walk's weights are: rows of a few pixels get wide tiles.
 template <class T>
@@ -135,7 +187,8 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
 
   // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
   const bool skew = channels * sizeof(T) % 2048 == 0 && q_step > 7;
-  const bool copied = walk.padded() || skew;
+  const index lead = q_blocks == 1 ? leading_tap(walk, channels, panels.vectors(0)) : -1;
+  const bool apart = lead >= 0, copied = (walk.padded() && !apart) || skew;
   const Block<T> block{walk, channels, channels + (skew ? lanes : 0)};
   const index pixel = copied ? block.pixel : walk.pixel;
   const index step_w = copied ? block.step_w() : walk.sw * walk.pixel;
@@ -154,9 +207,8 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
 
   // Several tasks share packed weights; a lone one packs each piece just before it reads it.
   const bool packed = !ready && r_blocks * q_blocks > 1, piecewise = !ready && !packed;
-  const index piece_rows = longest_sum;
   const index slot_input = copied ? block.room(r_step, 0, q_step) : 0;
-  const index slot_weights = piecewise ? min_of(sums, piece_rows) * panels.width() : 0;
+  const index slot_weights = piecewise ? min_of(sums, longest_sum) * panels.width() : 0;
   Scratch scratch(room<T>(packed ? sums * panels.packed() : 0) +
                   threads * (room<T>(slot_input) + room<T>(slot_weights)));
   if (!scratch) return false;
@@ -166,76 +218,111 @@ bool convolve(const Walk& walk, index channels, const Panels<T>& panels, const T
   if (packed) pack_all(weights, walk.kw, channels, sums, panels, made, threads);
   const T* all_weights = ready ? ready : made;
 
+  const bool plain = ends.plain();
   parallel_for(r_blocks * q_blocks * p_blocks, threads, [&](index task, int slot) {
     const index pb = task % p_blocks, qb = task / p_blocks % q_blocks,
                 rb = task / p_blocks / q_blocks;
     const index r0 = rb * r_step, r1 = min_of(rows, r0 + r_step);
     const index q0 = qb * q_step, q1 = min_of(walk.ow, q0 + q_step), columns = q1 - q0;
     const T* starts[max_block_rows];
-    if (copied) {
+    index first_run[max_block_rows], last_run[max_block_rows], row_out[max_block_rows];
+    const Runs runs(walk, channels, pixel, copied ? block.row(q0, q1) : walk.w * walk.pixel,
+                    apart);
+    const Chunks chunks(runs, lead);
+    if (copied)
       block.copy(in, r0, r1, q0, q1, inputs + slot * round_up(slot_input, 64 / sizeof(T)), starts,
                  1);
-    } else {
-      for (index r = r0; r < r1; ++r)
+    for (index r = r0; r < r1; ++r) {
+      const index image = r / walk.oh, h = r % walk.oh, top = h * walk.sh - walk.pt;
+      row_out[r - r0] = image * walk.out_n + h * walk.out_h + q0 * walk.out_w;
+      if (!copied)
         starts[r - r0] =
-            in + r / walk.oh * walk.in_n +
-            ((r % walk.oh * walk.sh - walk.pt) * walk.w + q0 * walk.sw - walk.pl) * walk.pixel;
+            in + image * walk.in_n + (top * walk.w + q0 * walk.sw - walk.pl) * walk.pixel;
+      // Kernel rows that fall on padding are left out, unless there are no others.
+      const Taps taps(top, walk.dh, walk.kh, walk.h);
+      const bool some = taps.first < taps.last;
+      const index in_row = runs.outer * runs.inner / walk.kh;
+      first_run[r - r0] = some ? taps.first * in_row : 0;
+      last_run[r - r0] = (some ? taps.last : walk.kh) * in_row;
     }
-    const Runs runs(walk, channels, pixel, copied ? block.row(q0, q1) : walk.w * walk.pixel);
-    const index together = max_of<index>(1, longest_sum / runs.length);
-    const index cut = ceil_div(runs.length, ceil_div(runs.length, longest_sum));
-    for (index p = pb * p_step; p < min_of(panels.count(), (pb + 1) * p_step); ++p) {
+    const index p_end = min_of(panels.count(), (pb + 1) * p_step);
+    const auto weights_of = [&](index p, const Chunk& chunk) {
+      return all_weights + sums * panels.first(p) + chunks.from(chunk) * panels.padded_width(p);
+    };
+    for (index p = pb * p_step; p < p_end; ++p) {
       const index vectors = panels.vectors(p), width = panels.padded_width(p),
                   used = panels.columns(p);
-      const index tile = ceil_div(columns, ceil_div(columns, tile_rows[vectors]));
-      bool add = join;
-      for (index o = 0; o < runs.outer; ++o)
-        for (index i = 0; i < runs.inner; i += together)
-          for (index k = 0; k < runs.length; k += cut, add = true) {
-            const index count = min_of(together, runs.inner - i),
-                        length = min_of(cut, runs.length - k);
-            const bool last = o + 1 == runs.outer && i + count == runs.inner &&
-                              k + length == runs.length;
-            const bool ending = last && !ends.plain();
-            const index from = (o * runs.inner + i) * runs.length + k;
-            const T* b = all_weights + sums * panels.first(p) + from * width;
-            if (piecewise) {
-              T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
-              pack(weights, walk.kw, channels, from, from + (count - 1) * runs.length + length,
-                   panels.first(p), used, width, piece);
-              b = piece;
+      for (index n = 0; n < chunks.count; ++n) {
+        const Chunk chunk = chunks.at(n);
+        const T *b = weights_of(p, chunk), *ahead = nullptr, *ahead_end = nullptr;
+        if (piecewise) {
+          T* piece = pieces + slot * round_up(slot_weights, 64 / sizeof(T));
+          const index from = chunks.from(chunk);
+          pack(weights, walk.kw, channels, from, from + chunks.rows(chunk), panels.first(p), used,
+               width, piece);
+          b = piece;
+        } else if (n + 1 < chunks.count || p + 1 < p_end) {  // the first tiles ask for what is next
+          const index next = n + 1 < chunks.count ? p : p + 1;
+          const Chunk after = chunks.at(next == p ? n + 1 : 0);
+          ahead = weights_of(next, after);
+          ahead_end = ahead + chunks.rows(after) * panels.padded_width(next);
+        }
+        const Inside inside = apart ? Inside(walk, chunk.run % walk.kw, 1) : Inside(0, columns);
+        const index size = inside.high - inside.low;
+        const index tile = ceil_div(size, max_of<index>(1, ceil_div(size, tile_rows[vectors])));
+        const index offset = chunk.run / runs.inner * runs.outer_step +
+                             chunk.run % runs.inner * runs.inner_step + chunk.first;
+        for (index r = r0; r < r1; ++r) {
+          const index low = max_of(chunk.place, first_run[r - r0]),
+                      high = min_of(chunk.place + chunk.count, last_run[r - r0]);
+          if (low >= high) continue;
+          const bool add = join || low > first_run[r - r0] || chunk.first > 0;
+          const bool last = high == last_run[r - r0] && chunk.first + chunk.length == runs.length;
+          const index left_out = low - chunk.place;
+          const T* a = starts[r - r0] + offset + left_out * runs.inner_step;
+          const T* br = b + left_out * runs.length * width;
+          const index to = row_out[r - r0] + panels.first(p);
+          for (index q = inside.low; q < inside.high; q += tile) {
+            const index here = min_of(tile, inside.high - q);
+            const Product<T> multiply = product_for<T>(here, vectors);
+            const T* aq = a + q * step_w;
+            T* cq = out + to + q * walk.out_w;
+            if (!add) fetch(cq, here, walk.out_w, used);
+            Ends<T> tile_ends = ends;
+            if (last && !plain) {
+              tile_ends = ends.shifted(panels.first(p), to + q * walk.out_w);
+              tile_ends.fetch(here, walk.out_w, used);
             }
-            for (index r = r0; r < r1; ++r) {
-              const T* a = starts[r - r0] + o * runs.outer_step + i * runs.inner_step + k;
-              const index to = r / walk.oh * walk.out_n + r % walk.oh * walk.out_h +
-                               q0 * walk.out_w + panels.first(p);
-              for (index q = 0; q < columns; q += tile) {
-                const index here = min_of(tile, columns - q);
-                const Product<T> multiply = product_for<T>(here, vectors);
-                const T* aq = a + q * step_w;
-                T* cq = out + to + q * walk.out_w;
-                const Ends<T> tile_ends = ends.shifted(panels.first(p), to + q * walk.out_w);
-                if (!add) fetch(cq, here, walk.out_w, used);
-                if (ending) tile_ends.fetch(here, walk.out_w, used);
-                if (used == width) {
-                  multiply(count, length, aq, step_w, runs.inner_step, b, runs.length * width, cq,
-                           walk.out_w, {add, ending ? &tile_ends : nullptr});
-                } else {
-                  TileSums<T> sum;
-                  multiply(count, length, aq, step_w, runs.inner_step, b, runs.length * width,
-                           sum.at, width, false);
-                  for (index t = 0; t < here; ++t)
-                    over_lanes<T>(0, used, [&](index j, auto part) {
-                      const index at = t * walk.out_w + j;
-                      Vec<T> v = load(sum.at + t * width + j);
-                      if (add) v = part.get(cq + at) + v;
-                      if (ending) v = tile_ends.of(v, tile_ends.columns(j, part), at, part);
-                      part.put(cq + at, v);
-                    });
-                }
-              }
+            const bool ending = last && !plain && !apart;
+            Store<T> how{add, ending ? &tile_ends : nullptr};
+            if (ahead < ahead_end) {
+              how.ahead = ahead;
+              ahead += (high - low) * chunk.length * line<T>;
+            }
+            if (used == width) {
+              multiply(high - low, chunk.length, aq, step_w, runs.inner_step, br,
+                       runs.length * width, cq, walk.out_w, how);
+            } else {
+              TileSums<T> sum;
+              multiply(high - low, chunk.length, aq, step_w, runs.inner_step, br,
+                       runs.length * width, sum.at, width, {false, nullptr, how.ahead});
+              for (index t = 0; t < here; ++t)
+                over_lanes<T>(0, used, [&](index j, auto part) {
+                  const index at = t * walk.out_w + j;
+                  Vec<T> v = load(sum.at + t * width + j);
+                  if (add) v = part.get(cq + at) + v;
+                  if (ending) v = tile_ends.of(v, tile_ends.columns(j, part), at, part);
+                  part.put(cq + at, v);
+                });
             }
           }
+          if (last && !plain && apart)  // some tap may have left out some columns
+            for (index q = 0; q < columns; ++q) {
+              const index at = to + q * walk.out_w;
+              ends.shifted(panels.first(p), at).template rows<1, false>(used, out + at, out + at);
+            }
+        }
+      }
     }
   });
   return true;
@@ -272,10 +359,13 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
                bool join, int threads) {
   constexpr index lanes = Simd<T>::lanes;
   const index rows = walk.n * walk.oh;
-  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart.
-  const bool x_skew = channels * sizeof(T) % 2048 == 0 || (walk.kw == 1 && walk.sw > 1),
-             g_skew = oc * sizeof(T) % 2048 == 0;
-  const bool x_copied = walk.padded() || x_skew, g_copied = oc % lanes != 0 || g_skew;
+  // Pixels a multiple of 2 KB apart fall into few cache sets: a copy keeps them apart; or together, if
+  // they are many and parts of groups.
+  const auto far = [](index elements) { return elements * sizeof(T) % 2048 == 0; };
+  const bool many = rows * walk.ow > 400;
+  const bool x_skew = far(channels) || (walk.kw == 1 && walk.sw > 1), g_skew = far(oc);
+  const bool x_copied = walk.padded() || x_skew || (many && far(walk.pixel)),
+             g_copied = oc % lanes != 0 || g_skew || (many && far(walk.out_w));
   const Block<T> block{walk, channels, channels + (x_skew ? lanes : 0)};
   const Walk of_g{walk.n, walk.oh, walk.ow, walk.out_n, walk.out_w, 1, 1, 1, 1,
                   1,      1,       0,       0,          walk.oh,    walk.ow, 0, 0, 0};
@@ -298,12 +388,18 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
 
   const index x_room = x_copied ? block.room(s_step, 0, walk.ow) : 0,
               g_room = g_copied ? g_block.room(s_step, 0, walk.ow) : 0;
-  Scratch scratch(room<T>(x_room) + room<T>(g_room) + 2 * room<const T*>(s_step));
+  const index listed = walk.kh * s_step;
+  Scratch scratch(room<T>(x_room) + room<T>(g_room) + 2 * room<const T*>(s_step) +
+                  2 * room<const T*>(listed) + room<index>(listed + walk.kh));
   if (!scratch) return false;
   T* x_copy = take<T>(scratch, x_room);
   T* g_copy = take<T>(scratch, g_room);
-  const T** x_rows = take<const T*>(scratch, s_step);
-  const T** g_rows = take<const T*>(scratch, s_step);
+  const T** x_starts = take<const T*>(scratch, s_step);
+  const T** g_starts = take<const T*>(scratch, s_step);
+  // For each kernel row, the rows where it meets x and no padding, and how many precede each row.
+  const T** x_rows = take<const T*>(scratch, listed);
+  const T** g_rows = take<const T*>(scratch, listed);
+  index* before = take<index>(scratch, listed + walk.kh);
 
   const Runs runs(walk, channels, x_pixel, x_copied ? block.row(0, walk.ow) : walk.w * walk.pixel);
   const Panels<T> panels{oc, 2};
@@ -314,19 +410,24 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
 
   for (index s0 = 0; s0 < rows; s0 += s_step) {
     const index s1 = min_of(rows, s0 + s_step);
-    if (x_copied) block.copy(x, s0, s1, 0, walk.ow, x_copy, x_rows, threads);
-    if (g_copied) g_block.copy(g, s0, s1, 0, walk.ow, g_copy, g_rows, threads);
-    for (index r = s0; r < s1; ++r) {
-      if (!x_copied)
-        x_rows[r - s0] = x + r / walk.oh * walk.in_n +
-                         ((r % walk.oh * walk.sh - walk.pt) * walk.w - walk.pl) * walk.pixel;
-      if (!g_copied) g_rows[r - s0] = g + r / walk.oh * walk.out_n + r % walk.oh * walk.out_h;
+    if (x_copied) block.copy(x, s0, s1, 0, walk.ow, x_copy, x_starts, threads);
+    if (g_copied) g_block.copy(g, s0, s1, 0, walk.ow, g_copy, g_starts, threads);
+    for (index a = 0; a < walk.kh; ++a) {
+      index k = a * s_step;
+      for (index r = s0; r < s1; ++r) {
+        const index image = r / walk.oh, h = r % walk.oh, top = h * walk.sh - walk.pt;
+        before[a * (s_step + 1) + r - s0] = k;
+        if (top + a * walk.dh < 0 || top + a * walk.dh >= walk.h) continue;
+        x_rows[k] = x_copied ? x_starts[r - s0]
+                             : x + image * walk.in_n + (top * walk.w - walk.pl) * walk.pixel;
+        g_rows[k++] = g_copied ? g_starts[r - s0] : g + image * walk.out_n + h * walk.out_h;
+      }
+      before[a * (s_step + 1) + s1 - s0] = k;
     }
     // Each thread owns some items for all rows, and with them a part of dw: nothing is shared.
     parallel_for(team, team, [&](index member, int) {
       const index first = items * member / team, last = items * (member + 1) / team;
       for (index r0 = s0; r0 < s1; r0 += r_step) {
-        const index count = min_of(r_step, s1 - r0);
         const bool add = join || r0 > 0;
         for (index item = first; item < last; ++item) {
           const index group = item % tile_groups, p = item / tile_groups % panels.count();
@@ -335,13 +436,15 @@ bool correlate(const Walk& walk, index channels, index oc, const T* x, const T* 
               run / runs.inner * runs.outer_step + run % runs.inner * runs.inner_step;
           const index vectors = panels.vectors(p), width = panels.padded_width(p),
                       used = panels.columns(p);
+          const index* list = before + run * walk.kh / (runs.outer * runs.inner) * (s_step + 1);
+          const index from = list[r0 - s0], count = list[min_of(r0 + r_step, s1) - s0] - from;
           for (index t = group * tiles_together; t < min_of(tiles, (group + 1) * tiles_together);
                ++t) {
             const index k = t * tile, size = min_of(tile, runs.length - k);
             const OuterProduct<T> multiply = outer_for<T>(size, vectors);
             T* c = dw + (run * runs.length + k) * ld + panels.first(p);
-            const T* const* xr = x_rows + (r0 - s0);
-            const T* const* gr = g_rows + (r0 - s0);
+            const T* const* xr = x_rows + from;
+            const T* const* gr = g_rows + from;
             if (used == width) {
               multiply(count, walk.ow, xr, offset + k, x_step, gr, panels.first(p), g_pixel, c, ld,
                        add);

@@ -8,16 +8,6 @@
 namespace kcore {
 namespace KCORE_LEVEL {
 
-// Taps first .. last of `taps` that keep `start + tap * dilation` inside [0, size).
-struct Taps {
-  index first, last;
-  Taps(index start, index dilation, index taps, index size) {
-    first = start >= 0 ? 0 : min_of(taps, ceil_div(-start, dilation));
-    last = start >= size ? first : max_of(first, min_of(taps, ceil_div(size - start, dilation)));
-  }
-  KCORE_INLINE_MEMBER bool has(index tap) const { return tap >= first && tap < last; }
-};
-
 // A depthwise kernel read in steps, so that a reversed one needs no copy.
 template <class T>
 struct DepthKernel {
@@ -116,6 +106,7 @@ template <class T>
 inline bool exceeds_caches(index elements) {
   return elements * static_cast<index>(sizeof(T)) >= streamed_bytes / 2;
 }
+constexpr index asked_bytes = index{14} << 20;  // some of so much has to, where there are no such results
 template <class T>
 inline bool streams(const T* out, index channels, bool add) {
   return !add && channels % Simd<T>::lanes == 0 && reinterpret_cast<std::uintptr_t>(out) % 64 == 0;
@@ -333,7 +324,7 @@ KCORE_INLINE void depth_block_taps(const Walk& walk, const DepthBlock<step>& blo
 template <int step, class T>
 void depth_block_grads(const Walk& walk, index channels, index c0, index c1, const T* in,
                        const T* g, T* dw) {
-  const bool large = exceeds_caches<T>(walk.n * (walk.in_n + walk.out_n));
+  const bool large = walk.n * (walk.in_n + walk.out_n) * static_cast<index>(sizeof(T)) >= asked_bytes;
   const index together = round_up(ceil_div(200, walk.ow), block_rows);
   for (index image = 0; image < walk.n; ++image)
     for (index h0 = 0; h0 < walk.oh; h0 += together)

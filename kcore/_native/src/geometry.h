@@ -24,6 +24,30 @@ struct Walk {
   }
 };
 
+// Taps first .. last of `taps` that keep `start + tap * dilation` inside [0, size).
+struct Taps {
+  index first, last;
+  Taps(index start, index dilation, index taps, index size) {
+    first = start >= 0 ? 0 : min_of(taps, ceil_div(-start, dilation));
+    last = start >= size ? first : max_of(first, min_of(taps, ceil_div(size - start, dilation)));
+  }
+  KCORE_INLINE_MEMBER bool has(index tap) const { return tap >= first && tap < last; }
+};
+
+// The output columns low .. high where taps b .. b + count of a kernel row all fall inside.
+struct Inside {
+  index low, high;
+  Inside(index first, index end) : low(first), high(end) {}
+  Inside(const Walk& walk, index b, index count) : low(0), high(walk.ow) {
+    for (index i = 0; i < count; ++i) {
+      const index start = (b + i) * walk.dw - walk.pl;  // columns q with 0 <= q * sw + start < w
+      low = max_of(low, start >= 0 ? 0 : ceil_div(-start, walk.sw));
+      high = min_of(high, floor_div(walk.w - 1 - start, walk.sw) + 1);
+    }
+    high = max_of(low, high);
+  }
+};
+
 // Volumes are walked plane by plane: a tap of the kernel's depth meets some of the planes of x and
 // as many of y, evenly spaced. `n` of them in a row, the first, and the elements to the next.
 struct Planes {

@@ -13,10 +13,10 @@ constexpr std::size_t kept_bytes = std::size_t{64} << 20;
 struct Store {
   void* base = nullptr;
   std::size_t bytes = 0;
-  bool leased = false;
   ~Store() { std::free(base); }
 };
-thread_local Store store;
+thread_local Store stores[2];
+thread_local int leases = 0;
 
 bool always() { return true; }
 
@@ -93,7 +93,8 @@ bool has_openmp() {
 }
 
 Scratch::Scratch(std::size_t bytes) : base_(nullptr), next_(nullptr), bytes_(bytes) {
-  assert(!store.leased);
+  assert(leases < 2);
+  Store& store = stores[leases++];
   if (bytes == 0) bytes = 64;  // null means failure
   if (store.bytes < bytes) {
     std::free(store.base);
@@ -102,12 +103,11 @@ Scratch::Scratch(std::size_t bytes) : base_(nullptr), next_(nullptr), bytes_(byt
     if (!store.base) return;
     store.bytes = bytes;
   }
-  store.leased = true;
   base_ = next_ = static_cast<char*>(store.base);
 }
 
 Scratch::~Scratch() {
-  store.leased = false;
+  Store& store = stores[--leases];
   if (store.bytes > kept_bytes) {
     std::free(store.base);
     store.base = nullptr;

@@ -5,6 +5,7 @@
 #include "api/conv.h"
 #include "api/crossentropy.h"
 #include "api/curves.h"
+#include "api/depthwise.h"
 #include "api/draw.h"
 #include "api/gather.h"
 #include "api/half.h"
@@ -24,6 +25,7 @@ namespace kcore {
   F(conv, ConvKernels, KCORE_CONV_KERNELS)                       \
   F(crossentropy, CrossentropyKernels, KCORE_CROSSENTROPY_KERNELS) \
   F(curves, CurveKernels, KCORE_CURVES_KERNELS)                  \
+  F(depthwise, DepthwiseKernels, KCORE_DEPTHWISE_KERNELS)        \
   F(draw, DrawKernels, KCORE_DRAW_KERNELS)                       \
   F(gather, GatherKernels, KCORE_GATHER_KERNELS)                 \
   F(layout, LayoutKernels, KCORE_LAYOUT_KERNELS)                 \

@@ -16,13 +16,19 @@ constexpr index tile_rows[5] = {0, 12, 6, 0, 0};
 #endif
 constexpr index max_tile_rows = 14;
 
+template <class T>
+constexpr index line = 64 / sizeof(T);  // elements of a cache line
+
 // How a tile's sums are stored: they join what is there, if `add`, and the last ones are ended as
-// `ends` says, unless it is null.
+// `ends` says, unless it is null. Meanwhile `ahead` is asked for, unless it is null: a cache line for
+// each row of B.
 template <class T>
 struct Store {
   bool add;
   const Ends<T>* ends;
-  Store(bool joins, const Ends<T>* ended = nullptr) : add(joins), ends(ended) {}
+  const T* ahead;
+  Store(bool joins, const Ends<T>* ended = nullptr, const T* asked = nullptr)
+      : add(joins), ends(ended), ahead(asked) {}
 };
 
 // c[i, :] = or += sum over q < runs, k < length of a[q*a_run + k + i*a_pixel] * b[q*b_run + k, :]
@@ -40,6 +46,8 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
 #pragma GCC unroll 4
     for (int j = 0; j < NV; ++j) sum[i][j] = Vec<T>{};
   const index s = a_pixel, s3 = 3 * s;
+  const T* ahead = how.ahead ? how.ahead : b;
+  const index ask = how.ahead ? line<T> : 0;
   for (index q = 0; q < runs; ++q) {
     // Three pointers, with offsets of 0, s, 2s, 3s and 4s from each, reach all rows: more
     // pointers would not fit the integer registers.
@@ -63,7 +71,8 @@ void product(index runs, index length, const T* a, index a_pixel, index a_run, c
 #pragma GCC unroll 4
         for (int j = 0; j < NV; ++j) sum[i][j] += x * row[j];
       }
-      ++a0, ++a1, ++a2, bq += NV * lanes;
+      __builtin_prefetch(ahead, 0, 2);
+      ++a0, ++a1, ++a2, bq += NV * lanes, ahead += ask;
     }
   }
   const bool add = how.add;

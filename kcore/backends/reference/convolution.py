@@ -2,6 +2,9 @@
 
 A convolution is bilinear in images and kernel, so there are three maps: the result, and the
 gradients by images and by kernel. The gradient of any one is the other two.
+
+Padding is zeros in the definitions; most kernels leave out what it would be multiplied by. So only there do a weight or a
+gradient that is not finite give other results: nan, as 0 times infinity, in the definitions.
 """
 
 from __future__ import annotations

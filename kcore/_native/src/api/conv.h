@@ -35,11 +35,7 @@ struct Conv {
   K(bool, conv_input_grad,                                                                        \
     (const Conv& shape, bool fast, const T* g, const T* w, const Ending& ending, T* dx,           \
      int threads))                                                                                \
-  K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))      \
-  K(bool, depthwise,                                                                              \
-    (const Conv& shape, const T* x, const T* w, const Ending& ending, T* y, int threads))         \
-  K(bool, depthwise_input_grad, (const Conv& shape, const T* g, const T* w, T* dx, int threads))  \
-  K(bool, depthwise_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))
+  K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))
 KCORE_TABLE(ConvKernels, KCORE_CONV_KERNELS)
 
 }  // namespace kcore

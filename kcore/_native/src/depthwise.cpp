@@ -5,8 +5,7 @@
 // A group has as many channels in as out, `width` of them, and no vector has a part of one:
 // kernel[kh, kw, width, c], where y[j] sums the channels i of its group times kernel[.., .., i, j].
 // Several output channels per input channel (a depth multiplier) are the wrapper's job.
-#pragma once
-
+#include "api/depthwise.h"
 #include "depth_blocks.h"
 
 namespace kcore {
@@ -128,19 +127,6 @@ void depthwise_input_grad_of(const Conv& s, const T* g, const T* w, T* dx, int t
   });
 }
 
-// The output columns low .. high where taps b .. b + count of a kernel row all fall inside.
-struct Inside {
-  index low, high;
-  Inside(const Walk& walk, index b, index count) : low(0), high(walk.ow) {
-    for (index i = 0; i < count; ++i) {
-      const index start = (b + i) * walk.dw - walk.pl;  // columns q with 0 <= q * sw + start < w
-      low = max_of(low, start >= 0 ? 0 : ceil_div(-start, walk.sw));
-      high = min_of(high, floor_div(walk.w - 1 - start, walk.sw) + 1);
-    }
-    high = max_of(low, high);
-  }
-};
-
 // Adds one output row's part of kernel row `a`: sum over q of x[q * sw + b * dw] * g[q], for taps
 // b .. b + count. Columns where some tap falls outside go tap by tap.
 template <int width, int count, class T, class Part>
@@ -236,37 +222,25 @@ void depthwise_weight_grad_of(const Conv& s, const T* x, const T* g, T* dw, int 
   });
 }
 
-template <class T>
-bool depthwise(const Conv& s, const T* x, const T* w, const Ending& ending, T* y, int threads) {
-  depthwise_of<1>(s, x, w, Ends<T>(ending), y, threads);
-  return true;
-}
-template <class T>
-bool depthwise_input_grad(const Conv& s, const T* g, const T* w, T* dx, int threads) {
-  depthwise_input_grad_of<1>(s, g, w, dx, threads);
-  return true;
-}
-template <class T>
-bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
-  depthwise_weight_grad_of<1>(s, x, g, dw, threads);
-  return true;
-}
-
-// -- small groups -----------------------------------------------------------------------
-
-// The width of groups that these loops take; 0 for other convolutions.
+// How many channels a group has, where these loops take the convolution; else 0.
 template <class T>
 int group_width(const Conv& s) {
   const index width = s.c / s.groups;
-  const bool fits = s.groups > 1 && s.oc == s.c && (width == 2 || width == 4 || width == 8) &&
+  const bool fits = s.groups > 1 && s.oc == s.c &&
+                    (width == 1 || width == 2 || width == 4 || width == 8) &&
                     Simd<T>::lanes % width == 0;
   return fits ? static_cast<int>(width) : 0;
+}
+template <class T>
+bool fits_depthwise(const Conv& s, const T*) {
+  return group_width<T>(s) > 0;
 }
 
 // f(Width<n>) for the width of the groups.
 template <class T, class F>
 KCORE_INLINE void with_width(const Conv& s, F&& f) {
   const int width = group_width<T>(s);
+  if (width == 1) f(Width<1>{});
   if (width == 2) f(Width<2>{});
   if constexpr (Simd<T>::lanes >= 4)
     if (width == 4) f(Width<4>{});
@@ -283,6 +257,35 @@ void turn_groups(const Conv& s, index width, const T* w, T* turned) {
         for (index j = 0; j < width; ++j)
           turned[j * s.c + first + i] = w[i * s.c + first + j];
 }
+
+template <class T>
+bool depthwise(const Conv& s, const T* x, const T* w, const Ending& ending, T* y, int threads) {
+  with_width<T>(s, [&](auto n) { depthwise_of<n.value>(s, x, w, Ends<T>(ending), y, threads); });
+  return true;
+}
+
+template <class T>
+bool depthwise_input_grad(const Conv& s, const T* g, const T* w, const Ending& ending, T* dx,
+                          int threads) {
+  const index width = group_width<T>(s), count = width > 1 ? s.kd * s.kh * s.kw * width * s.c : 0;
+  Scratch scratch(room<T>(count));
+  if (!scratch) return false;
+  T* turned = take<T>(scratch, count);
+  if (count) turn_groups(s, width, w, turned);
+  with_width<T>(s, [&](auto n) {
+    depthwise_input_grad_of<n.value>(s, g, count ? turned : w, dx, threads);
+  });
+  end_rows(s.n * s.d * s.h * s.w, s.c, Ends<T>(ending), dx, dx, threads);
+  return true;
+}
+
+template <class T>
+bool depthwise_weight_grad(const Conv& s, const T* x, const T* g, T* dw, int threads) {
+  with_width<T>(s, [&](auto n) { depthwise_weight_grad_of<n.value>(s, x, g, dw, threads); });
+  return true;
+}
+
+KCORE_EXPORT(depthwise, DepthwiseKernels, KCORE_DEPTHWISE_KERNELS)
 
 }  // namespace KCORE_LEVEL
 }  // namespace kcore
