@@ -51,6 +51,7 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
     outputs = ends.filled(values)
     shapes = [(backend.shape(o), backend.dtype(o)) for o in outputs]
     arguments = _skeleton(primals)
+    simple = not any(map(tree.is_nested, primals))  # then there is nothing to pack
 
     def pullback(g: Any) -> tuple:
         tree.assert_same_structure(structure, g)
@@ -60,7 +61,8 @@ def vjp(fn: Callable, *primals: Any, has_aux: bool = False) -> tuple:
             if backend.shape(e) != shape:
                 raise ValueError(f"vjp: a gradient has shape {backend.shape(e)}, its output {shape}.")
             gs.append(e)
-        return tree.pack_sequence_as(arguments, leaves.filled(pull(ends.like(gs))))
+        found = leaves.filled(pull(ends.like(gs)))
+        return tuple(found) if simple else tree.pack_sequence_as(arguments, found)
 
     y = tree.pack_sequence_as(structure, outputs)
     return (y, pullback, aux) if has_aux else (y, pullback)
@@ -289,16 +291,12 @@ class Leaves:
 
     def like(self, tensors: list[Any]) -> list[Any]:
         """Of other tensors, dense or sparse, what stands where these have their values."""
-        return [
-            x if c is None and not is_sparse(x) else _values_at(x, c)
-            for x, c in zip(tensors, self._patterns, strict=True)
-        ]
+        pairs = list(zip(tensors, self._patterns))
+        if all(c is None and not is_sparse(x) for x, c in pairs):  # nearly always
+            return tensors
+        from kcore.ops import stored
 
-
-def _values_at(x: Any, pattern: Any) -> Any:
-    from kcore.ops import stored
-
-    return stored.dense(x) if pattern is None else stored.values_at(x, pattern)
+        return [stored.dense(x) if c is None else stored.values_at(x, c) for x, c in pairs]
 
 
 def _positions(argnums: int | Sequence[int], args: tuple, name: str) -> tuple[bool, list[int]]:

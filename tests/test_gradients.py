@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kcore import Variable, backends, ops
-from kcore.backends.reference.tape import Node
+from kcore.backends.reference.tape import Node, recording
 from kcore.gradients import grad, hessian, jacobian, jvp, value_and_grad, vjp
 from kcore.random import SeedGenerator, dropout
 from kcore.rematerialization import RematScope, current_scope, remat
@@ -410,6 +410,9 @@ def test_large_tensors_have_the_derivatives_of_small_ones(name):
         for derivative in (first, pushed, second):
             small = [derivative(x[i : i + 1000], g[i : i + 1000]) for i in range(0, 6000, 1000)]
             np.testing.assert_allclose(derivative(x, g), np.concatenate(small), rtol=1e-6, atol=1e-6)
+        with recording():  # as by another thread
+            pull = vjp(f, x)[1]
+        np.testing.assert_array_equal(pull(g)[0], first(x, g))
 
 
 def test_sparse_crossentropy_has_the_same_gradient_from_exponentials_and_logits():
@@ -424,6 +427,9 @@ def test_sparse_crossentropy_has_the_same_gradient_from_exponentials_and_logits(
         dx = vjp(loss, x)[1](g)[0]  # from exponentials
         nested = vjp(lambda x: vjp(loss, x)[1](ops.convert_to_tensor(g))[0], x)
         np.testing.assert_allclose(dx, nested[0], rtol=1e-5, atol=1e-6)
+        with recording():  # as by another thread
+            pull = vjp(loss, x)[1]
+        np.testing.assert_array_equal(pull(g)[0], dx)
         np.testing.assert_allclose(
             jvp(loss, (x,), (h,))[1], np.sum(vjp(loss, x)[1](np.ones_like(g))[0] * h, -1), 1e-4, 1e-5
         )

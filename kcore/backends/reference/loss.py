@@ -81,6 +81,10 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
         given = _spread(g, output.shape[:-1]), _matrix(output), _numbers(target), config.epsilon()
         dx = _native.kernels.picked_crossentropy_rows_grad(*given, threads_for(output.size))
         return dx.reshape(output.shape)
+    if (
+        _logit_rows(output, from_logits, axis) and g.dtype == output.dtype
+    ):  # as where exponentials are kept: the same bits
+        return _labelled_grad(g, target, *_labelled(target, output, True)[1:])
     rows, at, valid = _rows(target, output, axis)
     number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)
     with np.errstate(all="ignore"):
@@ -147,19 +151,22 @@ def _with_exponentials(target: Spec, output: Spec) -> Plan:
 @private_op(rule=_with_exponentials)
 def labelled_crossentropy(target: Tensor, output: Tensor):
     """`sparse_categorical_crossentropy` of logits along the last axis, by a kernel; and what it keeps."""
-    loss, exps, share = _labelled(target, output, True)
-    return loss, exps.reshape(output.shape), share
+    return _labelled(target, output, True)
 
 
 def _labelled(target, output, kept):
     rows = _matrix(output), _numbers(target)
-    loss, *kept = _native.kernels.sparse_crossentropy_rows(*rows, kept, threads_for(output.size))
-    return loss.reshape(output.shape[:-1]), *kept
+    loss, exps, share = _native.kernels.sparse_crossentropy_rows(*rows, kept, threads_for(output.size))
+    return loss.reshape(output.shape[:-1]), exps.reshape(output.shape) if kept else None, share
 
 
 @private_op(rule=lambda g, target, exps, share: Plan(exps.shape, exps.dtype, cast={"g": exps.dtype}))
 def labelled_crossentropy_grad(g: Tensor, target: Tensor, exps: Tensor, share: Tensor):
     """The gradient of `labelled_crossentropy` by its output, for its first result; exps and share are its others."""
+    return _labelled_grad(g, target, exps, share)
+
+
+def _labelled_grad(g, target, exps, share):
     given = _spread(g, exps.shape[:-1]), _numbers(target), _matrix(exps), share
     return _native.kernels.sparse_crossentropy_rows_grad(*given, threads_for(exps.size)).reshape(exps.shape)
 
