@@ -283,7 +283,7 @@ def normalize_columns_grad(
 ):
     """The gradients of `normalize_columns` by x, gamma and beta, from those of its three results."""
     columns = _columns(g, axis, samples), _columns(x, axis, samples)
-    parts = _flat(gamma), mean, variance, g_mean, g_variance
+    parts = _flat(gamma), mean, variance, np.ascontiguousarray(g_mean), np.ascontiguousarray(g_variance)
     dx, *rest = _native.kernels.normalize_columns_grad(*columns, *parts, groups, epsilon, threads_for(x.size))
     return _uncolumned(dx, axis, x.shape), *rest
 
