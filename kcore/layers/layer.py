@@ -16,7 +16,7 @@ from kcore.layers import home, masks
 from kcore.layers.input_spec import assert_input_compatibility
 from kcore.layers.shapes import as_shapes, as_symbolic, shape_of, specs
 from kcore.layers.signature import build_parameters, call_signature
-from kcore.layers.tracking import Owner
+from kcore.layers.tracking import Owner, searching_once
 from kcore.operation import Operation, _fresh, _unrecorded
 from kcore.ops import symbolic
 from kcore.ops.symbolic import KerasTensor
@@ -660,7 +660,8 @@ class Layer(Owner, Operation):
         self._check_made()
         if not self.built:
             raise ValueError(f"{self.name}: stateless_call needs a built layer; build it, or call it once.")
-        trainable, rest = self.trainable_variables, self.non_trainable_variables
+        with searching_once():
+            trainable, rest = self.trainable_variables, self.non_trainable_variables
         for what, own, given in (
             ("trainable_variables", trainable, trainable_variables),
             ("non_trainable_variables", rest, non_trainable_variables),

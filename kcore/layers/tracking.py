@@ -84,6 +84,12 @@ class remembering:
         _memory.reset(self.token)
 
 
+def searching_once() -> remembering:
+    """Inside, what was found before is not searched for again."""
+    memory = _memory.get()
+    return remembering(Found() if memory is None else memory)
+
+
 def remembered(find: Callable[[Any], list[Any]]) -> Callable[[Any], list[Any]]:
     """`find(owner)`, from memory where something is remembered."""
     name = find.__name__
