@@ -133,7 +133,7 @@ def test_only_a_variable_s_weights_are_packed_to_be_kept():
     for _ in range(4):
         y = product(a, b)
     assert packs.kept_bytes() == 0
-    storage = Storage(b, "float32")
+    storage = Storage(b, b.dtype)
     w = storage.value.view(np.ndarray)
     for _ in range(4):
         np.testing.assert_array_equal(product(a, w), y)

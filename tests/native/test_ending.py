@@ -42,7 +42,7 @@ def filled(rng, ending, shape, dtype):
     """The ending with arrays for results of that shape instead of their names."""
     arrays = [
         None if name is None else rng.standard_normal(shape if name == "beside" else shape[-1]).astype(dtype)
-        for name in ending[:-1]
+        for name in ending[:5]
     ]
     return Ending(*arrays, ending.activation)
 
