@@ -28,6 +28,9 @@ SHAPES = [
     (4, 1, 8),
     (5, 3, 9),
     (4, 0, 8),
+    (1, 2048, 1000),
+    (2, 77, 5000),
+    (3, 1, 8),
 ]
 ORDERS = [(False, False), (False, True), (True, False)]
 
@@ -91,11 +94,10 @@ def test_a_product_ends_as_it_is_told(turned):
         np.testing.assert_array_equal(product_by_kernels(a, b, ending), end(plain, ending))
 
 
-def test_products_of_few_rows_or_columns_and_other_types_are_blas_s():
+def test_products_of_few_columns_of_few_rows_by_a_transposed_matrix_and_of_other_types_are_blas_s():
     rng = np.random.default_rng(0)
-    for shape, dtype in (((3, 512, 512), "float32"), ((1, 2048, 2048), "float32"), ((2048, 2048, 1), "float32")):
-        a, b = matrices(shape, (False, False))
-        assert product_by_kernels(a.astype(dtype), b.astype(dtype)) is None
+    for shape, turned in (((3, 512, 512), (False, True)), ((2048, 2048, 1), (False, False))):
+        assert product_by_kernels(*matrices(shape, turned)) is None
     a = rng.standard_normal((256, 256))
     for dtype in ("float64", "complex64", "int32"):
         assert product_by_kernels(a.astype(dtype), a.astype(dtype)) is None

@@ -1,5 +1,8 @@
 # Products of matrices, by the kernels of _conv.pxi. Included in _kernels.pyx, whose helpers it uses.
 
+cdef extern from "levels.h" namespace "kcore::call" nogil:
+    void product_few(cbool, index, index, index, void*, void*, c_Ending, void*, int)
+
 cdef index longest_row = 512  # pixels: sums over more are made in blocks of rows
 
 
@@ -31,7 +34,7 @@ def product(cnp.ndarray a not None, cnp.ndarray b not None, int threads=1, Packs
     """a @ b, ended as `ending` says; None for matrices whose order in memory no kernel is made for.
 
     It is a convolution of one row of pixels by a kernel of 1x1; of a transposed b the gradient by the input, of a
-    transposed a that by the kernel. `packs` are those of b, if it is not transposed.
+    transposed a that by the kernel. `packs` are those of b, if it is not transposed and a has more than three rows.
     """
     if cnp.PyArray_NDIM(a) != 2 or cnp.PyArray_NDIM(b) != 2 or a.shape[1] != b.shape[0]:
         raise ValueError(f"expected matrices that fit, got shapes {(<object>a).shape} and {(<object>b).shape}.")
@@ -65,6 +68,10 @@ def product(cnp.ndarray a not None, cnp.ndarray b not None, int threads=1, Packs
         s = rows_of_pixels(1, shape[0], shape[1], sums)
         with nogil:
             ok = c_conv_input_grad(single(y), s, False, data(x), data(w), ends, data(y), threads)
+    elif shape[0] <= 3:
+        with nogil:
+            product_few(single(y), shape[0], sums, shape[1], data(x), data(w), ends, data(y), threads)
+        ok = True
     else:
         s = rows_of_pixels(1, shape[0], sums, shape[1])
         if packs is not None:

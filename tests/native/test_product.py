@@ -27,7 +27,18 @@ def check(kernels, a, b, threads=1, **arguments):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("turned", ORDERS)
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1), (3, 70, 5), (40, 33, 65), (17, 520, 31), (9, 1040, 16), (64, 1024, 2), (5, 0, 3)]
+    "shape",
+    [
+        (1, 1, 1),
+        (3, 70, 5),
+        (40, 33, 65),
+        (17, 520, 31),
+        (9, 1040, 16),
+        (64, 1024, 2),
+        (5, 0, 3),
+        (1, 100, 9000),
+        (2, 19, 70),
+    ],
 )
 def test_products_are_right_in_every_order(kernels, rng, shape, turned, dtype):
     a, b = matrices(rng, *shape, dtype, turned)

@@ -1,6 +1,7 @@
 // Convolutions that mix channels.
 #include "api/conv.h"
 #include "dense.h"
+#include "few.h"
 #include "widened.h"
 #include "winograd.h"
 

@@ -23,7 +23,8 @@ struct Conv {
   }
 };
 // A forward convolution may be given its weights packed beforehand (conv_packed elements, in the
-// layout that conv_layout numbers). `fast` allows algorithms with larger errors, in float32.
+// layout that conv_layout numbers). `fast` allows algorithms with larger errors, in float32. product_few is a product of
+// matrices, of which the first has at most three rows: too few for a convolution's tiles.
 #define KCORE_CONV_KERNELS(K)                                                                     \
   K(index, conv_layout, (const Conv& shape, bool fast, const T* w))                               \
   K(index, conv_packed, (const Conv& shape, bool fast, const T* w))                               \
@@ -35,7 +36,10 @@ struct Conv {
   K(bool, conv_input_grad,                                                                        \
     (const Conv& shape, bool fast, const T* g, const T* w, const Ending& ending, T* dx,           \
      int threads))                                                                                \
-  K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))
+  K(bool, conv_weight_grad, (const Conv& shape, const T* x, const T* g, T* dw, int threads))      \
+  K(void, product_few,                                                                            \
+    (index rows, index sums, index columns, const T* a, const T* b, const Ending& ending, T* y,   \
+     int threads))
 KCORE_TABLE(ConvKernels, KCORE_CONV_KERNELS)
 
 }  // namespace kcore
