@@ -90,10 +90,10 @@ struct Numbers {
   // Calls f(i, r) for those of rows r in [low, high), in order.
   template <class F>
   KCORE_INLINE_MEMBER void within(index low, index high, F&& f) const {
-    const std::uint64_t width = static_cast<std::uint64_t>(high - low);
+    const std::uint64_t first = static_cast<std::uint64_t>(low), width = static_cast<std::uint64_t>(high - low);
     for (index i = 0; i < count; ++i) {
       const std::int64_t r = row_of(at[i], end);
-      if (static_cast<std::uint64_t>(r - low) < width) f(i, r);
+      if (static_cast<std::uint64_t>(r) - first < width) f(i, r);  // unsigned: any number may come
     }
   }
 };
