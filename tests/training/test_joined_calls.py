@@ -340,6 +340,14 @@ def test_what_depends_on_weights_alone_is_computed_when_they_change(plans, monke
     assert not calls
 
 
+def test_what_depends_on_constants_alone_is_prepared_too(plans):
+    mean, variance = np.full(8, 0.5, "float32"), np.full(8, 2.0, "float32")
+    inputs = keras.Input((9, 9, 3))
+    y = layers.Lambda(lambda x: ops.batch_normalization(x, mean, variance, -1))(layers.Conv2D(8, 3)(inputs))
+    check(settle(keras.Model(inputs, y)), images(9, 9, 3))
+    assert [call.function for call in plans[-1]._prepared] == [joining.factor_of]
+
+
 def test_weights_are_cast_once_in_mixed_precision(plans):
     inputs = keras.Input((5,))
     model = keras.Model(inputs, layers.Dense(3, dtype="mixed_bfloat16")(inputs))

@@ -19,7 +19,7 @@ from kcore.backends.reference import activate, convolution, elementwise, fused, 
 from kcore.backends.reference import conv as convolutions
 from kcore.backends.reference.convolution import How
 from kcore.backends.reference.ending import PLAIN, Ending, end, factor_of
-from kcore.backends.reference.product import product, product_by_kernels
+from kcore.backends.reference.product import product
 from kcore.backends.reference.trace import Call, Ref, refs
 
 # -- what joined calls run --------------------------------------------------------------
@@ -35,11 +35,7 @@ def ended_conv_transpose(inputs, kernel, strides, padding, output_padding, dilat
 
 
 def ended_dense(x, kernel, *tail):
-    rows, ending = x.reshape(-1, x.shape[-1]), Ending(*tail)
-    y = product_by_kernels(rows, kernel, ending)
-    if y is None:
-        y = product(rows, kernel)
-        end(y, ending, y)
+    y = product(x.reshape(-1, x.shape[-1]), kernel, Ending(*tail))
     return y.reshape(*x.shape[:-1], kernel.shape[1])
 
 

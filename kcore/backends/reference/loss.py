@@ -81,9 +81,8 @@ def sparse_crossentropy_grad(g: Tensor, target: Tensor, output: Tensor, from_log
         given = _spread(g, output.shape[:-1]), _matrix(output), _numbers(target), config.epsilon()
         dx = _native.kernels.picked_crossentropy_rows_grad(*given, threads_for(output.size))
         return dx.reshape(output.shape)
-    if (
-        _logit_rows(output, from_logits, axis) and g.dtype == output.dtype
-    ):  # as where exponentials are kept: the same bits
+    if _logit_rows(output, from_logits, axis) and g.dtype == output.dtype:
+        # As where exponentials are kept: the same bits.
         return _labelled_grad(g, target, *_labelled(target, output, True)[1:])
     rows, at, valid = _rows(target, output, axis)
     number, g = np.arange(len(at)), np.where(valid, g.reshape(-1), 0)

@@ -36,18 +36,14 @@ class _Update:
     def __init__(self, kind: str, variables: list[Any], slots: list[list[Any]], numbers: Callable) -> None:
         self.kernel = {"adam": _adam, "sgd": _sgd}[kind]
         # Of the variables, and for each kind of slot those of all variables.
-        columns = [variables, *zip(*slots, strict=True)]
-        self.arrays = [[v._storage.array for v in column] for column in columns]
-        self.memories = [v._storage.memory for column in columns for v in column]
-        self.size = sum(a.size for a in self.arrays[0])
+        self.storages = [[v._storage for v in column] for column in (variables, *zip(*slots, strict=True))]
+        self.size = sum(s.array.size for s in self.storages[0])
         self.numbers = numbers
 
     def __call__(self, rate: np.ndarray, iterations: np.ndarray, *gradients: np.ndarray) -> None:
         numbers = self.numbers(float(rate), int(iterations))
         whole = [g if g.flags.c_contiguous else np.ascontiguousarray(g) for g in gradients]
-        for memory in self.memories:
-            memory.changes += 1
-        values, *slots = self.arrays
+        values, *slots = [[s.changing() for s in column] for column in self.storages]
         self.kernel(values, whole, *slots, threads=threads_for(self.size), **numbers)
 
 

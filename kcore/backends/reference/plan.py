@@ -121,7 +121,7 @@ class _Writer:
             self.scope[f"s{slot}"] = array
         lines = ["def step(leaves):"]
         if plan._prepared:
-            self.scope |= {"memories": plan.memories(), "seen": []}
+            self.scope |= {"memories": plan.memories(), "seen": None}
             lines = self.prepare() + lines + ["    if [m.changes for m in memories] != seen:", "        prepare()"]
         if plan._inputs:
             lines.append(f"    {', '.join(f's{i}' for i in plan._inputs)}, = leaves")

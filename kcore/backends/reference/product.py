@@ -13,22 +13,23 @@ import numpy as np
 
 from kcore import _native
 from kcore._native.threads import threads_for
-from kcore.backends.reference.ending import PLAIN, Ending
+from kcore.backends.reference.ending import PLAIN, Ending, end
 from kcore.backends.reference.packs import packs_of_variable
 from kcore.backends.reference.quiet import quiet
 
 _LARGE = 1 << 18  # elements, from which on memory that has been used before is sooner had than fresh pages
 
 
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """`np.matmul`; a fresh array."""
+def product(a: np.ndarray, b: np.ndarray, ending: Ending = PLAIN) -> np.ndarray:
+    """`np.matmul`, ended; a fresh array."""
     if a.ndim > 2 and b.ndim == 2 and a.flags.c_contiguous and a.size:  # one product, not one for each leading index
-        return product(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
-    y = product_by_kernels(a, b)
-    if y is None:
-        with quiet():
-            y = np.matmul(a, b, _room(a, b))
-    return y
+        return product(a.reshape(-1, a.shape[-1]), b, ending).reshape(*a.shape[:-1], b.shape[1])
+    y = product_by_kernels(a, b, ending)
+    if y is not None:
+        return y
+    with quiet():
+        y = np.matmul(a, b, _room(a, b))
+    return y if ending is PLAIN else end(y, ending, y)
 
 
 def product_by_kernels(a: np.ndarray, b: np.ndarray, ending: Ending = PLAIN) -> np.ndarray | None:
